@@ -87,7 +87,7 @@ class DelegatedAccess(Model):
             .order_by('id')
             .values('customer_id', 'role')
         )
-        everywhere = next((row['role'] for row in held if row['customer_id'] is None), None)
+        everywhere = next((row['role'] for row in reversed(held) if row['customer_id'] is None), None)
         roles = dict.fromkeys(customer_ids, everywhere) if everywhere else {}
         return roles | {row['customer_id']: row['role'] for row in held if row['customer_id'] is not None}
 
@@ -102,3 +102,9 @@ class DelegatedAccess(Model):
         here = held.format(user=int(user.id), which='="customer"."id"')
         everywhere = held.format(user=int(user.id), which=' IS NULL')
         return RawSQL(f"COALESCE(({here}),({everywhere}),'~')")
+
+    @classmethod
+    def console_order(cls, user: PortalUser) -> RawSQL:
+        """What sorting by the Admin Console button goes by: where it is on, first."""
+        role = cls.role_order(user).sql
+        return RawSQL(f"CASE WHEN {role}='{ConsoleRole.PARTNER_ADMINISTRATOR.lower()}' THEN 0 ELSE 1 END")

@@ -46,9 +46,7 @@ class ApiToken(Model):
 
         if not token.startswith(PREFIX) or len(token) > 100:
             return None
-        return await cls.get_or_none(
-            token_hash=token_hash(token), revoked_at__isnull=True, using_db=reader()
-        )
+        return await cls.get_or_none(token_hash=token_hash(token), revoked_at__isnull=True, using_db=reader())
 
     async def used(self) -> None:
         """Note the use, at most once a minute."""

@@ -146,6 +146,14 @@ async def unlock(customer_id: int) -> None:
             await ConnectStep.filter(id=step.id, state=StepState.TODO).update(state=StepState.LOCKED)
 
 
+async def step_done(customer_id: int, key: str, at: datetime) -> None:
+    """Note that a step came to be complete by what happened elsewhere (the RFI was accepted, say)."""
+    await ConnectStep.filter(customer_id=customer_id, key=key, completed_at__isnull=True).update(
+        state=StepState.COMPLETE, completed_at=at, reason=''
+    )
+    await unlock(customer_id)
+
+
 _PAST = {
     'start': 'started', 'complete': 'completed', 'block': 'blocked', 'skip': 'skipped', 'reopen': 'reopened',
 }  # fmt: skip

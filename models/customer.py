@@ -124,9 +124,16 @@ class Customer(Model):
         visible = cls.visible_to(user)
         return visible.filter(listing=listings[0]) if len(listings) == 1 else visible.filter(listing__in=listings)
 
-    @property
-    def name_and_code(self) -> str:
-        return f'{self.name} ({self.account_code})'
+    @classmethod
+    def listed_in_progress(cls, user: 'PortalUser') -> QuerySet['Customer']:
+        """Those going through Connect whose RFI has come back, or all of them where the partner wants it so.
+
+        The reference page: a new customer is not displayed until its RFI has been sent back.
+        """
+        at_once = Subquery(Partner.filter(lists_unsent_rfi=True).values('id'))
+        return cls.visible_to(user).filter(
+            Q(listing=Listing.IN_PROGRESS) | Q(listing=Listing.WAITING, partner_id__in=at_once)
+        )
 
     # -- verbs --------------------------------------------------------------------------------------------------------
 
@@ -158,7 +165,7 @@ class Customer(Model):
             elif field == 'seats':
                 try:
                     value = int(value)
-                except (TypeError, ValueError):
+                except (TypeError, ValueError, OverflowError):
                     raise cls.Invalid(field, f'{str(value)[:40]!r} is not a whole number') from None
                 if not 0 <= value <= 10_000_000:
                     raise cls.Invalid(field, 'is not between 0 and 10,000,000')

@@ -49,9 +49,14 @@ class Event(Generic[P]):
 @asynccontextmanager
 async def transaction() -> AsyncIterator[BaseDBAsyncClient]:
     """One transaction in which verbs may emit: their events go out after the outermost commit, or not at all."""
-    if _waiting.get() is not None:  # inside another verb: its transaction, its commit, its news
-        async with in_transaction('default') as connection:
-            yield connection
+    if (outer := _waiting.get()) is not None:  # inside another verb: its transaction, its commit, its news
+        before = len(outer)
+        try:
+            async with in_transaction('default') as connection:
+                yield connection
+        except BaseException:
+            del outer[before:]  # what was rolled back here has not happened, even if the outer verb goes on
+            raise
         return
     waiting: list[Callable[[], None]] = []
     token = _waiting.set(waiting)

@@ -170,7 +170,9 @@ class Monitor(Model):
         async with transaction() as connection:
             for monitor in due:
                 # Named by when it would be old: a reading that came in since then keeps the icon fresh.
-                if await cls.filter(id=monitor.id, is_old=False, old_at=monitor.old_at).update(is_old=True):
+                if await cls.filter(id=monitor.id, is_old=False, old_at=monitor.old_at, state=monitor.state).update(
+                    is_old=True
+                ):
                     icons = changes.setdefault(monitor.customer_id, {})
                     icons[monitor.kind.value] = Health.of(monitor.state, is_old=True)
             await _show(connection, changes)
@@ -221,8 +223,18 @@ async def _record_chunk(batch: list[Reading], now: datetime) -> Recorded:
                 Monitor.filter(customer_id__in=ids)
                 .order_by('id')
                 .values(
-                    'id', 'customer_id', 'kind', 'state', 'value', 'threshold', 'reason', 'since', 'read_at',
-                    'expected_every', 'old_at', 'is_old',
+                    'id',
+                    'customer_id',
+                    'kind',
+                    'state',
+                    'value',
+                    'threshold',
+                    'reason',
+                    'since',
+                    'read_at',
+                    'expected_every',
+                    'old_at',
+                    'is_old',
                 ),
                 lock=True,
             )  # fmt: skip

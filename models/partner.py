@@ -26,7 +26,7 @@ class Partner(Model):
         table_description = 'A managed service provider'
 
     class Taken(ValueError):
-        """Another MSP has this name."""
+        """Another MSP has this name or this domain."""
 
     def __str__(self) -> str:
         return self.name
@@ -48,9 +48,12 @@ class Partner(Model):
         async with transaction():
             if await cls.filter(slug=slug).exists():
                 raise cls.Taken(f'There is already an MSP called {name}.')
+            email = f'{TAGLINE}@{domain}'.lower()
+            if await PortalUser.filter(email=email).exists():
+                raise cls.Taken(f'There is already an MSP whose people are at {domain}.')
             partner = await cls.create(name=name, slug=slug)
             generic = await PortalUser.create(
-                partner=partner, name='Generic administration account', email=f'{TAGLINE}@{domain}'.lower(),
+                partner=partner, name='Generic administration account', email=email,
                 role=PortalRole.ADMINISTRATOR, can_sign_in=False,
             )  # fmt: skip
             await DelegatedAccess.create(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from tortoise import Model, fields
 
 from models import events
+from models.connect_step import step_done
 from models.events import Changed, transaction
 from models.history import HistoryEvent
 
@@ -100,6 +101,8 @@ class Rfi(Model):
             customer.rfi = state.icon
             if verb == 'submit':
                 customer.rfi_returned = True
+            if verb == 'accept':
+                await step_done(customer.id, 'rfi', now)
             fields_changed = {'rfi', *await customer.restate()}
             await HistoryEvent.add(
                 customer.partner_id, f'rfi.{state.value}', _SENTENCES[verb], customer_id=customer.id, by=by

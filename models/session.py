@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from tortoise import Model, fields
+from tortoise.expressions import Q
 
 from models import events
 from models.events import transaction
@@ -82,7 +83,7 @@ class Session(Model):
             return set()
         live = (
             await cls.filter(id__in=list(ids), ended_at__isnull=True, expires_at__gt=datetime.now(UTC))
-            .filter(user__disabled_at__isnull=True, user__can_sign_in=True)
+            .filter(Q(user_id__isnull=True) | Q(user__disabled_at__isnull=True, user__can_sign_in=True))
             .using_db(reader())
             .values_list('id', flat=True)
         )

@@ -10,8 +10,10 @@ def fold(text: str) -> str:
 
     Done here and stored, because SQLite and PostgreSQL fold differently (and SQLite hardly at all).
     """
-    decomposed = unicodedata.normalize('NFKD', text.casefold().translate(_LETTERS))
-    return ''.join(c for c in decomposed if not unicodedata.combining(c)).replace('\x00', '')
+    # Decomposed on both sides of the case folding: `™` becomes `TM` first, and some letters fold into accented ones.
+    decomposed = unicodedata.normalize('NFKD', unicodedata.normalize('NFKD', text).casefold())
+    plain = ''.join(c for c in decomposed if not unicodedata.combining(c))
+    return plain.translate(_LETTERS).replace('\x00', '')
 
 
 def sort_key(text: str) -> str:

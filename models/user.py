@@ -40,7 +40,7 @@ _nobody = _hasher.hash(secrets.token_hex())
 def _matches(stored: str, password: str) -> bool:
     try:
         return _hasher.verify(stored, password)
-    except (VerificationError, InvalidHashError):
+    except (VerificationError, InvalidHashError, UnicodeError):
         return False
 
 
@@ -107,7 +107,7 @@ class PortalUser(Model):
     @classmethod
     async def signing_in(cls, email: str, password: str) -> 'PortalUser | None':
         """The active user with this address and password, or None after the same time whatever was wrong."""
-        user = await cls.get_or_none(email=email.strip().lower()[:254])
+        user = await cls.get_or_none(email=printable(email).lower()[:254])
         stored = user.password_hash if user and user.is_active and user.password_hash else _nobody
         loop = asyncio.get_running_loop()
         matches = await loop.run_in_executor(_hashing, _matches, stored, password[:MAX_PASSWORD])

@@ -1,0 +1,60 @@
+// State icons: a shape, a colour and a word for each; built as DOM, never from text of a user.
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+const SHAPES = {
+  bad: '<path class="fill" d="M5.6 1.5h4.8l4.1 4.1v4.8l-4.1 4.1H5.6l-4.1-4.1V5.6z"/><path class="mark" d="M8 4.4v4.4M8 11.2v.4"/>',
+  unknown: '<circle class="dash" cx="8" cy="8" r="6.2"/><path class="stroke" d="M6.2 6.4c0-1 .8-1.7 1.8-1.7s1.8.7 1.8 1.6c0 1.3-1.8 1.4-1.8 2.7M8 11.2v.3"/>',
+  good: '<circle class="thin" cx="8" cy="8" r="6.2"/><path class="stroke" d="M5.2 8.2l2 2 3.6-4"/>',
+  none: '<path class="stroke" d="M4.5 8h7"/>',
+  empty: '<circle class="stroke" cx="8" cy="8" r="6"/>',
+  half: '<circle class="stroke" cx="8" cy="8" r="6"/><path class="fill" d="M8 2a6 6 0 0 1 0 12z"/>',
+  done: '<circle class="fill" cx="8" cy="8" r="6.8"/><path class="mark" d="M5 8.2l2.1 2.1L11 6"/>',
+  clock: '<circle class="stroke" cx="8" cy="8" r="6"/><path class="stroke" d="M8 4.5V8l2.4 1.6"/>',
+  menu: '<path class="stroke" d="M2.5 4h11M2.5 8h11M2.5 12h11"/>',
+  person: '<circle class="stroke" cx="8" cy="5.6" r="2.6"/><path class="stroke" d="M3 13.6c.5-2.6 2.5-3.8 5-3.8s4.500 1.200 5 3.800"/>',
+  columns: '<path class="stroke" d="M2.500 3h11v10h-11zM6.200 3v10M9.800 3v10"/>',
+  download: '<path class="stroke" d="M8 2.500v7.500M4.800 7.200L8 10.300l3.200-3.100M3 13.200h10"/>',
+  external: '<path class="stroke" d="M9.500 2.800h3.700v3.700M13 3L7.800 8.200M11.500 9.500v3.700H2.800V4.500h3.700"/>',
+  up: '<path class="stroke" d="M8 13V3.500M4.300 7L8 3.300 11.700 7"/>',
+};
+
+// Index = Health in models/monitor.py.
+export const HEALTH = [
+  { shape: 'bad', tone: 'bad', word: 'Problem' },
+  { shape: 'bad', tone: 'bad', word: 'Problem, old reading', old: true },
+  { shape: 'unknown', tone: 'unknown', word: 'Unknown' },
+  { shape: 'good', tone: 'good', word: 'Good, old reading', old: true },
+  { shape: 'good', tone: 'good', word: 'Good' },
+  { shape: 'none', tone: 'none', word: 'Not configured' },
+];
+// Index = RfiIcon in models/rfi.py.
+export const RFI = [
+  { shape: 'bad', tone: 'bad', word: 'RFI error' },
+  { shape: 'empty', tone: 'good', word: 'RFI incomplete' },
+  { shape: 'done', tone: 'good', word: 'RFI complete' },
+  { shape: 'none', tone: 'none', word: 'RFI not applicable' },
+];
+
+export function shape(name) {
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('viewBox', '0 0 16 16');
+  svg.setAttribute('class', 'shape');
+  svg.setAttribute('aria-hidden', 'true');
+  svg.innerHTML = SHAPES[name] || ''; // our own constant above, nothing else
+  return svg;
+}
+
+export function stateIcon(state, label) {
+  const icon = document.createElement('span');
+  icon.className = `icon tone-${state.tone}${state.old ? ' is-old' : ''}`;
+  icon.setAttribute('role', 'img');
+  icon.setAttribute('aria-label', label || state.word);
+  icon.append(shape(state.shape));
+  if (state.old) {
+    const clock = shape('clock');
+    clock.classList.add('badge');
+    icon.append(clock);
+  }
+  return icon;
+}

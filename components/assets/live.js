@@ -1,0 +1,200 @@
+// The live connection of a page: one websocket, numbered messages, a heartbeat, and the truth about how fresh things are.
+// Modules subscribe to: 'state' (live | connecting | stale), 'changes' (one message), 'again' (ask again for everything),
+// 'overview', 'bad'. It works without the page framework, so the wall uses it as it is.
+
+const SILENCE = 4500; // ms without a word after which what is shown may be old
+const LONGEST_PAUSE = 1800; // ms between two attempts at the most: a server that is back is noticed within 5 s
+const RECENT = 64;
+
+const handlers = {};
+const recent = []; // the latest numbered messages, to be applied to rows that were read before them
+let socket = null;
+let attempts = 0;
+let refused = 0;
+let lastHeard = 0;
+let clockAhead = 0; // server clock minus ours, ms
+let retry = null;
+let watching = null;
+let ended = false;
+
+export const live = {
+  state: 'connecting',
+  since: Date.now(), // when the state began; for 'stale', when we last heard
+  epoch: null,
+  n: 0,
+  bad: null,
+  now: () => Date.now() + clockAhead,
+  on(event, handler) {
+    (handlers[event] ||= new Set()).add(handler);
+    return () => handlers[event].delete(handler);
+  },
+  watch(topic) {
+    watching = topic;
+    if (socket?.readyState === 1) socket.send(JSON.stringify({ watch: topic }));
+  },
+  recent,
+};
+
+function emit(event, detail) {
+  for (const handler of [...(handlers[event] || [])]) {
+    try {
+      handler(detail);
+    } catch (error) {
+      console.error(error);
+    }
+  }
+}
+
+function become(state) {
+  if (live.state === state) return;
+  live.state = state;
+  live.since = state === 'live' ? Date.now() : lastHeard || Date.now();
+  document.documentElement.dataset.live = state;
+  emit('state', state);
+}
+
+function connect() {
+  clearTimeout(retry);
+  if (ended) return;
+  const address = location.protocol.replace('http', 'ws') + '//' + location.host + '/live';
+  const mine = (socket = new WebSocket(address));
+  let opened = false;
+  const impatient = setTimeout(() => mine.readyState === 0 && mine.close(), 3000);
+  mine.onopen = () => {
+    opened = true;
+    refused = 0;
+    if (watching) mine.send(JSON.stringify({ watch: watching }));
+  };
+  mine.onmessage = (event) => socket === mine && hear(JSON.parse(event.data));
+  mine.onclose = (event) => {
+    clearTimeout(impatient);
+    if (socket !== mine || ended) return;
+    socket = null;
+    if (event.code === 4401) return leave();
+    if (live.state === 'live') become('connecting');
+    if (!opened && ++refused >= 2) askWhy();
+    const pause = Math.min(LONGEST_PAUSE, 150 * 2 ** attempts++) * (0.6 + 0.4 * Math.random());
+    retry = setTimeout(connect, event.code === 1012 && opened ? 20 : pause);
+  };
+}
+
+// A refused socket tells no reason: the session may be over, or the server away.
+async function askWhy() {
+  try {
+    const response = await fetch('/api/ui/session', { cache: 'no-store', signal: AbortSignal.timeout(3000) });
+    if (response.status === 401) leave();
+  } catch {
+    /* the server is away; connect goes on trying */
+  }
+}
+
+function leave() {
+  if (ended) return;
+  ended = true;
+  document.documentElement.dataset.live = 'ended';
+  location.replace('/login?next=' + encodeURIComponent(location.pathname + location.search));
+}
+
+function hear(message) {
+  lastHeard = Date.now();
+  attempts = 0;
+  if (message.now) clockAhead = message.now - Date.now();
+  if (message.t === 'bye') return leave();
+  if (message.t === 'hello') {
+    const missed = live.epoch !== null && (live.epoch !== message.epoch || live.n !== message.n);
+    const restarted = live.epoch !== null && live.epoch !== message.epoch;
+    live.epoch = message.epoch;
+    live.n = message.n;
+    if (missed) recent.length = 0;
+    become('live');
+    if (missed) emit('again');
+    if (restarted) emit('restarted');
+    return;
+  }
+  become('live');
+  if (message.t === 'bad') {
+    live.bad = message.bad;
+    emit('bad', message.bad);
+  } else if (message.t === 's') {
+    emit('overview', message);
+  } else if (message.t === 'h') {
+    if (message.n !== live.n) {
+      live.n = message.n; // something was lost on the way
+      emit('again');
+    }
+    emit('beat', message);
+  } else if (message.t === 'd' || message.t === 'many') {
+    const gap = message.n !== live.n + 1;
+    live.n = message.n;
+    recent.push(message);
+    if (recent.length > RECENT) recent.shift();
+    if (gap || message.t === 'many') emit('again');
+    else emit('changes', message);
+  }
+}
+
+function look() {
+  const silent = Date.now() - lastHeard;
+  if (lastHeard && silent > SILENCE) {
+    become('stale');
+    live.since = lastHeard;
+    if (socket && socket.readyState === 1 && silent > SILENCE + 1500) {
+      const dead = socket; // open, but nobody there: a half-closed connection
+      socket = null;
+      dead.close();
+      connect();
+    }
+  }
+}
+
+setInterval(look, 500);
+addEventListener('online', () => live.state !== 'live' && connect());
+document.addEventListener('visibilitychange', () => {
+  if (!document.hidden) look();
+});
+addEventListener('pageshow', (event) => event.persisted && connect());
+document.documentElement.dataset.live = 'connecting';
+connect();
+
+// -- time, as people say it -------------------------------------------------------------------------------------------
+
+export function parseTime(text) {
+  if (!text) return null;
+  if (typeof text === 'number') return text;
+  return Date.parse(text.replace(' ', 'T').replace(/(\.\d{3})\d+/, '$1'));
+}
+
+export function ago(ms) {
+  const s = Math.max(0, Math.round((live.now() - ms) / 1000));
+  if (s < 60) return 'just now';
+  if (s < 3600) return Math.floor(s / 60) + ' min';
+  if (s < 86400) return Math.floor(s / 3600) + ' h ' + (Math.floor(s / 60) % 60) + ' min';
+  return Math.floor(s / 86400) + (s < 172800 ? ' day' : ' days');
+}
+
+const zoned = { hour: '2-digit', minute: '2-digit' };
+export function clock(ms) {
+  const date = new Date(ms);
+  const today = new Date(live.now()).toDateString() === date.toDateString();
+  return date.toLocaleString(undefined, today ? zoned : { ...zoned, day: 'numeric', month: 'short' });
+}
+
+export function exact(ms) {
+  return new Date(ms).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'long' });
+}
+
+export function number(value) {
+  return value == null ? '–' : Number(value).toLocaleString('en-GB', { maximumFractionDigits: 1 });
+}
+
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value == null || value === false) continue;
+    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
+    else if (name === 'class') element.className = value;
+    else element.setAttribute(name, value === true ? '' : value);
+  }
+  for (const child of children.flat()) if (child != null && child !== false) element.append(child);
+  return element;
+}

@@ -1,0 +1,118 @@
+// The frame around every page: menu, theme, the live dot, the title, and what happens when the page framework's own
+// connection is cut (its pop-up and its reload into a browser error are switched off here).
+import { ago, live } from './live.js';
+
+const root = document.documentElement;
+
+// -- Back: whether a page was reached by it, so that a list can restore its place ---------------------------------------
+addEventListener('popstate', () => { window.portalCameBack = true; }, true);
+document.addEventListener('click', (event) => { if (event.target.closest?.('a[href]')) window.portalCameBack = false; }, true);
+window.portalCameBack = performance.getEntriesByType('navigation')[0]?.type !== 'navigate';
+
+// -- menu ---------------------------------------------------------------------------------------------------------------
+function drawer(open) {
+  const panel = document.getElementById('menu');
+  if (!panel) return;
+  panel.hidden = !open;
+  document.getElementById('menu-shade').hidden = !open;
+  document.getElementById('menu-button').setAttribute('aria-expanded', String(open));
+  if (open) panel.querySelector('a')?.focus();
+}
+document.addEventListener('click', (event) => {
+  if (event.target.closest('#menu-button')) drawer(document.getElementById('menu').hidden);
+  else if (event.target.closest('#menu-shade, #menu a')) drawer(false);
+  const chosen = event.target.closest('[data-choose-theme]');
+  if (chosen) chooseTheme(chosen.dataset.chooseTheme);
+  for (const menu of document.querySelectorAll('details.menu[open]')) if (!menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener('keydown', (event) => {
+  if (event.key === 'Escape' && !document.getElementById('menu')?.hidden) {
+    drawer(false);
+    document.getElementById('menu-button').focus();
+  }
+  if (event.key === '/' && !/INPUT|TEXTAREA|SELECT/.test(document.activeElement?.tagName)) {
+    const search = document.getElementById('search');
+    if (search) { event.preventDefault(); search.focus(); }
+  }
+});
+
+// -- theme ----------------------------------------------------------------------------------------------------------------
+function chooseTheme(theme) {
+  root.dataset.theme = theme;
+  try { localStorage.portalTheme = theme; } catch { /* only the next first paint is affected */ }
+  showTheme();
+  fetch('/api/ui/theme', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ theme }) }).catch(() => {});
+}
+function showTheme() {
+  for (const button of document.querySelectorAll('[data-choose-theme]')) button.setAttribute('aria-pressed', String(button.dataset.chooseTheme === root.dataset.theme));
+}
+
+// -- where we are -----------------------------------------------------------------------------------------------------------
+function showPlace() {
+  for (const link of document.querySelectorAll('#menu a')) {
+    const here = link.pathname === location.pathname;
+    here ? link.setAttribute('aria-current', 'page') : link.removeAttribute('aria-current');
+  }
+  showTitle();
+}
+function showTitle() {
+  const page = document.querySelector('h1')?.textContent?.trim();
+  const name = (page && page !== 'MSP Portal' ? page + ' – ' : '') + 'MSP Portal';
+  document.title = (live.bad ? `${live.bad} bad – ` : '') + name;
+}
+new MutationObserver(() => showPlace()).observe(document.body, { childList: true, subtree: true });
+live.on('bad', showTitle);
+
+// -- the live dot -----------------------------------------------------------------------------------------------------------
+function showDot() {
+  const dot = document.getElementById('live-dot');
+  if (!dot) return;
+  const s = Math.round((Date.now() - live.since) / 1000);
+  const time = new Date(live.since).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  const text = live.state === 'live' ? 'Live' : live.state === 'stale' ? `Stale since ${time}` : s < 1 ? 'Connecting' : `Reconnecting ${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`;
+  if (dot.textContent !== text) dot.textContent = text;
+}
+live.on('state', showDot);
+setInterval(showDot, 1000);
+
+// -- the framework's socket -------------------------------------------------------------------------------------------------
+// Pages are live without it; it is needed for moving about. When the server has been restarted it no longer knows this
+// page: links then load in full, and the page renews itself at a quiet moment, each at another one.
+let lost = false;
+const find = setInterval(() => {
+  const socket = window.socket;
+  if (!socket) return;
+  clearInterval(find);
+  socket.off('connect_error');
+  socket.off('disconnect');
+  socket.off('try_reconnect');
+  socket.io.reconnectionDelayMax(1500);
+  socket.on('connect_error', (error) => { if (/handshake/i.test(error.message)) lose(); });
+  socket.on('try_reconnect', lose);
+}, 20);
+
+function lose() {
+  if (lost) return;
+  lost = true;
+  const renew = () => {
+    const typing = /INPUT|TEXTAREA/.test(document.activeElement?.tagName) && document.activeElement.value;
+    if (live.state === 'live' && !typing) location.reload();
+    else setTimeout(renew, 2000 + Math.random() * 3000);
+  };
+  setTimeout(renew, 3000 + Math.random() * (document.hidden ? 60000 : 20000));
+}
+
+document.addEventListener('click', (event) => {
+  const link = event.target.closest?.('a[href^="/"]');
+  if (!link || link.target === '_blank' || link.hasAttribute('download') || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (lost || !window.socket?.connected) {
+    event.stopImmediatePropagation();
+    event.preventDefault();
+    if (live.state === 'live' || !lost) location.href = link.href;
+  }
+}, true);
+
+showTheme();
+showPlace();
+showDot();
+export { ago };

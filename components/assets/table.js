@@ -1,0 +1,627 @@
+// The live table: AG Grid in its infinite row model, fed by a JSON route and patched in place by the live socket.
+// Search, letter and sort live in the address; each change is a step that Back undoes.
+import * as AgGrid from 'nicegui-aggrid';
+import { ago, clock, exact, h, live, number, parseTime } from './live.js';
+import { HEALTH, RFI, shape, stateIcon } from './icons.js';
+import { glyph } from './glyphs.js';
+
+const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ#';
+const REORDER_PAUSE = 2000; // ms at least between two re-orderings that nobody asked for
+const NARROW = 600;
+
+AgGrid.ModuleRegistry.registerModules([
+  AgGrid.InfiniteRowModelModule, AgGrid.ColumnApiModule, AgGrid.RowApiModule, AgGrid.CellApiModule,
+  AgGrid.ScrollApiModule, AgGrid.EventApiModule, AgGrid.CellStyleModule, AgGrid.RowStyleModule,
+  AgGrid.ValidationModule, AgGrid.GridStateModule, AgGrid.RenderApiModule, AgGrid.HighlightChangesModule,
+].filter(Boolean));
+
+const theme = AgGrid.themeQuartz.withParams({
+  backgroundColor: 'var(--surface)', foregroundColor: 'var(--text)', headerBackgroundColor: 'var(--surface)',
+  headerTextColor: 'var(--quiet)', borderColor: 'var(--line)', rowBorder: { color: 'var(--line)' },
+  columnBorder: false, wrapperBorder: false, wrapperBorderRadius: 0, accentColor: 'var(--accent)',
+  rowHoverColor: 'var(--tint)', oddRowBackgroundColor: 'var(--surface)', fontFamily: 'inherit', fontSize: 14,
+  headerFontSize: 13, headerFontWeight: 600, rowHeight: 36, headerHeight: 36, cellHorizontalPadding: 12, spacing: 6,
+});
+
+const query = (asked, more = {}) => {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries({ ...asked, ...more })) if (value) params.set(name, value);
+  const text = params.toString();
+  return text ? '?' + text : '';
+};
+
+export function mount(root, config, tell) {
+  return new Table(root, config, tell);
+}
+
+class Table {
+  constructor(root, config, tell) {
+    Object.assign(this, { root, config, tell });
+    this.path = location.pathname;
+    this.asked = { ...config.asked };
+    this.columns = Object.fromEntries(config.columns.map((column) => [column.name, column]));
+    this.counts = null;
+    this.moved = new Set();
+    this.generation = 0; // of questions asked: an answer to an older one is not shown
+    this.undo = [];
+    this.build();
+    this.makeGrid();
+    this.refreshCounts();
+    this.undo.push(
+      live.on('changes', (message) => this.patch(message)),
+      live.on('again', () => this.askAgain()),
+    );
+    const onPop = () => location.pathname === this.path && this.readAddress();
+    addEventListener('popstate', onPop);
+    this.undo.push(() => removeEventListener('popstate', onPop));
+    this.resizing = new ResizeObserver(() => this.fitToWidth());
+    this.resizing.observe(this.gridBox);
+    this.undo.push(() => this.resizing.disconnect());
+  }
+
+  destroy() {
+    this.gone = true;
+    this.keepPlace();
+    this.undo.forEach((undo) => undo());
+    [this.countTimer, this.reorderTimer, this.tipTimer, this.keepTimer, this.pauseTimer].forEach(clearTimeout);
+    this.tip?.remove();
+    this.api?.destroy();
+  }
+
+  // -- what is around the grid ----------------------------------------------------------------------------------------
+
+  build() {
+    this.box = h('input', {
+      type: 'search', id: 'search', name: 'q', autocomplete: 'off', maxlength: 200, spellcheck: 'false',
+      placeholder: `Search ${this.config.noun}`, 'aria-label': `Search ${this.config.noun}`, title: `Part of a ${this.config.searched}`,
+    });
+    this.box.value = this.asked.q || '';
+    const form = h('form', { role: 'search', class: 'search', onsubmit: (event) => {
+      event.preventDefault();
+      this.ask({ q: this.box.value.trim() });
+    } }, this.box, h('button', { type: 'submit', class: 'button' }, 'Go'));
+    this.box.addEventListener('search', () => !this.box.value && this.asked.q && this.ask({ q: '' }));
+    this.count = h('p', { class: 'count', role: 'status', 'aria-live': 'polite' }, '\u00a0');
+    this.pill = h('button', { type: 'button', class: 'pill', hidden: true, onclick: () => this.reorder() });
+    this.strip = h('nav', { class: 'letters', 'aria-label': 'By first letter' });
+    this.letterButtons = ['', ...LETTERS].map((letter) => h('a', {
+      href: '#', role: 'button', 'data-letter': letter.toLowerCase(), 'aria-label': letter === '#' ? 'Other first letters' : letter || 'All',
+      onclick: (event) => { event.preventDefault(); event.stopPropagation(); this.ask({ letter: letter.toLowerCase() }); },
+    }, letter || 'All'));
+    this.strip.append(...this.letterButtons);
+    this.problem = h('div', { class: 'notice bad', role: 'alert', hidden: true });
+    this.note = h('div', { class: 'notice', hidden: true });
+    this.empty = h('div', { class: 'empty', hidden: true });
+    this.gridBox = h('div', { class: 'grid', 'data-table': this.config.key });
+    this.columnMenu = this.buildColumnMenu();
+    this.exports = this.buildExports();
+    this.root.append(
+      this.note,
+      h('div', { class: 'table-bar' }, form, this.count, this.pill, h('span', { class: 'grow' }), this.columnMenu, this.exports),
+      this.strip, this.problem, h('div', { class: 'grid-frame' }, this.gridBox, this.empty),
+    );
+    this.showLetters();
+  }
+
+  buildColumnMenu() {
+    const list = h('div', { class: 'menu-list' });
+    const details = h('details', { class: 'menu' }, h('summary', { class: 'button plain', title: 'Choose columns' }, shape('columns'), h('span', {}, 'Columns')), list);
+    details.addEventListener('toggle', () => {
+      if (!details.open) return;
+      list.replaceChildren(...this.config.columns.slice(1).map((column) => {
+        const tick = h('input', { type: 'checkbox' });
+        tick.checked = this.api.getColumn(column.name)?.isVisible() ?? true;
+        tick.addEventListener('change', () => this.api.setColumnsVisible([column.name], tick.checked));
+        return h('label', { class: 'menu-item' }, tick, column.heading);
+      }), h('button', { type: 'button', class: 'menu-item', onclick: () => { this.api.resetColumnState(); this.showSort(); this.fitToWidth(); this.tell('columns', null); details.open = false; } }, 'Back to the standard columns'));
+    });
+    closeOutside(details, this.undo);
+    return details;
+  }
+
+  buildExports() {
+    const link = (kind, text) => h('a', { class: 'menu-item', download: true, onclick: (event) => {
+      event.currentTarget.href = `/api/ui/tables/${this.config.key}/export.${kind}${query(this.asked)}`;
+      details.open = false;
+    }, href: `/api/ui/tables/${this.config.key}/export.${kind}` }, text);
+    const details = h('details', { class: 'menu' }, h('summary', { class: 'button plain', title: 'Export what is listed' }, shape('download'), h('span', {}, 'Export')),
+      h('div', { class: 'menu-list' }, link('csv', 'CSV'), link('xlsx', 'Excel (XLSX)')));
+    closeOutside(details, this.undo);
+    return details;
+  }
+
+  // -- the grid -------------------------------------------------------------------------------------------------------
+
+  makeGrid() {
+    const restored = this.restoredPlace();
+    this.api = AgGrid.createGrid(this.gridBox, {
+      theme, rowModelType: 'infinite', cacheBlockSize: this.config.block, maxBlocksInCache: 6, cacheOverflowSize: 1,
+      infiniteInitialRowCount: restored?.rows || 1, maxConcurrentDatasourceRequests: 2, blockLoadDebounceMillis: 30,
+      getRowId: (p) => String(p.data.id), suppressMultiSort: true, ensureDomOrder: true,
+      suppressColumnMoveAnimation: true, animateRows: false, suppressDragLeaveHidesColumns: true, rowBuffer: 6,
+      enableCellTextSelection: true, columnDefs: this.config.columns.map((c, i) => this.definition(c, i)),
+      defaultColDef: { resizable: true, sortingOrder: ['asc', 'desc'], suppressHeaderMenuButton: true, minWidth: 44 },
+      initialState: this.config.state || undefined,
+      datasource: { getRows: (params) => this.load(params) },
+      onSortChanged: (event) => this.sortChosen(event),
+      onColumnResized: (e) => e.finished && ['uiColumnResized', 'autosizeColumns'].includes(e.source) && this.keepColumns(),
+      onColumnMoved: (e) => e.finished && e.source !== 'api' && this.keepColumns(), onColumnVisible: () => this.keepColumns(),
+      onBodyScrollEnd: () => this.keepPlaceSoon(), onCellFocused: (event) => this.cellFocused(event),
+      onCellKeyDown: (event) => this.keyDown(event),
+      onFirstDataRendered: () => restored && this.api.ensureIndexVisible(Math.min(restored.index, this.api.getDisplayedRowCount() - 1), 'top'),
+      loadThemeGoogleFonts: false,
+    });
+    this.gridBox.addEventListener('pointerover', (event) => this.hovered(event));
+    this.gridBox.addEventListener('pointerleave', () => { this.hideTip(); this.reorderSoon(); });
+    this.gridBox.addEventListener('focusout', () => setTimeout(() => this.reorderSoon(), 0));
+    this.showSort();
+    this.fitToWidth();
+  }
+
+  definition(column, index) {
+    const sort = { field: column.name, colId: column.name, headerName: column.heading, sortable: column.sortable };
+    const hide = this.config.hidden.includes(column.name);
+    const icon = { width: 52, minWidth: 44, headerClass: 'icon-header', cellClass: 'icon-cell' };
+    if (index === 0) return { ...sort, pinned: 'left', width: 300, minWidth: 140, lockPosition: 'left', cellRenderer: this.renderer('name', column) };
+    if (column.kind === 'health') return { ...sort, ...icon, hide, cellRenderer: this.renderer('health', column), headerComponent: iconHeader(column, this.config.key) };
+    if (column.kind === 'rfi') return { ...sort, ...icon, width: 64, hide, cellRenderer: this.renderer('rfi', column) };
+    if (column.kind === 'number') return { ...sort, hide, width: 110, type: 'rightAligned', cellClass: 'number', cellRenderer: this.renderer('number', column) };
+    if (column.kind === 'console') return { ...sort, hide, width: 150, sortable: column.sortable, cellRenderer: this.renderer('console', column) };
+    return { ...sort, hide, width: column.kind === 'enum' ? 130 : 190, flex: undefined, cellRenderer: this.renderer('text', column) };
+  }
+
+  renderer(kind, column) {
+    const table = this;
+    return class {
+      init(params) {
+        this.box = document.createElement('span');
+        this.box.className = `cell cell-${kind}`;
+        this.refresh(params);
+      }
+      getGui() { return this.box; }
+      refresh(params) {
+        if (!params.data) {
+          this.box.replaceChildren(h('span', { class: 'skeleton' }));
+          return true;
+        }
+        const value = params.data[column.name];
+        if (this.id === params.data.id && this.value === value && typeof value !== 'object' && this.link === table.link(column, params.data)) return true;
+        const changed = this.id === params.data.id && this.value !== undefined && this.value !== value;
+        this.id = params.data.id;
+        this.value = value;
+        this.link = table.link(column, params.data);
+        this.box.replaceChildren(table.content(kind, column, value, params.data));
+        if (changed) flash(this.box);
+        return true;
+      }
+    };
+  }
+
+  link(column, row) {
+    const pattern = this.config.links[column.name];
+    return pattern && pattern.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(row[name] ?? ''));
+  }
+
+  content(kind, column, value, row) {
+    if (kind === 'health') return withLabel(stateIcon(HEALTH[value] || HEALTH[2], `${column.heading}: ${(HEALTH[value] || HEALTH[2]).word}`), { 'data-monitor': column.name, 'data-customer': row.id });
+    const link = this.link(column, row);
+    if (kind === 'rfi') {
+      const icon = stateIcon(RFI[value] || RFI[1]);
+      return link ? h('a', { href: link, class: 'icon-link', title: (RFI[value] || RFI[1]).word }, icon) : icon;
+    }
+    if (kind === 'console') {
+      if (value?.url) return h('a', { class: 'button small', href: value.url, target: '_blank', rel: 'noopener noreferrer', 'aria-label': `Admin Console of ${row.name}` }, 'Admin Console', shape('external'));
+      const why = value?.why || 'Not available';
+      return h('button', { type: 'button', class: 'button small', 'aria-disabled': 'true', title: why, 'aria-label': `Admin Console of ${row.name}: ${why}`, onclick: (event) => this.say(event.currentTarget, why) }, 'Admin Console');
+    }
+    let text = value ?? '';
+    if (column.titles) text = column.titles[String(value)] ?? text;
+    else if (column.kind === 'number') text = number(value);
+    else if (column.kind === 'date') text = value ? clock(parseTime(value)) : '–';
+    if (link && text) return h('a', { href: link, title: kind === 'name' ? null : 'Read about this' }, String(text));
+    return document.createTextNode(String(text || '–'));
+  }
+
+  // -- asking for rows ------------------------------------------------------------------------------------------------
+
+  async load(params) {
+    const generation = this.generation;
+    const address = `/api/ui/tables/${this.config.key}/rows${query(this.asked, { start: String(params.startRow || '') || undefined, end: String(params.endRow) })}`;
+    try {
+      const early = params.startRow === 0 && window.portalEarly?.address === address ? window.portalEarly.answer : null;
+      window.portalEarly = null;
+      const answer = await (early || fetch(address, { cache: 'no-store' }).then(read));
+      if (this.gone || generation !== this.generation) return params.failCallback();
+      for (const message of live.epoch === answer.epoch ? live.recent : []) {
+        if (message.n > answer.n) for (const row of answer.rows) Object.assign(row, message.rows?.[row.id]);
+      }
+      const end = params.startRow + answer.rows.length;
+      const last = answer.rows.length < params.endRow - params.startRow ? end : this.counts && this.counts.generation === generation ? this.counts.shown : -1;
+      this.showProblem(null);
+      params.successCallback(answer.rows, last);
+      if (params.startRow === 0) {
+        this.showEmpty(answer.rows.length === 0);
+        performance.mark('portal-first-rows');
+      }
+    } catch (error) {
+      if (this.gone) return;
+      if (error.status === 401) return location.replace('/login?next=' + encodeURIComponent(location.pathname + location.search));
+      params.failCallback();
+      this.showProblem(error.message);
+    }
+  }
+
+  async refreshCounts() {
+    const generation = this.generation;
+    clearTimeout(this.countTimer);
+    try {
+      const counts = await fetch(`/api/ui/tables/${this.config.key}/counts${query(this.asked)}`, { cache: 'no-store' }).then(read);
+      if (this.gone || generation !== this.generation) return;
+      this.counts = { ...counts, generation };
+      if (this.api.getDisplayedRowCount() !== counts.shown) this.api.setRowCount(Math.max(counts.shown, 0), true);
+      this.showEmpty(counts.shown === 0);
+      this.showCount();
+      this.showLetters();
+      this.showNote(counts.note);
+    } catch {
+      if (!this.gone) this.countTimer = setTimeout(() => this.refreshCounts(), 2000);
+    }
+  }
+
+  countsSoon(after = 400) {
+    clearTimeout(this.countTimer);
+    this.countTimer = setTimeout(() => this.refreshCounts(), after);
+  }
+
+  // -- search, letter, sort and the address -----------------------------------------------------------------------------
+
+  ask(change, { push = true } = {}) {
+    this.asked = Object.fromEntries(Object.entries({ ...this.asked, ...change }).filter(([, value]) => value));
+    if (push) {
+      this.keepPlace();
+      history.pushState({}, '', this.path + query(this.asked));
+    }
+    this.box.value = this.asked.q || '';
+    this.generation++;
+    this.counts = null;
+    this.moved.clear();
+    this.showPill();
+    this.showSort();
+    this.showLetters();
+    this.showEmpty(false);
+    this.count.textContent = '…';
+    this.api.purgeInfiniteCache();
+    this.api.ensureIndexVisible(0, 'top');
+    this.refreshCounts();
+  }
+
+  readAddress() {
+    const params = new URLSearchParams(location.search);
+    const asked = {};
+    for (const name of ['q', 'letter', 'sort', 'dir']) if (params.get(name)) asked[name] = params.get(name);
+    if (asked.letter && !(asked.letter.length === 1 && LETTERS.toLowerCase().includes(asked.letter.toLowerCase()))) delete asked.letter;
+    if (asked.sort && !this.columns[asked.sort]?.sortable) delete asked.sort;
+    if (query(asked) !== query(this.asked)) {
+      this.asked = {};
+      this.ask(asked, { push: false });
+    }
+  }
+
+  sortChosen(event) {
+    if (this.settingSort || event.source === 'api') return;
+    const sorted = this.api.getColumnState().find((column) => column.sort);
+    const sort = sorted?.colId === this.config.columns[0].name ? undefined : sorted?.colId;
+    this.ask({ sort, dir: sorted?.sort === 'desc' ? 'desc' : undefined });
+  }
+
+  showSort() {
+    this.settingSort = true;
+    this.api?.applyColumnState({ state: [{ colId: this.sortColumn(), sort: this.asked.dir === 'desc' ? 'desc' : 'asc' }], defaultState: { sort: null } });
+    this.settingSort = false;
+  }
+
+  sortColumn() { return this.asked.sort || this.config.columns[0].name; }
+
+  // -- what comes in live -----------------------------------------------------------------------------------------------
+
+  patch(message) {
+    let reorder = false;
+    const here = message.lists && new Set(message.lists[this.config.key] || []);
+    const sorted = this.columns[this.sortColumn()];
+    for (const [id, cells] of Object.entries(message.rows || {})) {
+      const node = this.api.getRowNode(id);
+      const joined = message.lists && Object.values(message.lists).some((ids) => ids.includes(Number(id)));
+      if (node?.data) {
+        const before = node.data[sorted.name];
+        node.setData({ ...node.data, ...cells });
+        if (sorted.name in cells && cells[sorted.name] !== before) { reorder = true; this.moved.add(id); }
+        if (here && joined && !here.has(Number(id))) { reorder = true; this.moved.add(id); node.setData({ ...node.data, gone: true }); }
+      } else if (here?.has(Number(id)) || (sorted.needs || []).some((need) => need in cells)) {
+        reorder = true;
+        this.moved.add(id);
+      }
+    }
+    if (message.lists) this.countsSoon();
+    if (reorder) this.reorderSoon();
+  }
+
+  askAgain() {
+    this.moved.clear();
+    this.api.refreshInfiniteCache();
+    this.showPill();
+    this.countsSoon(0);
+  }
+
+  isBusy() {
+    return this.gridBox.querySelector('.ag-body')?.matches(':hover') || this.gridBox.querySelector('.ag-body')?.contains(document.activeElement);
+  }
+
+  reorderSoon() {
+    if (this.gone || !this.moved.size) return;
+    if (this.isBusy()) return this.showPill();
+    if (this.reorderTimer) return;
+    const wait = Math.max(0, (this.reorderedAt || 0) + REORDER_PAUSE - Date.now());
+    this.reorderTimer = setTimeout(() => {
+      this.reorderTimer = null;
+      if (this.isBusy()) this.showPill();
+      else this.reorder();
+    }, wait);
+  }
+
+  reorder() {
+    this.reorderedAt = Date.now();
+    this.moved.clear();
+    this.showPill();
+    const focused = this.api.getFocusedCell();
+    const id = focused && this.api.getDisplayedRowAtIndex(focused.rowIndex)?.id;
+    this.api.refreshInfiniteCache();
+    if (id) this.refocus(id, focused.column);
+    this.countsSoon();
+  }
+
+  refocus(id, column) {
+    const again = () => {
+      const node = this.api.getRowNode(id);
+      if (node && this.gridBox.contains(document.activeElement)) this.api.setFocusedCell(node.rowIndex, column);
+      this.api.removeEventListener('modelUpdated', again);
+    };
+    this.api.addEventListener('modelUpdated', again);
+  }
+
+  showPill() {
+    const count = this.moved.size;
+    this.pill.hidden = !count || !this.isBusy();
+    if (!this.pill.hidden) this.pill.replaceChildren(shape('up'), `${number(count)} moved`);
+    clearTimeout(this.pauseTimer);
+    if (count) this.pauseTimer = setTimeout(() => this.reorderSoon(), 500);
+  }
+
+  // -- what is shown around ---------------------------------------------------------------------------------------------
+
+  showCount() {
+    const { shown, all } = this.counts;
+    this.count.textContent = shown === all ? `${number(all)} ${this.config.noun}` : `${number(shown)} of ${number(all)} ${this.config.noun}`;
+  }
+
+  showLetters() {
+    const current = this.asked.letter || '';
+    for (const button of this.letterButtons) {
+      const letter = button.dataset.letter;
+      const off = letter && letter !== current && this.counts?.letters != null && !this.counts.letters.includes(letter);
+      button.classList.toggle('off', Boolean(off));
+      button.setAttribute('aria-disabled', String(Boolean(off)));
+      button.tabIndex = off ? -1 : 0;
+      if (letter === current) button.setAttribute('aria-current', 'true');
+      else button.removeAttribute('aria-current');
+      button.href = this.path + query({ ...this.asked, letter });
+    }
+  }
+
+  showNote(note) {
+    this.note.hidden = !note;
+    if (note) this.note.replaceChildren(h('span', {}, note.text + ' '), note.href ? h('a', { href: note.href }, note.link) : '');
+  }
+
+  showProblem(text) {
+    this.problem.hidden = !text;
+    if (text) this.problem.replaceChildren(h('span', {}, `The list cannot be read: ${text} `), h('button', { type: 'button', class: 'button small', onclick: () => { this.api.purgeInfiniteCache(); this.refreshCounts(); } }, 'Try again'));
+  }
+
+  showEmpty(empty) {
+    this.empty.hidden = !empty;
+    if (!empty) return;
+    const { q, letter } = this.asked;
+    const narrowed = [q && `“${q}”`, letter && `the letter ${letter.toUpperCase()}`].filter(Boolean).join(' under ');
+    this.empty.replaceChildren(
+      h('p', { class: 'empty-title' }, narrowed ? `No ${this.config.noun} match ${narrowed}` : `No ${this.config.noun} here yet`),
+      h('p', { class: 'quiet' }, narrowed ? `The search looks in ${this.config.searched}. Shorten it, or widen it:` : 'They appear here by themselves.'),
+      h('p', { class: 'empty-actions' },
+        q && letter && h('button', { type: 'button', class: 'button', onclick: () => this.ask({ letter: '' }) }, 'All letters'),
+        narrowed && h('button', { type: 'button', class: 'button', onclick: () => this.ask({ q: '', letter: '' }) }, `Show all ${this.config.noun}`)),
+    );
+  }
+
+  fitToWidth() {
+    if (!this.api || this.gone) return;
+    const narrow = this.gridBox.clientWidth < NARROW && this.gridBox.clientWidth > 0;
+    if (narrow !== this.narrow) {
+      this.narrow = narrow;
+      const keep = this.config.columns.map((c) => c.name).filter((name) => this.config.narrow?.includes(name));
+      if (narrow) {
+        this.wide = this.api.getColumnState();
+        this.fitting = true;
+        this.api.setColumnsVisible(this.config.columns.slice(1).map((c) => c.name).filter((name) => !keep.includes(name)), false);
+        this.api.setColumnsVisible(keep, true);
+        this.api.applyColumnState({ state: [{ colId: this.config.columns[0].name, width: 170, pinned: null }] });
+      } else if (this.wide) {
+        this.fitting = true;
+        this.api.applyColumnState({ state: this.wide.map(({ sort, sortIndex, ...rest }) => rest), applyOrder: true });
+      }
+      setTimeout(() => { this.fitting = false; }, 50);
+    }
+    if (!narrow && !this.config.state) this.growName();
+  }
+
+  // What is left of the width goes to the name, so that a wide screen has no empty right half.
+  growName() {
+    const shown = this.api.getAllDisplayedColumns();
+    const others = shown.slice(1).reduce((sum, column) => sum + column.getActualWidth(), 0);
+    const width = Math.min(520, Math.max(240, this.gridBox.clientWidth - others - 20));
+    this.fitting = true;
+    this.api.setColumnWidths([{ key: shown[0], newWidth: width }]);
+    setTimeout(() => { this.fitting = false; }, 50);
+  }
+
+  // -- what is kept -----------------------------------------------------------------------------------------------------
+
+  keepColumns() {
+    if (this.fitting || this.narrow || this.settingSort) return;
+    clearTimeout(this.keepTimer);
+    this.keepTimer = setTimeout(() => {
+      const { columnVisibility, columnSizing, columnOrder } = this.api.getState();
+      this.config.state = { columnVisibility, columnSizing, columnOrder };
+      this.tell('columns', this.config.state);
+    }, 600);
+  }
+
+  placeKey() { return 'portal place ' + this.path + query(this.asked); }
+
+  keepPlaceSoon() {
+    clearTimeout(this.placeTimer);
+    this.placeTimer = setTimeout(() => !this.gone && this.keepPlace(), 200);
+  }
+
+  keepPlace() {
+    try {
+      const range = this.api.getVerticalPixelRange();
+      sessionStorage.setItem(this.placeKey(), JSON.stringify({ index: Math.round(range.top / 36), rows: this.api.getDisplayedRowCount() }));
+    } catch { /* a full or forbidden storage costs the place, nothing else */ }
+  }
+
+  restoredPlace() {
+    if (!window.portalCameBack) return null;
+    try {
+      const place = JSON.parse(sessionStorage.getItem(this.placeKey()));
+      return place?.index > 0 ? place : null;
+    } catch { return null; }
+  }
+
+  // -- details of an icon -------------------------------------------------------------------------------------------------
+
+  hovered(event) {
+    const icon = event.target.closest?.('[data-monitor]');
+    if (icon !== this.tipFor) icon ? this.showTip(icon) : this.hideTip();
+  }
+
+  cellFocused(event) {
+    if (event.rowIndex == null || !event.column) return this.hideTip();
+    requestAnimationFrame(() => {
+      const icon = this.gridBox.querySelector(`[row-index="${event.rowIndex}"] [col-id="${event.column.getColId?.() || event.column}"] [data-monitor]`);
+      icon ? this.showTip(icon) : this.hideTip();
+    });
+  }
+
+  keyDown({ event, node, column }) {
+    if (event.key === 'Escape') this.hideTip();
+    if (event.key !== 'Enter' || !node?.data) return;
+    const cell = this.gridBox.querySelector(`[row-index="${node.rowIndex}"] [col-id="${column.getColId()}"] :is(a, button)`);
+    if (cell) cell.click();
+  }
+
+  say(anchor, text) { this.place(anchor, h('p', {}, text)); }
+
+  async showTip(icon) {
+    this.hideTip();
+    this.tipFor = icon;
+    const { monitor, customer } = icon.dataset;
+    this.tipTimer = setTimeout(async () => {
+      const heading = this.columns[monitor].heading;
+      this.place(icon, h('p', { class: 'tip-title' }, icon.getAttribute('aria-label')), h('p', { class: 'quiet' }, '…'));
+      try {
+        const details = await fetch(`/api/ui/customers/${customer}/monitors/${monitor}`, { cache: 'no-store' }).then(read);
+        if (this.tipFor === icon) this.place(icon, ...tipLines(heading, details));
+      } catch {
+        if (this.tipFor === icon) this.place(icon, h('p', { class: 'tip-title' }, icon.getAttribute('aria-label')), h('p', { class: 'quiet' }, 'The details cannot be read just now.'));
+      }
+    }, 120);
+  }
+
+  place(anchor, ...content) {
+    this.tip?.remove();
+    this.tip = h('div', { class: 'tip', role: 'tooltip', id: 'tip' }, ...content);
+    document.body.append(this.tip);
+    anchor.setAttribute('aria-describedby', 'tip');
+    this.tipFor = anchor;
+    const at = anchor.getBoundingClientRect();
+    const { offsetWidth: w, offsetHeight: t } = this.tip;
+    this.tip.style.left = Math.max(8, Math.min(innerWidth - w - 8, at.left + at.width / 2 - w / 2)) + 'px';
+    this.tip.style.top = (at.bottom + t + 8 < innerHeight ? at.bottom + 6 : at.top - t - 6) + 'px';
+  }
+
+  hideTip() {
+    clearTimeout(this.tipTimer);
+    this.tipFor?.removeAttribute('aria-describedby');
+    this.tipFor = null;
+    this.tip?.remove();
+    this.tip = null;
+  }
+}
+
+export async function read(response) {
+  if (response.ok) return response.json();
+  let message = `the server answered ${response.status}.`;
+  try { message = (await response.json()).error || message; } catch { /* no JSON: the status says enough */ }
+  throw Object.assign(new Error(message), { status: response.status });
+}
+
+export function tipLines(heading, details) {
+  const word = { good: 'Good', bad: 'Problem', unknown: 'Unknown', not_configured: 'Not configured' }[details.state] + (details.is_old ? ', old reading' : '');
+  const since = parseTime(details.since);
+  const readAt = parseTime(details.read_at);
+  const lines = [h('p', { class: 'tip-title' }, `${heading}: ${word}`)];
+  const row = (name, value, title) => h('div', { class: 'tip-row' }, h('span', { class: 'quiet' }, name), h('span', { title }, value));
+  if (details.value != null) lines.push(row('Waiting now', number(details.value)));
+  if (details.threshold != null) lines.push(row('Problem above', number(details.threshold)));
+  if (since) lines.push(row('Since', `${clock(since)} (${ago(since)})`, exact(since)));
+  lines.push(row('Last read', readAt ? `${clock(readAt)} (${ago(readAt)}${ago(readAt) === 'just now' ? '' : ' ago'})` : 'never'));
+  if (details.reason) lines.push(h('p', {}, details.reason));
+  return lines;
+}
+
+function withLabel(element, attributes) {
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+function flash(element) {
+  element.classList.remove('changed');
+  requestAnimationFrame(() => element.classList.add('changed'));
+}
+
+function closeOutside(details, undo) {
+  const close = (event) => { if (details.open && !details.contains(event.target)) details.open = false; };
+  const escape = (event) => { if (event.key === 'Escape' && details.open) { details.open = false; details.querySelector('summary').focus(); } };
+  document.addEventListener('pointerdown', close);
+  details.addEventListener('keydown', escape);
+  undo.push(() => document.removeEventListener('pointerdown', close));
+}
+
+// A column of icons has an icon for a heading; its name is there for hovering and for screen readers.
+function iconHeader(column, key) {
+  return class {
+    init(params) {
+      this.params = params;
+      this.box = h('button', { type: 'button', class: 'icon-head', title: column.heading, 'aria-label': column.heading, tabindex: '-1', onclick: () => params.progressSort(false) });
+      this.show = () => {
+        const sort = params.column.getSort();
+        this.box.replaceChildren(glyph(column.name), sort ? h('span', { class: 'sorted', 'aria-hidden': 'true' }, sort === 'asc' ? '▴' : '▾') : '');
+        this.box.setAttribute('aria-label', column.heading + (sort ? `, sorted ${sort === 'asc' ? 'worst first' : 'best first'}` : ''));
+      };
+      params.column.addEventListener('sortChanged', this.show);
+      this.show();
+    }
+    getGui() { return this.box; }
+    refresh() { return true; }
+    destroy() { this.params.column.removeEventListener('sortChanged', this.show); }
+  };
+}

@@ -1,0 +1,95 @@
+// The wall: nobody touches it for months, and it must never show a lie. It lives on live.js alone, without the page
+// framework: it greys itself and says since when, by its own clock, and is right again by itself.
+import { ago, clock, h, live, number, parseTime } from './live.js';
+import { HEALTH, shape, stateIcon } from './icons.js';
+import { glyph } from './glyphs.js';
+import { amount } from './board.js';
+
+const root = document.getElementById('wall');
+const OLD_NUMBERS = 75000; // ms: the server makes the numbers anew every 30 s even when nothing changes
+let overview = null;
+let madeAt = 0;
+
+const time = h('time', { class: 'wall-clock' });
+const banner = h('div', { class: 'wall-banner', role: 'alert', hidden: true });
+const counts = h('section', { class: 'wall-counts', 'aria-label': 'Counts' });
+const signals = h('section', { class: 'wall-signals', 'aria-label': 'Signals' });
+const bad = h('section', { class: 'wall-bad', 'aria-label': 'Problems now' });
+const stuck = h('section', { class: 'wall-stuck', 'aria-label': 'Stuck in Connect' });
+root.append(h('header', { class: 'wall-head' }, h('h1', {}, root.dataset.partner), time), banner, counts, signals, h('div', { class: 'wall-columns' }, bad, stuck));
+
+function count(name, value, tone) {
+  return h('div', { class: `wall-count ${tone ? 'tone-' + tone : ''}` }, h('span', { class: 'wall-value' }, tone ? shape(tone === 'bad' ? 'bad' : 'unknown') : '', number(value)), h('span', { class: 'wall-name' }, name));
+}
+
+function room(section, most) {
+  const line = section.querySelector('.wall-line');
+  const height = line ? line.getBoundingClientRect().height : 60;
+  return Math.max(1, Math.min(most, Math.floor((innerHeight - section.getBoundingClientRect().top - height * 1.6) / Math.max(height, 20))));
+}
+
+function show() {
+  if (!overview) return;
+  const unknown = overview.signals.reduce((sum, s) => sum + s.unknown + s.old, 0);
+  counts.replaceChildren(count('Customers', overview.total), count('Live', overview.complete), count('In Connect', overview.in_connect), count('Customers with a problem', overview.bad, overview.bad ? 'bad' : ''), count('Signals not known', unknown, unknown ? 'unknown' : ''));
+  signals.replaceChildren(...overview.signals.map((s) => h('div', { class: 'wall-signal' }, glyph(s.kind), h('span', {}, s.title), h('span', { class: 'wall-tally' },
+    h('span', { class: s.bad ? 'tone-bad' : 'tone-good' }, shape(s.bad ? 'bad' : 'good'), number(s.bad || s.good), h('span', { class: 'sr-only' }, s.bad ? ' bad' : ' good')),
+    s.unknown + s.old ? h('span', { class: 'tone-unknown' }, shape('unknown'), number(s.unknown + s.old), h('span', { class: 'sr-only' }, ' not known')) : ''))));
+  lines(bad, 'Problems now', overview.worst, overview.worst_more, (p) => [stateIcon(HEALTH[p.is_old ? 1 : 0]), p.name, p.title, p.value == null ? p.reason || 'Error' : amount(p), since(p.since)], 'No problems.');
+  lines(stuck, 'Stuck in Connect', overview.stuck, overview.stuck_more, (c) => [h('span', { class: c.because ? 'tone-bad' : 'tone-good' }, shape(c.because ? 'bad' : 'clock')), c.name, c.because || c.step, '', since(c.since)], 'Nobody is stuck.');
+  document.title = overview.bad ? `${overview.bad} bad – MSP Portal` : 'Wall – MSP Portal';
+}
+
+function since(text) {
+  const at = parseTime(text);
+  return at ? `${clock(at)} · ${ago(at)}` : '';
+}
+
+function lines(section, title, items, more, cells, none) {
+  const fits = room(section, 30);
+  const shown = items.slice(0, items.length > fits ? fits - 1 : fits);
+  const left = items.length - shown.length + more;
+  section.replaceChildren(h('h2', {}, title), ...shown.map((item) => {
+    const [icon, name, what, value, when] = cells(item);
+    return h('div', { class: 'wall-line' }, icon, h('span', { class: 'wall-who' }, name), h('span', { class: 'wall-what' }, what), h('span', { class: 'wall-amount' }, value), h('span', { class: 'wall-when' }, when));
+  }), left > 0 ? h('div', { class: 'wall-more' }, `+${number(left)} more`) : '', shown.length ? '' : h('div', { class: 'wall-calm' }, none));
+}
+
+function tick() {
+  const now = new Date(live.now());
+  time.textContent = now.toLocaleTimeString('en-GB');
+  time.dateTime = now.toISOString();
+  const old = madeAt && Date.now() - madeAt > OLD_NUMBERS;
+  const known = live.state === 'live' && overview && !old;
+  document.documentElement.dataset.stale = known ? 'no' : 'yes';
+  banner.hidden = Boolean(known);
+  if (!known) {
+    const from = old && live.state === 'live' ? madeAt : live.since;
+    banner.textContent = overview ? `Stale since ${new Date(from).toLocaleTimeString('en-GB')} – reconnecting` : 'Connecting …';
+  }
+}
+
+async function load() {
+  try {
+    const response = await fetch('/api/ui/overview', { cache: 'no-store', signal: AbortSignal.timeout(4000) });
+    if (response.ok) take(await response.json());
+  } catch { /* the banner says so */ }
+}
+
+function take(message) {
+  overview = message;
+  madeAt = Date.now();
+  show();
+  tick();
+}
+
+live.on('overview', take);
+live.on('again', load);
+live.on('state', (state) => { tick(); if (state === 'live') load(); });
+live.watch('overview');
+setInterval(tick, 250);
+setInterval(show, 20000);
+addEventListener('resize', show);
+navigator.wakeLock?.request('screen').catch(() => {});
+tick();
+load();

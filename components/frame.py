@@ -1,0 +1,101 @@
+"""The frame around every page: toolbar with menu, live dot and person; the rest belongs to the page."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from nicegui import ui
+
+from components import theme
+from models import PortalUser
+
+MENU = (
+    ('', (('Dashboard', '/'),)),
+    (
+        'Customer',
+        (
+            ('In Progress', '/customers/in-progress'),
+            ('Complete', '/customers/complete'),
+            ('Waiting for RFI', '/customers/waiting'),
+        ),
+    ),
+    ('More', (('Wall', '/noc'), ('Help', '/help'))),
+)
+THEMES = (('light', 'Light'), ('dark', 'Dark'), ('system', 'As the system'))
+
+_SHAPES = {
+    'menu': '<path class="stroke" d="M2 4.200h12M2 8h12M2 11.800h12"/>',
+    'person': '<circle class="stroke" cx="8" cy="5.500" r="2.700"/>'
+    '<path class="stroke" d="M2.800 13.700c.6-2.700 2.700-4 5.200-4s4.600 1.300 5.200 4"/>',
+}
+
+
+def shape(name: str) -> ui.element:
+    with ui.element('svg').props('viewBox="0 0 16 16" aria-hidden="true"').classes('shape') as drawn:
+        drawn._props['innerHTML'] = _SHAPES[name]
+    return drawn
+
+
+def text(tag: str, content: str, classes: str = '') -> ui.element:
+    """A plain HTML element with a text that is never read as HTML."""
+    element = ui.element(tag).classes(classes)
+    element._text = content
+    return element
+
+
+@contextmanager
+def frame(user: PortalUser) -> Generator[None, None, None]:
+    """The frame; what is built inside is the page."""
+    ui.add_head_html(theme.head(modules=('live.js', 'shell.js'), chosen=user.theme))
+    ui.add_body_html(f'<script type="module" src="{theme.asset("shell.js")}"></script>')
+    with ui.element('div').classes('app'):
+        with ui.element('header').classes('toolbar'):
+            with ui.element('button').props(
+                'id=menu-button type=button aria-label=Menu aria-controls=menu aria-expanded=false title=Menu'
+            ).classes('icon-button'):
+                shape('menu')
+            with ui.element('a').props('href=/').classes('brand'):
+                ui.element('span').classes('brand-mark').props('aria-hidden=true')
+                text('span', 'MSP Portal')
+            ui.element('span').classes('grow')
+            text('span', 'Connecting', 'live-dot').props('id=live-dot role=status')
+            _person(user)
+        with ui.element('main').classes('page').props('id=page'):
+            yield
+        ui.element('div').classes('drawer-shade').props('id=menu-shade hidden')
+        with ui.element('nav').classes('drawer').props('id=menu hidden aria-label=Menu'):
+            for group, items in MENU:
+                if group:
+                    text('div', group, 'nav-group')
+                for title, address in items:
+                    link = text('a', title, 'nav-item')
+                    link._props['href'] = address
+                    if group == 'Customer':
+                        link._props['aria-label'] = f'Customer | {title}'
+
+
+def _person(user: PortalUser) -> None:
+    with ui.element('details').classes('menu'):
+        with ui.element('summary').classes('icon-button').props('title="You and the theme"') as summary:
+            summary._props['aria-label'] = f'{user.name}: account and theme'
+            shape('person')
+        with ui.element('div').classes('menu-list'):
+            with ui.element('div').classes('menu-head'):
+                text('div', user.name)
+                text('div', user.email, 'quiet small')
+            for key, title in THEMES:
+                text('button', title, 'menu-item').props(f'type=button data-choose-theme={key} aria-pressed=false')
+            with ui.element('form').props('method=post action=/logout'):
+                text('button', 'Sign out', 'menu-item').props('type=submit')
+
+
+def page_head(title: str) -> None:
+    with ui.element('div').classes('page-head'):
+        text('h1', title)
+
+
+def not_found() -> None:
+    with ui.element('div').classes('page-scroll'):
+        page_head('There is nothing here')
+        text('p', 'This address leads nowhere, or to something that is not yours to see.', 'quiet')
+        with ui.element('p'):
+            text('a', 'To the dashboard').props('href=/')

@@ -1,0 +1,359 @@
+"""From an event to every open page that shows the thing: gathered, read once, encoded once per audience, sent once.
+
+An audience is who may see the same customers: everybody of a partner who sees all of them, or one user with exceptions.
+Messages of a partner are numbered. A page that finds a gap, or that was away, asks again for what it shows. The browser's
+side is assets/live.js; the messages are JSON with `t`: `hello`, `d` (changed rows), `many` (ask again), `s` (overview),
+`h` (heartbeat) and `bye` (the session is over).
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from starlette.types import Message, Receive, Scope, Send
+
+from components import live_table
+from models import Customer, CustomerAccess, Health, PortalUser, events
+from models.database import rows
+from models.events import Changed
+from models.overview import Overview
+
+log = logging.getLogger(__name__)
+
+WINDOW = 0.1  # seconds in which changes after the first are gathered
+MANY = 300  # changed rows in one window above which pages ask again instead
+BEAT = 2.0  # seconds between heartbeats; the browser calls itself stale after 4.5 without a word
+BACKLOG = 64  # messages a slow browser may be behind before it is cut off and has to ask again
+EPOCH = secrets.token_hex(4)  # numbers start anew with the process
+OVERVIEW_PAUSE = 0.25  # seconds at least between two overviews of one audience
+
+
+class Connection:
+    """One open page. `push` never waits: what the socket does not take at once is kept, up to a bound."""
+
+    def __init__(self, send: Send, user: PortalUser, session_id: int, audience: 'Audience') -> None:
+        self._send = send
+        self.user, self.session_id, self.audience = user, session_id, audience
+        self.watches_overview = False
+        self.closed = asyncio.Event()
+        self._backlog: deque[Message] = deque()
+        self._writing: asyncio.Task[None] | None = None
+
+    def push(self, text: str) -> None:
+        self._put({'type': 'websocket.send', 'text': text})
+
+    def close(self, code: int = 1000) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+        self._backlog.clear()
+        self._put({'type': 'websocket.close', 'code': code})
+        self.closed.set()
+
+    def _put(self, message: Message) -> None:
+        if self.closed.is_set():
+            return
+        if self._writing is not None:
+            self._backlog.append(message)
+            if len(self._backlog) > BACKLOG:
+                self.close(1013)
+            return
+        # Most sends finish without waiting. Running the first step here instead of in a task of its own halves the
+        # cost of a message; only a socket whose buffer is full gets a task.
+        sending = self._send(message)
+        try:
+            waits_for = sending.send(None)  # type: ignore[attr-defined]
+        except StopIteration:
+            return
+        except Exception:  # gone: its reader notices and takes it off the list
+            self.closed.set()
+            return
+        self._writing = asyncio.get_running_loop().create_task(self._drain(sending, waits_for))  # type: ignore[arg-type]
+
+    async def _drain(self, sending: Coroutine[Any, Any, None], waits_for: Any) -> None:
+        try:
+            await _Rest(sending, waits_for)
+            while self._backlog:
+                await self._send(self._backlog.popleft())
+        except Exception:  # gone
+            self.closed.set()
+        finally:
+            self._writing = None
+
+
+class _Rest:
+    """The rest of a coroutine whose first step has been run already and waits for `waits_for`."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
+        self.coroutine, self.waits_for = coroutine, waits_for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        waits_for = self.waits_for
+        while True:
+            answer = yield waits_for
+            try:
+                waits_for = self.coroutine.send(answer)
+            except StopIteration:
+                return
+
+
+@dataclass
+class Audience:
+    """Those who may see the same customers."""
+
+    key: str
+    user: PortalUser  # one of them: what it may see, all of them may
+    sees_all: bool
+    connections: set[Connection] = field(default_factory=set)
+    overview: bytes = b''
+    overview_at: float = 0.0
+    overview_due: asyncio.Task[None] | None = None
+
+    def send(self, text: str, *, only: Callable[[Connection], bool] | None = None) -> None:
+        for connection in tuple(self.connections):
+            if only is None or only(connection):
+                connection.push(text)
+
+
+@dataclass
+class _Gathered:
+    """What changed for one partner and has not been sent yet."""
+
+    rows: dict[int, set[str]] = field(default_factory=dict)
+    joined: set[int] = field(default_factory=set)
+    many: bool = False
+    flush: asyncio.Task[None] | None = None
+
+
+class Hub:
+    """All open pages of this process and what is on its way to them."""
+
+    def __init__(self) -> None:
+        self.audiences: dict[str, Audience] = {}
+        self.numbers: dict[int, int] = {}
+        self._gathered: dict[int, _Gathered] = {}
+        self._subscriptions: list[Callable[[], None]] = []
+        self._beating: asyncio.Task[None] | None = None
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self.stop()
+        for event in events.ABOUT_CUSTOMERS:
+            self._subscriptions.append(event.subscribe(self.gather))
+        self._subscriptions.append(events.MANY_CHANGED.subscribe(self.gather_many))
+        self._subscriptions.append(events.SIGHT_CHANGED.subscribe(self.ask_again))
+        self._beating = asyncio.get_running_loop().create_task(self._beat())
+
+    def stop(self) -> None:
+        for unsubscribe in self._subscriptions:
+            unsubscribe()
+        self._subscriptions.clear()
+        if self._beating:
+            self._beating.cancel()
+            self._beating = None
+        for audience in self.audiences.values():
+            for connection in tuple(audience.connections):
+                connection.close(1012)  # service restart
+        self.audiences.clear()
+        self._gathered.clear()
+
+    def session_ids(self) -> set[int]:
+        return {c.session_id for audience in self.audiences.values() for c in audience.connections}
+
+    def end(self, session_ids: set[int]) -> None:
+        """Tell the pages of these sessions that they are over, and let go of them."""
+        for audience in tuple(self.audiences.values()):
+            for connection in tuple(audience.connections):
+                if connection.session_id in session_ids:
+                    connection.push('{"t":"bye"}')
+                    connection.close(4401)
+                    self._leave(connection)
+
+    def ask_again(self, user_id: int) -> None:
+        """What this user may see has changed: the pages start anew with a new audience."""
+        for audience in tuple(self.audiences.values()):
+            for connection in tuple(audience.connections):
+                if connection.user.id == user_id:
+                    connection.close(1012)
+                    self._leave(connection)
+
+    # -- joining ------------------------------------------------------------------------------------------------------
+
+    async def audience_of(self, user: PortalUser) -> Audience:
+        exceptions = await CustomerAccess.filter(user_id=user.id).exists()
+        sees_all = user.sees_all and not exceptions
+        key = f'partner {user.partner_id}' if sees_all else f'user {user.id}'
+        return self.audiences.get(key) or Audience(key, user, sees_all)
+
+    def number(self, partner_id: int) -> int:
+        return self.numbers.get(partner_id, 0)
+
+    @contextlib.asynccontextmanager
+    async def joined(self, send: Send, user: PortalUser, session_id: int) -> AsyncIterator[Connection]:
+        audience = await self.audience_of(user)
+        audience = self.audiences.setdefault(audience.key, audience)
+        connection = Connection(send, user, session_id, audience)
+        audience.connections.add(connection)
+        try:
+            yield connection
+        finally:
+            connection.closed.set()
+            self._leave(connection)
+
+    def _leave(self, connection: Connection) -> None:
+        audience = connection.audience
+        audience.connections.discard(connection)
+        if not audience.connections:
+            self.audiences.pop(audience.key, None)
+            if audience.overview_due:
+                audience.overview_due.cancel()
+
+    # -- what changed -------------------------------------------------------------------------------------------------
+
+    def gather(self, changed: Changed) -> None:
+        """Take note of a change; the first goes out at once, those that follow within the window go together."""
+        gathered = self._gathered.setdefault(changed.partner_id, _Gathered())
+        for customer_id, names in changed.rows.items():
+            gathered.rows.setdefault(customer_id, set()).update(names)
+        gathered.joined |= changed.joined
+        if len(gathered.rows) > MANY:
+            gathered.many = True
+            gathered.rows.clear()
+            gathered.joined.clear()
+        self._schedule(changed.partner_id, gathered)
+
+    def gather_many(self, partner_id: int | None) -> None:
+        known = {audience.user.partner_id for audience in self.audiences.values()}
+        for one in known if partner_id is None else {partner_id}:
+            gathered = self._gathered.setdefault(one, _Gathered())
+            gathered.many = True
+            self._schedule(one, gathered)
+
+    def _schedule(self, partner_id: int, gathered: _Gathered) -> None:
+        if gathered.flush is None:
+            gathered.flush = asyncio.get_running_loop().create_task(self._flush_while_changing(partner_id))
+
+    async def _flush_while_changing(self, partner_id: int) -> None:
+        gathered = self._gathered[partner_id]
+        try:
+            while gathered.rows or gathered.many:
+                rows_, joined, many = gathered.rows, gathered.joined, gathered.many
+                gathered.rows, gathered.joined, gathered.many = {}, set(), False
+                try:
+                    await self._send_out(partner_id, rows_, joined, many)
+                except Exception:  # the pages find the gap in the numbers and ask again
+                    log.exception('changes could not be sent; the pages will ask again')
+                    self.numbers[partner_id] = self.number(partner_id) + 1
+                await asyncio.sleep(WINDOW)
+        finally:
+            gathered.flush = None
+            if not gathered.rows and not gathered.many:
+                self._gathered.pop(partner_id, None)
+
+    async def _send_out(self, partner_id: int, changed: dict[int, set[str]], joined: set[int], many: bool) -> None:
+        audiences = [a for a in self.audiences.values() if a.user.partner_id == partner_id]
+        number = self.numbers[partner_id] = self.number(partner_id) + 1
+        if not audiences:
+            return
+        if many:
+            for audience in audiences:
+                audience.send(f'{{"t":"many","n":{number}}}')
+                self._renew_overview(audience)
+            return
+        cells = await live_table.changed_cells(changed)
+        for audience in audiences:
+            seen = set(changed) if audience.sees_all else await _visible(audience.user, changed)
+            message: dict[str, Any] = {'t': 'd', 'n': number, 'rows': {str(i): cells[i] for i in seen if i in cells}}
+            if mine := joined & seen:
+                message['lists'] = await live_table.lists_of(audience.user, mine)
+            audience.send(orjson.dumps(message).decode())
+            self._renew_overview(audience)
+
+    # -- the overview -------------------------------------------------------------------------------------------------
+
+    def _renew_overview(self, audience: Audience) -> None:
+        """Soon, once for all who watch it, and never back to back: it reads every customer of the audience."""
+        if audience.overview_due is None or audience.overview_due.done():
+            audience.overview_due = asyncio.get_running_loop().create_task(self._send_overview(audience))
+
+    async def _send_overview(self, audience: Audience) -> None:
+        watched = any(c.watches_overview for c in audience.connections)
+        now = time.monotonic()
+        await asyncio.sleep(max(0.0, audience.overview_at - now))
+        if watched:
+            started = time.monotonic()
+            text = await overview_text(audience.user)
+            took = time.monotonic() - started
+            audience.overview_at = time.monotonic() + max(OVERVIEW_PAUSE, 5 * took)
+            audience.send(text, only=lambda c: c.watches_overview)
+        bad = await Customer.visible_to(audience.user).filter(worst__lte=Health.BAD_OLD).count()
+        if not watched:
+            audience.overview_at = time.monotonic() + OVERVIEW_PAUSE
+        audience.send(f'{{"t":"bad","bad":{bad}}}')
+
+    # -- the heartbeat ------------------------------------------------------------------------------------------------
+
+    async def _beat(self) -> None:
+        beats = 0
+        while True:
+            await asyncio.sleep(BEAT)
+            beats += 1
+            for audience in tuple(self.audiences.values()):
+                number = self.number(audience.user.partner_id)
+                audience.send(f'{{"t":"h","n":{number},"now":{time.time() * 1000:.0f}}}')
+                if beats % 15 == 0:  # what time alone changes, and proof that the numbers are still being made
+                    self._renew_overview(audience)
+
+
+async def _visible(user: PortalUser, ids: Any) -> set[int]:
+    found = await rows(Customer.visible_to(user).filter(id__in=list(ids)).values('id'))
+    return {row['id'] for row in found}
+
+
+async def overview_text(user: PortalUser) -> str:
+    overview = await Overview.of(Customer.visible_to(user))
+    return orjson.dumps({'t': 's', 'now': time.time() * 1000, **overview.as_dict()}, default=str).decode()
+
+
+hub = Hub()
+
+
+class Socket:
+    """The websocket of an open page (`/live`): the guard has checked origin and session. Plain ASGI, to send cheaply."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        session = scope['state']['session']
+        await receive()
+        await send({'type': 'websocket.accept'})
+        async with hub.joined(send, session.user, session.id) as connection:
+            number = hub.number(session.user.partner_id)
+            hello = {'t': 'hello', 'epoch': EPOCH, 'n': number, 'now': time.time() * 1000}
+            connection.push(orjson.dumps(hello).decode())
+            bad = await Customer.visible_to(session.user).filter(worst__lte=Health.BAD_OLD).count()
+            connection.push(f'{{"t":"bad","bad":{bad}}}')
+            await _listen(receive, connection)
+
+
+async def _listen(receive: Callable[[], Awaitable[Message]], connection: Connection) -> None:
+    while not connection.closed.is_set():
+        message = await receive()
+        if message['type'] == 'websocket.disconnect':
+            return
+        if len(text := message.get('text') or '') > 1000:
+            connection.close(1009)
+            return
+        try:
+            wanted = orjson.loads(text)
+        except ValueError:
+            continue
+        if isinstance(wanted, dict) and wanted.get('watch') == 'overview':
+            connection.watches_overview = True
+            connection.push(await overview_text(connection.user))

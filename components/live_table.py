@@ -1,0 +1,343 @@
+"""A queryset in, a live table out: columns, sorting and search are taken from the Tortoise model.
+
+    LiveTable('in-progress', Customer, ['name', 'seats', 'rfi'], lambda user: Customer.listed(user, ...))
+
+A column is the name of a field (`seats`), of a related field (`partner__name`) or of a property that `@column` describes.
+Heading, kind, alignment and order come from the field. What differs from viewer to viewer (their role, say) is a
+`ViewerColumn`: it is filled in when the rows are asked for and never pushed. The browser's side is assets/table.js.
+"""
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from types import SimpleNamespace
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from tortoise import Model, fields
+from tortoise.expressions import Function, Q
+from tortoise.functions import Count, Lower
+from tortoise.queryset import QuerySet
+
+from components.island import Island
+from models import Customer, Health, PortalUser, RfiIcon
+from models.database import reader, rows
+from models.text import fold
+
+BLOCK = 100  # rows the browser asks for at once
+MAX_BLOCK = 500
+MAX_SEARCH = 200
+LETTERS = 'abcdefghijklmnopqrstuvwxyz#'
+
+
+def column(heading: str, *, needs: Sequence[str], sort: str = '', kind: str = 'text') -> Callable[[Callable], property]:
+    """Describe a model property as a column: the fields it is made of, and the field it sorts by."""
+
+    def describe(getter: Callable) -> property:
+        getter.column = Column('', heading, kind, tuple(needs), sort)  # type: ignore[attr-defined]
+        return property(getter)
+
+    return describe
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as the browser is told of it; `needs` are the fields that it is made of, `sort` what it goes by."""
+
+    name: str
+    heading: str
+    kind: str
+    needs: tuple[str, ...]
+    sort: str | Function | None
+    titles: dict[str, str] | None = None
+    getter: Callable[[Any], Any] | None = None
+
+    def cell(self, row: dict[str, Any]) -> Any:
+        return self.getter(SimpleNamespace(**row)) if self.getter else row[self.name]
+
+    def text(self, row: dict[str, Any]) -> Any:
+        """The cell as an export writes it."""
+        value = row[self.name]
+        if self.titles is not None:
+            return self.titles.get(str(value), value)
+        return value
+
+    def described(self) -> dict[str, Any]:
+        return {
+            'name': self.name, 'heading': self.heading, 'kind': self.kind, 'titles': self.titles,
+            'sortable': self.sort is not None, 'number': self.kind == 'number', 'needs': self.needs,
+        }  # fmt: skip
+
+
+class ViewerColumn(Protocol):
+    """A column that differs from viewer to viewer."""
+
+    name: str
+    heading: str
+    kind: str
+
+    def order(self, user: PortalUser) -> Any | None:
+        """What the column sorts by, or None."""
+
+    async def fill(self, user: PortalUser, found: list[dict[str, Any]]) -> None:
+        """Add `name` to each row."""
+
+    def text(self, row: dict[str, Any]) -> Any:
+        """The cell as an export writes it."""
+
+
+def _kind(field: fields.Field) -> tuple[str, dict[str, str] | None]:
+    enum: type[Enum] | None = getattr(field, 'enum_type', None)
+    if enum is not None:
+        titles = {str(member.value): getattr(member, 'title', str(member.value)) for member in enum}
+        if enum is Health:
+            return 'health', titles
+        if enum is RfiIcon:
+            return 'rfi', titles
+        return ('number' if issubclass(enum, IntEnum) and not hasattr(enum, 'title') else 'enum'), titles
+    if isinstance(field, fields.BooleanField):
+        return 'enum', {'True': 'Yes', 'False': 'No', '1': 'Yes', '0': 'No', 'true': 'Yes', 'false': 'No'}
+    if isinstance(field, fields.DatetimeField | fields.DateField):
+        return 'date', None
+    if isinstance(field, fields.IntField | fields.SmallIntField | fields.BigIntField | fields.FloatField):
+        return 'number', None
+    return ('number', None) if isinstance(field, fields.DecimalField) else ('text', None)
+
+
+def described(model: type[Model], name: str) -> Column:
+    """The column of this field, related field or property; raises ValueError where there is none such."""
+    getter = getattr(getattr(model, name, None), 'fget', None)
+    if getter is not None:
+        about = getattr(getter, 'column', None)
+        if about is None:
+            raise ValueError(f'{model.__name__}.{name} is a property without @column')
+        return Column(name, about.heading, about.kind, about.needs, about.sort or None, getter=getter)
+    owner, path = model, name.split('__')
+    for step in path[:-1]:
+        owner = owner._meta.fields_map[step].related_model  # type: ignore[attr-defined]
+    field = owner._meta.fields_map.get(path[-1])
+    if field is None:
+        raise ValueError(f'{model.__name__} has no field {name}')
+    kind, titles = _kind(field)
+    by = getattr(owner, 'SORTED_BY', {}).get(path[-1])
+    sort: Any = '__'.join([*path[:-1], by]) if by else name
+    if by is None and kind == 'text':
+        sort = Lower(name)
+    heading = field.description or path[-1].replace('_', ' ').capitalize()
+    return Column(name, heading, kind, (name,), sort, titles)
+
+
+class Asked:
+    """What a browser asked of a table, checked; raises ValueError with a sentence that names what is wrong."""
+
+    def __init__(self, table: 'LiveTable', asked: dict[str, str]) -> None:
+        self.search = ' '.join(asked.get('q', '').replace('\x00', '').split())[:MAX_SEARCH]
+        self.letter = asked.get('letter', '').lower()
+        if self.letter and (len(self.letter) != 1 or self.letter not in LETTERS):
+            raise ValueError('There is no such letter: a to z, or #.')
+        self.sort = asked.get('sort', '') or table.columns[0].name
+        if table.order(self.sort) is None:
+            raise ValueError('The table has no such column to sort by.')
+        self.descending = {'': False, 'asc': False, 'desc': True}.get(asked.get('dir', ''), None)  # type: ignore[assignment]
+        if self.descending is None:
+            raise ValueError('The direction is asc or desc.')
+        try:
+            self.start, self.end = int(asked.get('start') or 0), int(asked.get('end') or BLOCK)
+        except ValueError:
+            raise ValueError('start and end are whole numbers.') from None
+        if not 0 <= self.start < self.end <= self.start + MAX_BLOCK or self.start > 10_000_000:
+            raise ValueError(f'start and end name up to {MAX_BLOCK} rows.')
+
+    @classmethod
+    def forgiving(cls, table: 'LiveTable', asked: dict[str, str]) -> dict[str, str]:
+        """What of an address a page can show: wrong parts are left out."""
+        kept: dict[str, str] = {}
+        for names in (('q',), ('letter',), ('sort', 'dir')):
+            part = {name: asked[name] for name in names if asked.get(name)}
+            try:
+                cls(table, part)
+                kept |= part
+            except ValueError:
+                continue
+        return kept
+
+    @property
+    def key(self) -> tuple:
+        return self.search, self.letter, self.sort, self.descending, self.start, self.end
+
+
+class LiveTable:
+    def __init__(
+        self, key: str, model: type[Model], columns: Sequence[str | ViewerColumn],
+        queryset: Callable[[PortalUser], QuerySet], *, noun: str = 'customers', links: dict[str, str] | None = None,
+        hidden: Sequence[str] = (), note: 'Callable[[PortalUser], Awaitable[Any]] | None' = None,
+        narrow: Sequence[str] = (), carries: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        """A table with these columns over what `queryset` gives for a user.
+
+        `links` maps a column to an address with {fields} in it; a browser fills them in from the row. `hidden` are off
+        until somebody turns them on, `narrow` the ones beside the name on a phone, `carries` fields that viewer
+        columns need and take away again. `note` gives a sentence with a link for above the list, or nothing.
+        """
+        self.key, self.model, self.queryset, self.noun = key, model, queryset, noun
+        self.columns: list[Column | ViewerColumn] = [
+            described(model, name) if isinstance(name, str) else name for name in columns
+        ]
+        self.links = links or {}
+        self.hidden, self.note, self.narrow = tuple(hidden), note, tuple(narrow)
+        shown = [c for c in self.columns if isinstance(c, Column)]
+        linked = [part.split('}')[0] for link in self.links.values() for part in link.split('{')[1:]]
+        self.fields = tuple(dict.fromkeys(['id', *(need for c in shown for need in c.needs), *linked, *carries]))
+        self.pushed, self.linked = tuple(shown), frozenset(linked)
+        self._shared: OrderedDict[tuple, asyncio.Future[list[dict]]] = OrderedDict()
+        TABLES[key] = self
+
+    # -- questions ----------------------------------------------------------------------------------------------------
+
+    def order(self, name: str) -> Column | ViewerColumn | None:
+        found = next((c for c in self.columns if c.name == name), None)
+        return found if found is not None and (not isinstance(found, Column) or found.sort is not None) else None
+
+    def narrowed(self, user: PortalUser, asked: Asked) -> QuerySet:
+        found = self.queryset(user)
+        if asked.letter and (filed := getattr(self.model, 'FILED_UNDER', None)):
+            found = found.filter(**{filed: asked.letter})
+        return self._searched(found, asked.search)
+
+    def _searched(self, found: QuerySet, search: str) -> QuerySet:
+        if not search:
+            return found
+        if searched := getattr(self.model, 'SEARCHED_IN', None):
+            return found.filter(**{f'{searched}__contains': fold(search)})
+        texts = [c.name for c in self.pushed if c.kind == 'text' and c.getter is None]
+        return found.filter(Q(*(Q(**{f'{name}__icontains': search}) for name in texts), join_type='OR'))
+
+    def sorted(self, user: PortalUser, asked: Asked) -> QuerySet:
+        found, minus = self.narrowed(user, asked), '-' if asked.descending else ''
+        chosen = self.order(asked.sort)
+        sort = chosen.sort if isinstance(chosen, Column) else chosen.order(user)  # type: ignore[union-attr]
+        first = getattr(self.columns[0], 'sort', None)
+        ties = [first] if isinstance(first, str) and first != sort else []
+        if isinstance(sort, str):
+            return found.order_by(f'{minus}{sort}', *ties, 'id')
+        return found.annotate(sorted_by=sort).order_by(f'{minus}sorted_by', *ties, 'id')
+
+    async def page(self, user: PortalUser, asked: Asked, *, audience: str, number: int) -> list[dict[str, Any]]:
+        """The rows asked for. Viewers of one audience who ask the same at the same moment share one reading."""
+        chosen = self.order(asked.sort)
+        if not isinstance(chosen, Column):
+            found = await self._read(user, asked)
+        else:
+            key = (audience, number, *asked.key)
+            reading = self._shared.get(key)
+            if reading is None or (reading.done() and (reading.cancelled() or reading.exception())):
+                reading = asyncio.ensure_future(self._read(user, asked))
+                self._shared[key] = reading
+                asyncio.get_running_loop().call_later(1.0, self._shared.pop, key, None)
+                while len(self._shared) > 64:
+                    self._shared.popitem(last=False)
+            found = [dict(row) for row in await asyncio.shield(reading)]
+        await self.fill(user, found)
+        return found
+
+    async def fill(self, user: PortalUser, found: list[dict[str, Any]]) -> None:
+        for viewer in self.columns:
+            if not isinstance(viewer, Column):
+                await viewer.fill(user, found)
+
+    async def _read(self, user: PortalUser, asked: Asked) -> list[dict[str, Any]]:
+        query = self.sorted(user, asked).offset(asked.start).limit(asked.end - asked.start)
+        return [self.cells(row) for row in await rows(query.values(*self.fields))]
+
+    def cells(self, row: dict[str, Any]) -> dict[str, Any]:
+        for shown in self.pushed:
+            if shown.getter is not None:
+                row[shown.name] = shown.cell(row)
+        return row
+
+    async def counts(self, user: PortalUser, asked: Asked) -> dict[str, Any]:
+        """How many are shown, how many there are, and which letters lead anywhere within the search."""
+        everything = self.queryset(user)
+        searched = self._searched(everything, asked.search)
+        total = await everything.using_db(reader()).count()
+        filed = getattr(self.model, 'FILED_UNDER', None)
+        if filed is None:
+            shown = await self.narrowed(user, asked).using_db(reader()).count()
+            return {'shown': shown, 'all': total, 'letters': None}
+        letters = {row[filed]: row['n'] for row in await rows(_per_letter(searched, filed))}
+        shown = letters.get(asked.letter, 0) if asked.letter else sum(letters.values())
+        return {'shown': shown, 'all': total, 'letters': ''.join(sorted(letters))}
+
+    # -- the element --------------------------------------------------------------------------------------------------
+
+    def build(
+        self, user: PortalUser, address: str, *, on_columns: Callable[[Any], Any]
+    ) -> 'Island':
+        """The table as an element of a page; `address` is what the page was opened with (its query says search, letter, sort)."""
+        preferences = (user.preferences or {}).get(f'columns {self.key}')
+        island = Island(
+            'table.js',
+            {
+                'key': self.key, 'noun': self.noun, 'columns': [_told(c) for c in self.columns], 'links': self.links,
+                'asked': Asked.forgiving(self, dict(parse_qsl(urlsplit(address).query))), 'state': preferences, 'hidden': self.hidden, 'block': BLOCK,
+                'searched': 'name, account code or domain', 'narrow': self.narrow,
+            },
+        )  # fmt: skip
+        island.on('columns', lambda event: on_columns(event.args))
+        return island.classes('table-island')
+
+
+def _told(shown: Column | ViewerColumn) -> dict[str, Any]:
+    if isinstance(shown, Column):
+        return shown.described()
+    return {'name': shown.name, 'heading': shown.heading, 'kind': shown.kind, 'sortable': True, 'needs': []}
+
+
+def _per_letter(found: QuerySet, filed: str) -> Any:
+    return found.annotate(n=Count('id')).group_by(filed).values(filed, 'n')
+
+
+TABLES: dict[str, LiveTable] = {}
+
+
+# -- pushing ----------------------------------------------------------------------------------------------------------
+
+
+async def changed_cells(changed: dict[int, set[str]]) -> dict[int, dict[str, Any]]:
+    """The changed cells of customers, as every table that shows them would show them: read once for all viewers."""
+    shown = {c.name: c for table in TABLES.values() if table.model is Customer for c in table.pushed}
+    linked = {name for table in TABLES.values() if table.model is Customer for name in table.linked}
+    names = {name for fields_ in changed.values() for name in fields_}
+    wanted = {c.name: c for c in shown.values() if names & set(c.needs)}
+    plain = {name for name in names & linked if name not in wanted}
+    needs = tuple(dict.fromkeys(['id', *(need for c in wanted.values() for need in c.needs), *sorted(plain)]))
+    found = await rows(Customer.filter(id__in=list(changed)).values(*needs)) if len(needs) > 1 else []
+    cells: dict[int, dict[str, Any]] = {customer_id: {} for customer_id in changed}
+    for row in found:
+        mine = changed[row['id']]
+        cells[row['id']] = {name: c.cell(row) for name, c in wanted.items() if mine & set(c.needs)}
+        cells[row['id']].update({name: row[name] for name in plain & mine})
+    return cells
+
+
+async def lists_of(user: PortalUser, ids: set[int]) -> dict[str, list[int]]:
+    """In which tables of customers these are now."""
+    tables = [table for table in TABLES.values() if table.model is Customer]
+    return {
+        table.key: [row['id'] for row in await rows(table.queryset(user).filter(id__in=list(ids)).values('id'))]
+        for table in tables
+    }
+
+
+def early_rows(table: LiveTable, asked: dict[str, str]) -> str:
+    """A script that asks for the first rows at once; table.js takes the answer when it comes to need it."""
+    address = f'/api/ui/tables/{table.key}/rows?{urlencode({**asked, "end": BLOCK})}'
+    return (
+        f'<script>window.portalEarly={{address:{json.dumps(address)}.replace(/</g,"%3C"),'
+        f'answer:fetch({json.dumps(address)},{{cache:"no-store"}}).then(r=>r.ok?r.json():Promise.reject('
+        'Object.assign(new Error(`the server answered ${r.status}.`),{status:r.status})))};'
+        'window.portalEarly.answer.catch(()=>{})</script>'
+    )

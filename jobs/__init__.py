@@ -1,0 +1,114 @@
+"""The timetable: what runs by itself, and when."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from apscheduler.events import (
+    EVENT_JOB_ERROR,
+    EVENT_JOB_MAX_INSTANCES,
+    EVENT_JOB_MISSED,
+    JobExecutionEvent,
+    JobSubmissionEvent,
+)
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from jobs.aging import age_readings
+from jobs.connect_progress import advance_connect
+from jobs.monitor_refresh import MonitorRefresh
+from jobs.others import Others
+from jobs.pruning import Pruning
+from jobs.sources.simulated import SimulatedVendor
+from jobs.sources.simulated_connect import SimulatedConnect
+from models.database import is_sqlite
+from settings import settings
+
+log = logging.getLogger(__name__)
+
+Job = Callable[[], Awaitable[object]]
+SAME_ERROR_AFTER = 600.0  # seconds until the same error is shown with its traceback again
+
+
+class Timetable:
+    """The jobs of this process. `start` inside the running loop with the database open, `stop` before it is closed."""
+
+    def __init__(self) -> None:
+        self.scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={'coalesce': True, 'max_instances': 1, 'misfire_grace_time': 60}
+        )
+        self.scheduler.add_listener(self._failed, EVENT_JOB_ERROR)
+        self.scheduler.add_listener(self._skipped, EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
+        # It would log every failure with a traceback, every second; `_failed` says it once.
+        logging.getLogger('apscheduler').setLevel(logging.CRITICAL)
+        self._refresh: MonitorRefresh | None = None
+        self._running: set[asyncio.Task] = set()
+        self._last_runs: dict[str, datetime] = {}
+        self._told: dict[str, float] = {}
+
+    async def start(self) -> None:
+        """Begin with everything at once, then each job at its pace."""
+        self.add('aging', age_readings, seconds=5)
+        self.add('pruning', Pruning().prune, seconds=600)
+        if is_sqlite():
+            self.add('others', Others().look, seconds=1)
+        given = settings()
+        if given.demo and given.demo_rate:  # customers that are not simulated have no source yet: nothing to read
+            vendor = SimulatedVendor(given.demo_rate)
+            connect = SimulatedConnect(vendor)
+            self._refresh = MonitorRefresh(vendor, every=given.poll_seconds)
+            self.add('monitor_refresh', self._refresh.refresh, seconds=1)
+            self.add('connect_progress', lambda: advance_connect(connect), seconds=1)
+        self.scheduler.start()
+
+    async def stop(self) -> None:
+        """Start nothing more, let what runs come to its end, and be gone."""
+        if not self.scheduler.running:
+            return
+        self.scheduler.pause()
+        await asyncio.sleep(0)  # what was just handed over begins, and is then waited for
+        # Shutting down cancels what runs, in the middle of a transaction; so it comes last.
+        if self._running:
+            await asyncio.wait(self._running, timeout=20)
+        if self._refresh is not None:
+            await self._refresh.stop()
+        self.scheduler.shutdown()
+        await asyncio.sleep(0)
+
+    def last_run(self, job_id: str) -> datetime | None:
+        """When this job last came to its end without an error."""
+        return self._last_runs.get(job_id)
+
+    @property
+    def job_ids(self) -> list[str]:
+        return [job.id for job in self.scheduler.get_jobs()]
+
+    def add(self, job_id: str, job: Job, *, seconds: float) -> None:
+        """Run `job` now and then every so many seconds, never twice at the same time."""
+
+        async def run() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            self._running.add(task)
+            try:
+                await job()
+                self._last_runs[job_id] = datetime.now(UTC)
+            finally:
+                self._running.discard(task)
+
+        self.scheduler.add_job(
+            run, 'interval', seconds=seconds, id=job_id, replace_existing=True, next_run_time=datetime.now(UTC)
+        )
+
+    def _failed(self, event: JobExecutionEvent) -> None:
+        error = event.exception
+        known = f'{event.job_id}: {type(error).__name__}: {error}'.replace('\n', ' ')[:300]
+        self._told = {said: at for said, at in self._told.items() if time.monotonic() - at < SAME_ERROR_AFTER}
+        first = known not in self._told
+        self._told.setdefault(known, time.monotonic())
+        log.error('job %s', known, exc_info=error if first else None)
+
+    @staticmethod
+    def _skipped(event: JobSubmissionEvent | JobExecutionEvent) -> None:
+        log.debug('job %s was still running or came too late', event.job_id)

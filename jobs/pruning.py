@@ -1,0 +1,70 @@
+"""Forget what nobody asks for any more: old flips, old sessions, and most of what the simulated vendor left behind."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+from jobs.sources.population import Population
+from models import Flip, HistoryEvent, Session
+from models.database import reader
+
+log = logging.getLogger(__name__)
+
+FLIPS_KEPT = timedelta(days=90)
+SESSIONS_KEPT = timedelta(days=30)
+# A simulated customer moves all day for months; a real one keeps its history for ever.
+SIMULATED_FLIPS_KEPT = timedelta(days=7)
+SIMULATED_EVENTS_KEPT = 100
+_MOST_BATCHES = 20
+_MOST_CUSTOMERS = 500
+
+
+class Pruning:
+    """Prunes in bounded batches; of the simulated customers some at each call, and all in turn."""
+
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._clock = clock
+        self._simulated = Population()
+        self._cursor = 0
+
+    async def prune(self) -> int:
+        """Return how many rows went."""
+        now = self._clock()
+        flips = await _in_batches(lambda: Flip.prune(now - FLIPS_KEPT))
+        sessions = await _in_batches(lambda: Session.prune(now - SESSIONS_KEPT))
+        simulated = await self._prune_simulated(now)
+        if flips or sessions or simulated:
+            log.info('forgot %d flips, %d sessions, %d simulated rows', flips, sessions, simulated)
+        return flips + sessions + simulated
+
+    async def _prune_simulated(self, now: datetime) -> int:
+        await self._simulated.count(now)
+        ids = await self._simulated.after(self._cursor, _MOST_CUSTOMERS)
+        self._cursor = ids[-1] if ids else 0
+        if not ids:
+            return 0
+        flips = await Flip.filter(customer_id__in=ids, at__lt=now - SIMULATED_FLIPS_KEPT).limit(5000).values_list(
+            'id', flat=True
+        )  # fmt: skip
+        gone = await Flip.filter(id__in=list(flips)).delete() if flips else 0
+        within = ','.join(str(int(customer_id)) for customer_id in ids)
+        events = await reader().execute_query_dict(
+            'SELECT "id" FROM (SELECT "id", '
+            'ROW_NUMBER() OVER (PARTITION BY "customer_id" ORDER BY "at" DESC, "id" DESC) AS "place" '
+            f'FROM "history_event" WHERE "customer_id" IN ({within})) AS placed'
+            f' WHERE "place" > {SIMULATED_EVENTS_KEPT} LIMIT 5000'
+        )
+        if events:
+            gone += await HistoryEvent.filter(id__in=[row['id'] for row in events]).delete()
+        return gone
+
+
+async def _in_batches(prune: Callable[[], Awaitable[int]]) -> int:
+    gone = 0
+    for _ in range(_MOST_BATCHES):
+        if not (batch := await prune()):
+            break
+        gone += batch
+        await asyncio.sleep(0)  # between two batches others write
+    return gone

@@ -1,0 +1,143 @@
+"""How simulated customers get on in Connect: forms come back, steps are taken or stall, some go live, some return."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from random import Random
+
+from jobs.sources.population import Block
+from jobs.sources.simulated import CONNECT_SHARE, Budget, SimulatedVendor
+from models import ConnectStep, Customer, CustomerProduct, Health, Listing, MonitorKind, Rfi, RfiState, StepState
+from models.database import reader
+from models.demo import configured_kinds
+from models.demo_names import BLOCKED_BECAUSE, RFI_ERRORS, UPGRADES
+
+_PACE = 0.005  # steps a second for each customer in Connect, as long as the cap allows it
+_MOST_AT_ONCE = 10  # a step is a dozen statements: more would hold up whoever else writes
+_STUCK = timedelta(days=5)
+_OPEN = (StepState.BLOCKED, StepState.IN_PROGRESS, StepState.TODO)
+
+
+class SimulatedConnect:
+    """A `ConnectSource` for the simulated customers, who are also the vendor's."""
+
+    def __init__(self, vendor: SimulatedVendor) -> None:
+        self._vendor = vendor
+        self._population = vendor.population
+        self._budget = Budget(vendor.rate * CONNECT_SHARE)
+        self._owed = 0.0
+        self._at: datetime | None = None
+
+    @property
+    def chance(self) -> Random:
+        return self._vendor.chance
+
+    async def advance(self) -> int:
+        """Take the steps that are due; return how many were taken."""
+        now = self._vendor.clock()
+        await self._population.count(now)
+        passed = (now - self._at).total_seconds() if self._at else 0.0
+        self._at = now
+        pace = min(self._budget.rate, _PACE * (self._population.in_progress + self._population.waiting))
+        self._owed = min(self._owed + pace * max(0.0, passed) * self.chance.uniform(0.4, 1.6), _MOST_AT_ONCE)
+        moved = 0
+        while self._owed >= 1:
+            self._owed -= 1
+            if self._budget.take(now):
+                moved += await self._move(now)
+        return moved
+
+    async def _move(self, now: datetime) -> bool:
+        block = self._population.any_block(self.chance)
+        if block is None:
+            return False
+        try:
+            few = min(0.3 * self._population.total, 10 + 0.12 * self._population.total)
+            if self._population.in_progress < few and block.live:
+                return await self._bring_back(block)
+            return await self._go_on(block, now)
+        except (ConnectStep.NotAllowed, Rfi.NotReady):  # somebody at a page was quicker
+            return False
+
+    async def _go_on(self, block: Block, now: datetime) -> bool:
+        members = await self._population.members(block, Listing.WAITING, Listing.IN_PROGRESS)
+        # What has been stuck for days stays stuck, mostly: it takes more than waiting.
+        fresh = [c for c in members if c.connect_since is None or now - c.connect_since < _STUCK]
+        members = fresh if fresh and self.chance.random() > 0.05 else members
+        if not members:
+            return False
+        customer = self.chance.choice(members)
+        form = await Rfi.get_or_none(customer_id=customer.id)
+        if form is not None and form.state not in (RfiState.COMPLETE, RfiState.NOT_APPLICABLE):
+            return await self._move_form(customer, form)
+        return await self._move_step(customer)
+
+    async def _move_form(self, customer: Customer, form: Rfi) -> bool:
+        is_waiting = customer.listing == Listing.WAITING
+        if form.state == RfiState.NOT_REQUESTED:
+            await form.move('request')
+        elif form.state == RfiState.SUBMITTED:
+            errors = [self.chance.choice(RFI_ERRORS)] if self.chance.random() < 0.2 else None
+            await form.move('find_errors' if errors else 'accept', errors=errors)
+        elif not is_waiting or self._population.waiting > 2:  # two stay: there is nothing to see without any
+            await form.move('submit')
+            self._population.moved(customer.id, waiting=-is_waiting)
+        elif form.state == RfiState.REQUESTED:
+            await form.move('save_draft')
+        else:
+            return False
+        return True
+
+    async def _move_step(self, customer: Customer) -> bool:
+        steps = await ConnectStep.filter(customer_id=customer.id).order_by('position')
+        step = self._which(steps)
+        if step is None:
+            if any(other.state == StepState.LOCKED and not other.is_optional for other in steps):
+                return False
+            await self._complete(customer)
+        elif step.state == StepState.BLOCKED:
+            await step.move('start')
+        elif step.state == StepState.TODO and step.is_optional and self.chance.random() < 0.5:
+            await step.move('skip', because='Not needed here')
+        elif step.state == StepState.TODO and step.key != 'rfi':
+            await step.move('start')
+        elif step.state == StepState.IN_PROGRESS and self.chance.random() < 0.15:
+            await step.move('block', because=self.chance.choice(BLOCKED_BECAUSE))
+        else:
+            await step.move('complete')
+        return True
+
+    def _which(self, steps: Sequence[ConnectStep]) -> ConnectStep | None:
+        """The step that is worked on, as the lists show it; now and then another that could be."""
+        could = [step for step in steps if step.state in _OPEN]
+        must = [step for step in could if not (step.is_optional and step.state == StepState.TODO)]
+        if not must:
+            return None
+        if self.chance.random() < 0.2:
+            return self.chance.choice(could)
+        return min(must, key=lambda step: (_OPEN.index(step.state), step.position))
+
+    async def _complete(self, customer: Customer) -> None:
+        await customer.complete_connect()
+        self._population.moved(customer.id, live=1)
+        if customer.worst == Health.NOT_CONFIGURED:
+            self._vendor.arrive(customer.id, await self._kinds(customer.id))
+
+    async def _bring_back(self, block: Block) -> bool:
+        live = await self._population.members(block, Listing.COMPLETE)
+        calm = [customer for customer in live if customer.worst == Health.GOOD] or live
+        if not calm:
+            return False
+        customer = self.chance.choice(calm)
+        services = await _services(customer.id)
+        steps = [t for t in ConnectStep.applicable(services)[2:] if not t.optional]
+        await customer.reopen_connect(self.chance.choice(steps).key, because=self.chance.choice(UPGRADES))
+        self._population.moved(customer.id, live=-1)
+        return True
+
+    async def _kinds(self, customer_id: int) -> list[MonitorKind]:
+        return configured_kinds(await _services(customer_id), directory=self.chance.random() < 0.7)
+
+
+async def _services(customer_id: int) -> str:
+    bought = CustomerProduct.filter(customer_id=customer_id).using_db(reader())
+    return ''.join(str(services) for services in await bought.values_list('product__connect_services', flat=True))

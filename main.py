@@ -1,0 +1,304 @@
+"""The MSP Portal: its start, in the order in which it happens, and its commands (`python main.py --help`)."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from nicegui import app, ui
+from nicegui.helpers import is_user_simulation
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+import jobs
+from components import live, theme
+from models import database
+from pages import guard, shell, sign_in, wall
+from pages.api import exports, health, readings
+from pages.api import ui as ui_routes
+from settings import settings
+
+log = logging.getLogger('portal')
+cli = typer.Typer(
+    no_args_is_help=False, add_completion=False, pretty_exceptions_enable=False, help='The MSP Portal.',
+    context_settings={'help_option_names': ['-h', '--help']},
+)  # fmt: skip
+
+
+# -- the server -------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def lifespan_of(inner: Any, application: Any) -> AsyncIterator[Any]:
+    """Database, live hub, the server's own start, jobs; and back."""
+    async with database.opened():
+        if settings().demo:
+            from models.demo import load_demo
+
+            await load_demo(settings().secret_key())
+        live.hub.start()
+        sweeping = asyncio.get_running_loop().create_task(guard.sweep_forever())
+        timetable = jobs.Timetable()
+        if not is_user_simulation():
+            await timetable.start()
+        try:
+            async with inner(application) as state:
+                yield state
+        finally:
+            sweeping.cancel()
+            live.hub.stop()
+            await timetable.stop()
+
+
+def build() -> None:
+    """Put routes, pages and the guard onto the application; again and again in tests, which start anew each time."""
+    if not hasattr(app.state, 'inner_lifespan'):
+        app.state.inner_lifespan = app.router.lifespan_context
+    for router in (sign_in.router, wall.router, health.router, readings.router, ui_routes.router, exports.router):
+        app.include_router(router)
+    app.router.routes[:] = [r for r in app.router.routes if getattr(r, 'name', '') not in ('assets', 'live')]
+    app.mount('/assets/' + theme.version(), Assets(directory=theme.ASSETS), name='assets')
+    app.router.routes.append(WebSocketRoute('/live', live.Socket(), name='live'))
+    shell.register()
+    guard.protect_sockets()
+    guard.watch_sessions()
+    app.add_middleware(guard.Guard)
+    app.config.socket_io_js_transports = ['websocket']
+    # Last: including a router wraps what was there.
+    app.router.lifespan_context = lambda application: lifespan_of(app.state.inner_lifespan, application)
+
+
+class Assets(StaticFiles):
+    """Our own assets: their address changes with their content, so a browser may keep them for ever."""
+
+    async def get_response(self, path: str, scope: Any) -> Any:
+        response = await super().get_response(path, scope)
+        response.headers['Cache-Control'] = 'public, max-age=31536000, immutable'
+        return response
+
+
+def run() -> None:
+    build()
+    given = settings()
+    app.on_startup(announce)
+    ui.run(
+        host=given.host, port=given.port, title='MSP Portal', show=False, reload=given.reload, tailwind=False,
+        reconnect_timeout=30, binding_refresh_interval=None, ws_per_message_deflate=False, show_welcome_message=False,
+        message_history_length=200, favicon=theme.ASSETS / 'icon.svg', dark=None, ws_ping_interval=20,
+        uvicorn_logging_level=given.log_level.lower() if given.log_level.lower() == 'debug' else 'warning',
+        timeout_graceful_shutdown=3, server_header=False, storage_secret=None,
+        gzip_middleware_factory=lambda inner: GZipMiddleware(inner, minimum_size=1000, compresslevel=4),
+    )  # fmt: skip
+
+
+async def announce() -> None:
+    """Say where the portal is and, in a demonstration, who can sign in."""
+    from models import Partner
+    from models.user import demo_password
+
+    given = settings()
+    host = f'[{given.host}]' if ':' in given.host else given.host
+    say(f'MSP Portal: http://{host}:{given.port}/')
+    if not await Partner.exists():
+        say(f'Nothing is set up yet. Open the address; the set-up code is: {sign_in.set_up_code}')
+    elif given.demo:
+        say('demo sign-ins: ana@northwind.example (administrator), tom@northwind.example (technician, some customers),')
+        say('               eve@fabrikam.example (another MSP)')
+        say(f'demo password: {demo_password(given.secret_key())}')
+        if not given.is_loopback:
+            say('!' * 100)
+            say(f'!! WARNING: demonstration sign-ins are open to everybody who reaches {given.host}:{given.port}.')
+            say('!! Set PORTAL_DEMO=0, or PORTAL_HOST=127.0.0.1, unless that is what you want.')
+            say('!' * 100)
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def check_port() -> None:
+    """End with one line where the address cannot be had; the server itself would say it in twenty."""
+    given = settings()
+    family = socket.AF_INET6 if ':' in given.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((given.host, given.port))
+        except OSError as error:
+            sys.exit(f'PORTAL_HOST/PORTAL_PORT: {given.host}:{given.port} cannot be listened on ({error.strerror}).')
+
+
+def start_logging() -> None:
+    logging.basicConfig(
+        level=settings().log_level.upper(), format='%(asctime)s %(levelname)s %(name)s: %(message)s', stream=sys.stderr
+    )
+    for noisy in ('apscheduler', 'tortoise', 'aiosqlite', 'engineio', 'socketio', 'httpx'):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    # One line for what Tortoise repeats as a traceback of its own; the portal logs what it could not do.
+    logging.getLogger('tortoise').setLevel(logging.ERROR)
+
+
+# -- commands ---------------------------------------------------------------------------------------------------------
+
+
+def with_database(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a command's work with the database open; what cannot be done ends it with one line."""
+
+    async def opened() -> Any:
+        async with database.opened():
+            return await work
+
+    start_logging()
+    try:
+        return asyncio.run(opened())
+    except database.Unusable as error:
+        work.close()
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit('Stopped. What was stored before stays.')
+
+
+@cli.callback(invoke_without_command=True)
+def default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        serve()
+
+
+@cli.command()
+def serve() -> None:
+    """Start the portal (the default)."""
+    start_logging()
+    check_port()
+
+    async def prepare() -> None:
+        async with database.opened():
+            pass
+
+    try:
+        asyncio.run(prepare())  # what is wrong with the database is one line here and a page of text in the server
+    except database.Unusable as error:
+        sys.exit(str(error))
+    run()
+
+
+PartnerOption = Annotated[str | None, typer.Option('--partner', help='Short name of the MSP, where there are several.')]
+
+
+async def partner_named(slug: str | None) -> Any:
+    from models import Partner
+
+    partners = await Partner.all().order_by('id')
+    if slug is not None:
+        partners = [partner for partner in partners if partner.slug == slug]
+    if len(partners) == 1:
+        return partners[0]
+    known = ', '.join(partner.slug for partner in await Partner.all().order_by('id')) or 'none yet: open the portal first'
+    sys.exit(f'Say which MSP with --partner. There are: {known}.')
+
+
+@cli.command()
+def demo(
+    customers: Annotated[int, typer.Option(min=1, max=1_000_000, help='How many customers to make.')] = 1000,
+    seed: Annotated[int, typer.Option(help='The same seed makes the same customers.')] = 1,
+    partner: PartnerOption = None,
+) -> None:
+    """Make believable customers, for trying the portal with many."""
+    from models.demo import load_demo, make_customers
+
+    async def work() -> None:
+        await load_demo(settings().secret_key())
+        owner = await partner_named(partner or 'northwind-it')
+        with typer.progressbar(length=customers, label='customers', file=sys.stderr) as bar:
+            made = await make_customers(
+                owner, customers, seed=seed, progress=lambda done, _all: bar.update(done - bar.pos)
+            )
+        typer.echo(f'{made:,} customers were made for {owner.name}.')
+
+    with_database(work())
+
+
+@cli.command('import-customers')
+def import_customers_command(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help='A CSV file, UTF-8.')],
+    all_or_nothing: Annotated[bool, typer.Option(help='Store nothing when a line is refused.')] = False,
+    partner: PartnerOption = None,
+) -> None:
+    """Add customers from a CSV file, or update those whose account code is known."""
+    from models.customer_import import import_customers
+
+    async def work() -> Any:
+        owner = await partner_named(partner)
+        with typer.progressbar(length=100, label='customers', file=sys.stderr) as bar:
+            return await import_customers(
+                owner, file.read_bytes(), all_or_nothing=all_or_nothing,
+                progress=lambda done, all_: bar.update(int(100 * done / max(all_, 1)) - bar.pos),
+            )  # fmt: skip
+
+    result = with_database(work())
+    for warning in result.warnings:
+        typer.echo(f'note: {warning}', err=True)
+    for refused in result.refused:
+        typer.echo(f'line {refused.line}, {refused.column}: {refused.why}', err=True)
+    stored = f'{result.added:,} added, {result.updated:,} updated, {result.unchanged:,} unchanged'
+    typer.echo(f'{stored}, {len(result.refused):,} refused')
+    if result.refused:
+        raise typer.Exit(1)
+
+
+@cli.command('create-user')
+def create_user(
+    email: Annotated[str, typer.Option(prompt=True)],
+    name: Annotated[str, typer.Option(prompt=True)],
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+    role: Annotated[str, typer.Option(help='administrator, implementation, technician, sales, finance, read_only')] = (
+        'technician'
+    ),
+    some_customers: Annotated[bool, typer.Option(help='Sees no customers until some are given.')] = False,
+    partner: PartnerOption = None,
+) -> None:
+    """Create somebody who can sign in."""
+    from models import PortalRole, PortalUser
+
+    async def work() -> None:
+        owner = await partner_named(partner)
+        try:
+            user = await PortalUser.register(
+                owner, name=name, email=email, password=password, role=PortalRole(role), sees_all=not some_customers
+            )
+        except ValueError as error:
+            sys.exit(str(error))
+        typer.echo(f'{user.email} can sign in ({user.role.value} of {owner.name}).')
+
+    with_database(work())
+
+
+@cli.command('create-token')
+def create_token(
+    name: Annotated[str, typer.Option(help='What the token is for.')] = 'readings', partner: PartnerOption = None
+) -> None:
+    """Create a bearer token for POST /api/v1/readings; it is shown once."""
+    from models import ApiToken
+
+    async def work() -> None:
+        typer.echo(await ApiToken.issue(await partner_named(partner), name))
+
+    with_database(work())
+
+
+if is_user_simulation():  # a page test runs this file anew with its own arguments on the command line
+    build()
+    ui.run(storage_secret=None, tailwind=False, binding_refresh_interval=None, reconnect_timeout=30)
+elif __name__ == '__main__':
+    with contextlib.suppress(BrokenPipeError):
+        cli()
+elif __name__ == '__mp_main__' and os.environ.get('PORTAL_RELOAD'):  # the child that `make dev` restarts
+    start_logging()
+    run()

@@ -1,0 +1,203 @@
+"""Customers to show the portal with: the demo MSPs, and as many believable customers as somebody wants."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from models import events
+from models.connect_step import ConnectStep, StepState
+from models.customer import AccountType, Customer, Listing
+from models.demo_names import (
+    BLOCKED_BECAUSE,
+    CONNECTOR_FAILED,
+    ENDINGS,
+    FIRST,
+    MIDDLE,
+    NOT_READ,
+    RFI_ERRORS,
+    TRADES,
+)
+from models.demo_rows import READY, Signal, Sketch, insert_customers, services_of
+from models.events import transaction
+from models.monitor import Monitor, MonitorKind, MonitorState
+from models.partner import Partner
+from models.product import Product, load_catalogue
+from models.rfi import RfiState
+from models.text import fold
+
+CHUNK = 2000  # customers a transaction: a server beside it can write in between
+_DAY = timedelta(days=1)
+_PRIMARY = ('SEC', 'SEC', 'SEC', 'SEC+ARC', 'SEC+ARC', 'SEC+ARC', 'UEM', 'UEM', 'ARC', 'CONT')
+_ADD_ONS = ('TTP-URL', 'TTP-ATT', 'IMP', 'IEP', 'DLP', 'ENC', 'LFS', 'DMARC', 'SAT')
+_TYPES = (*[AccountType.STANDARD] * 14, *[AccountType.EXPRESS] * 3, AccountType.TRIAL, AccountType.NFR)
+_SEATS = (5, 10, 15, 25, 40, 60, 85, 120, 180, 250, 400, 650, 1200, 3500)
+
+
+async def load_demo(secret: str) -> None:
+    """Make the demo MSPs, their people and their customers; a database that has an MSP is left as it is.
+
+    All or nothing: a start that was cut short leaves an empty database, which the next start fills.
+    """
+    from models.demo_cast import load_cast
+    from models.user import demo_password
+
+    async with transaction():
+        if not await Partner.exists():
+            await load_cast(demo_password(secret))
+
+
+async def make_customers(
+    partner: Partner, count: int, *, seed: int, progress: Callable[[int, int], None] | None = None
+) -> int:
+    """Make `count` believable simulated customers; the same ones for the same seed. Return how many were made."""
+    chance, now = random.Random(seed), datetime.now(UTC)
+    catalogue = await load_catalogue()
+    codes = account_codes(partner)
+    made = 0
+    while made < count:
+        sketches = [_sketch(chance, now, catalogue) for _ in range(min(CHUNK, count - made))]
+        async with transaction() as connection:
+            free = await _free_codes(partner, codes, len(sketches))
+            for sketch, code in zip(sketches, free, strict=True):
+                sketch.account_code = code
+            await insert_customers(connection, partner.id, sketches, catalogue)
+        made += len(sketches)
+        if progress:
+            progress(made, count)
+        await asyncio.sleep(0)
+    if made:
+        events.MANY_CHANGED.emit(partner.id)
+    return made
+
+
+def account_codes(partner: Partner) -> Iterator[str]:
+    """Codes such as `NIC12A34`, in an order that looks like none; some millions before they repeat."""
+    prefix = ''.join(c for c in ''.join(word[:1] for word in partner.slug.split('-')) if c.isalnum()).upper()[:2]
+    for series in 'CDEFGHJKLMNPQRSTUVWXYZ':
+        for n in range(260_000):
+            high, rest = divmod((n * 104_729 + 12_345) % 260_000, 2600)
+            letter, low = divmod(rest, 100)
+            yield f'{prefix}{series}{high:02}{chr(65 + letter)}{low:02}'
+
+
+async def _free_codes(partner: Partner, codes: Iterator[str], count: int) -> list[str]:
+    free: list[str] = []
+    while len(free) < count:
+        wanted = [next(codes) for _ in range(count - len(free))]
+        taken = set(await Customer.filter(partner_id=partner.id, account_code__in=wanted).values_list(
+            'account_code', flat=True
+        ))  # fmt: skip
+        free += [code for code in wanted if code not in taken]
+    return free
+
+
+# -- one believable customer ------------------------------------------------------------------------------------------
+
+
+def _sketch(chance: random.Random, now: datetime, catalogue: dict[str, Product]) -> Sketch:
+    name, domain = _name(chance)
+    products = (chance.choice(_PRIMARY), *sorted(set(chance.choices(_ADD_ONS, k=chance.choice((0, 0, 1, 2, 3))))))
+    seats = max(1, round(chance.choice(_SEATS) * chance.uniform(0.7, 1.5)))
+    kind = chance.choice(_TYPES)
+    lot = chance.random()
+    if lot < 0.03:
+        return _waiting(chance, now, name=name, domain=domain, seats=seats, products=products, account_type=kind)
+    make = _in_progress if lot < 0.18 else _complete
+    services = services_of(products, catalogue)
+    return make(chance, now, services, name=name, domain=domain, seats=seats, products=products, account_type=kind)
+
+
+def _name(chance: random.Random) -> tuple[str, str]:
+    first, trade = chance.choice(FIRST), chance.choice(TRADES)
+    words = [first, chance.choice(MIDDLE), trade, chance.choice(ENDINGS)]
+    # A number, because thousands share a first word and a trade, and a domain belongs to one.
+    label = ''.join(c for c in fold(first + trade) if c.isascii() and c.isalnum())
+    return ' '.join(word for word in words if word), f'{label}{chance.randrange(1_000_000)}.example'
+
+
+def _waiting(chance: random.Random, now: datetime, **facts) -> Sketch:
+    created = now - _DAY * chance.uniform(0, 40)
+    rfi = chance.choice((RfiState.NOT_REQUESTED, RfiState.REQUESTED, RfiState.REQUESTED, RfiState.DRAFT))
+    return Sketch(**facts, rfi=rfi, listing=Listing.WAITING, created_at=created, since=created)
+
+
+def _in_progress(chance: random.Random, now: datetime, services: str, **facts) -> Sketch:
+    age = chance.uniform(2, 120)
+    created = now - _DAY * age
+    # Most are in their step for days, some for weeks.
+    since = now - _DAY * min(age, chance.expovariate(1 / 6))
+    sketch = Sketch(
+        **facts, rfi=RfiState.COMPLETE, listing=Listing.IN_PROGRESS, created_at=created, since=since
+    )  # fmt: skip
+    lot = chance.random()
+    if lot < 0.15:
+        sketch.rfi = chance.choice((RfiState.SUBMITTED, RfiState.SUBMITTED, RfiState.ERROR, RfiState.DRAFT))
+        sketch.errors = [chance.choice(RFI_ERRORS)] if sketch.rfi == RfiState.ERROR else []
+        return sketch
+    if lot < 0.2:
+        sketch.rfi = RfiState.NOT_APPLICABLE
+    template = chance.choice([None, *ConnectStep.applicable(services)[1:]])
+    sketch.step = template.key if template else READY
+    lot = chance.random()
+    if template and lot < 0.15:
+        sketch.step_state, sketch.because = StepState.BLOCKED, chance.choice(BLOCKED_BECAUSE)
+    elif template and lot < 0.4 and not template.optional:
+        sketch.step_state = StepState.TODO
+    return sketch
+
+
+def _complete(chance: random.Random, now: datetime, services: str, **facts) -> Sketch:
+    age = chance.uniform(20, 730)
+    completed = now - _DAY * max(1.0, age - chance.uniform(10, 70))
+    rfi = RfiState.NOT_APPLICABLE if chance.random() < 0.1 else RfiState.COMPLETE
+    sketch = Sketch(
+        **facts, rfi=rfi, listing=Listing.COMPLETE, created_at=now - _DAY * age, since=completed,
+        completed_at=completed, has_steps=False,
+    )  # fmt: skip
+    _connect_signals(chance, now, sketch, services)
+    return sketch
+
+
+def configured_kinds(services: str, *, directory: bool) -> list[MonitorKind]:
+    """Which monitors a customer with these services has."""
+    queues = [MonitorKind.INBOUND_QUEUE, MonitorKind.OUTBOUND_QUEUE] if 'S' in services else []
+    journal = [MonitorKind.JOURNAL_QUEUE, MonitorKind.JOURNAL_CONNECTOR] if 'A' in services else []
+    return [*queues, *journal, *([MonitorKind.DIRECTORY_CONNECTOR] if directory else [])]
+
+
+def _connect_signals(chance: random.Random, now: datetime, sketch: Sketch, services: str) -> None:
+    kinds = configured_kinds(services, directory=chance.random() < 0.7)
+    # Now and then a customer's collector has been silent for hours.
+    silent = chance.uniform(50, 300) * 60 if chance.random() < 0.003 else 0
+    read_at = now - timedelta(seconds=silent + chance.random() * 900)
+    steady = max(sketch.since, now - _DAY * chance.uniform(0.1, 60))
+    for kind in kinds:
+        sketch.signals[kind] = calm(chance, kind, sketch.seats, since=steady, read_at=read_at)
+    lot = chance.random()
+    if kinds and lot < 0.02:
+        kind = chance.choice(kinds)
+        began = read_at - timedelta(minutes=chance.uniform(1, 600))
+        # Three in four have a problem, of the fourth nobody knows.
+        make = troubled if lot < 0.015 else not_read
+        sketch.signals[kind] = make(chance, kind, sketch.seats, since=max(began, sketch.since), read_at=read_at)
+
+
+def calm(chance: random.Random, kind: MonitorKind, seats: int, **read) -> Signal:
+    """A good reading of this monitor."""
+    threshold = Monitor.default_threshold(kind, seats)
+    value = None if threshold is None else float(int(threshold * chance.random() ** 3 * 0.6))
+    return Signal(MonitorState.GOOD, value, **read)
+
+
+def troubled(chance: random.Random, kind: MonitorKind, seats: int, **read) -> Signal:
+    """A bad reading of this monitor."""
+    threshold = Monitor.default_threshold(kind, seats)
+    if threshold is None:
+        return Signal(MonitorState.BAD, reason=chance.choice(CONNECTOR_FAILED[kind.value]), **read)
+    return Signal(MonitorState.BAD, float(int(threshold * chance.uniform(1.1, 6)) + 1), **read)
+
+
+def not_read(chance: random.Random, kind: MonitorKind, seats: int, **read) -> Signal:
+    """A reading that failed."""
+    return Signal(MonitorState.UNKNOWN, reason=chance.choice(NOT_READ), **read)

@@ -1,0 +1,228 @@
+"""Sketches of customers, and their rows written by the thousand.
+
+Adding 100,000 customers by their verbs would take an hour; so the rows are written as the verbs would leave them, and
+the tests hold both against each other.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.fields.data import JSON_DUMPS
+from tortoise.models import Model
+
+from models.connect_step import BY_KEY, ConnectStep, StepState, Template
+from models.customer import AccountType, Customer, Listing
+from models.monitor import OLD_AFTER, Health, Monitor, MonitorKind, MonitorState
+from models.product import CustomerProduct, Product
+from models.rfi import Rfi, RfiState
+
+READY = 'ready'  # as `Sketch.step`: every step is done, and nobody has completed Connect yet
+
+
+@dataclass
+class Signal:
+    """What was read last of one monitor."""
+
+    state: MonitorState = MonitorState.NOT_CONFIGURED
+    value: float | None = None
+    since: datetime | None = None
+    read_at: datetime | None = None
+    reason: str = ''
+    expected_every: int = int(OLD_AFTER.total_seconds())
+
+    @property
+    def old_at(self) -> int | None:
+        ages = self.read_at is not None and self.state in (MonitorState.GOOD, MonitorState.BAD)
+        return int(self.read_at.timestamp()) + self.expected_every if ages and self.read_at else None
+
+    def health(self, now: datetime) -> Health:
+        return Health.of(self.state, is_old=self.old_at is not None and self.old_at <= now.timestamp())
+
+
+@dataclass
+class Sketch:
+    """A customer as it is to be made; `since` is when its present Connect status began."""
+
+    name: str
+    domain: str
+    seats: int
+    products: tuple[str, ...]
+    rfi: RfiState
+    listing: Listing
+    created_at: datetime
+    since: datetime
+    account_type: AccountType = AccountType.STANDARD
+    account_code: str = ''
+    completed_at: datetime | None = None
+    step: str = ''
+    step_state: StepState = StepState.IN_PROGRESS
+    because: str = ''
+    has_steps: bool = True
+    errors: list[dict] = field(default_factory=list)
+    signals: dict[MonitorKind, Signal] = field(default_factory=dict)
+
+
+def services_of(products: tuple[str, ...], catalogue: dict[str, Product]) -> str:
+    return ''.join(catalogue[code].connect_services for code in products)
+
+
+def step_states(sketch: Sketch, services: str) -> list[tuple[Template, StepState]]:
+    """The customer's steps and their states: done before `sketch.step`, and after it what that unlocks."""
+    templates = ConnectStep.applicable(services)
+    keys = [template.key for template in templates]
+    at = keys.index(sketch.step) if sketch.step in keys else len(keys) if sketch.step == READY else 0
+    at = len(keys) if sketch.listing == Listing.COMPLETE else at
+    states: dict[str, StepState] = {}
+    for position, template in enumerate(templates):
+        if template.key == 'rfi':
+            state = {RfiState.COMPLETE: StepState.COMPLETE, RfiState.NOT_APPLICABLE: StepState.SKIPPED}.get(
+                sketch.rfi, StepState.TODO
+            )
+        elif position < at:
+            skipped = template.optional and (len(sketch.name) + position) % 2 == 0
+            state = StepState.SKIPPED if skipped else StepState.COMPLETE
+        elif position == at:
+            state = sketch.step_state
+        else:
+            needs = {states[key] for key in template.needs if key in states}
+            state = StepState.TODO if needs <= {StepState.COMPLETE, StepState.SKIPPED} else StepState.LOCKED
+        states[template.key] = state
+    return [(template, states[template.key]) for template in templates]
+
+
+def connect_status(sketch: Sketch) -> tuple[str, str]:
+    """The text and the key that `Customer.restate` would find."""
+    if sketch.listing == Listing.COMPLETE:
+        return 'Complete', 'complete'
+    if sketch.listing == Listing.WAITING:
+        return 'RFI requested', 'rfi_requested'
+    if sketch.step == READY:
+        return 'Ready to complete', 'handover'
+    return (BY_KEY[sketch.step].title, sketch.step) if sketch.step else ('RFI received', 'rfi_received')
+
+
+async def insert_customers(
+    connection: BaseDBAsyncClient, partner_id: int, sketches: list[Sketch], catalogue: dict[str, Product]
+) -> list[int]:
+    """Write these customers and all that belongs to them; return their ids. Belongs in a transaction."""
+    sqlite = connection.capabilities.dialect == 'sqlite'
+    ids = await _reserve_ids(connection, len(sketches), sqlite=sqlite)
+    rows: dict[type[Model], list[list]] = {Customer: [], Rfi: [], CustomerProduct: [], ConnectStep: [], Monitor: []}
+    now = datetime.now(UTC)
+    for customer_id, sketch in zip(ids, sketches, strict=True):
+        services = services_of(sketch.products, catalogue)
+        rows[Customer].append(_customer_row(customer_id, partner_id, sketch, now))
+        rows[Rfi].append(_rfi_row(customer_id, sketch))
+        since = (sketch.completed_at or sketch.created_at).date()
+        rows[CustomerProduct] += [
+            [customer_id, catalogue[code].id, sketch.seats, since.isoformat() if sqlite else since]
+            for code in sketch.products
+        ]
+        if sketch.has_steps:
+            rows[ConnectStep] += _step_rows(customer_id, sketch, services)
+        rows[Monitor] += [_monitor_row(customer_id, kind, sketch, now) for kind in MonitorKind]
+    for model, made in rows.items():
+        await insert_many(connection, model, _COLUMNS[model], made)
+    return ids
+
+
+async def insert_many(connection: BaseDBAsyncClient, model: type[Model], columns: list[str], rows: list[list]) -> None:
+    """Insert these rows with one prepared statement."""
+    if not rows:
+        return
+    sqlite = connection.capabilities.dialect == 'sqlite'
+    marks = ['?' if sqlite else f'${n}' for n in range(1, len(columns) + 1)]
+    if sqlite:
+        rows = [[v.isoformat(' ') if isinstance(v, datetime) else v for v in row] for row in rows]
+    names = ','.join(f'"{column}"' for column in columns)
+    await connection.execute_many(f'INSERT INTO "{model._meta.db_table}" ({names}) VALUES ({",".join(marks)})', rows)
+
+
+async def _reserve_ids(connection: BaseDBAsyncClient, count: int, *, sqlite: bool) -> list[int]:
+    """Ids that no customer has or ever had: the history names customers by number only."""
+    if sqlite:  # the transaction holds the write lock: nobody else takes these
+        last = await connection.execute_query_dict("SELECT seq FROM sqlite_sequence WHERE name='customer'")
+        first = last[0]['seq'] + 1 if last else 1
+        return list(range(first, first + count))
+    taken = await connection.execute_query_dict(
+        "SELECT nextval(pg_get_serial_sequence('customer', 'id')) AS id FROM generate_series(1, $1::int)", [count]
+    )
+    return [row['id'] for row in taken]
+
+
+_COLUMNS: dict[type[Model], list[str]] = {
+    Customer: [
+        'id', 'partner_id', 'name', 'name_key', 'initial', 'search_key', 'account_code', 'domain', 'seats',
+        'account_type', 'products_in_short', 'listing', 'connect_status', 'connect_key', 'connect_since',
+        'blocked_because', 'rfi', 'rfi_returned', *(kind.value for kind in MonitorKind), 'worst', 'console_url',
+        'is_simulated', 'created_at', 'completed_at',
+    ],
+    Rfi: ['customer_id', 'state', 'answers', 'errors', 'requested_at', 'returned_at', 'completed_at'],
+    CustomerProduct: ['customer_id', 'product_id', 'quantity', 'since'],
+    ConnectStep: [
+        'customer_id', 'key', 'title', 'position', 'owner', 'is_optional', 'state', 'reason', 'started_at',
+        'completed_at',
+    ],
+    Monitor: [
+        'customer_id', 'kind', 'state', 'value', 'threshold', 'reason', 'since', 'read_at', 'expected_every', 'old_at',
+        'is_old',
+    ],
+}  # fmt: skip
+_NOTHING_READ = Signal()
+# Names follow rules that belong to the noun; one customer lends itself to all, an instance for each would be slow.
+_NAMED = Customer()
+
+
+def _customer_row(customer_id: int, partner_id: int, sketch: Sketch, now: datetime) -> list[Any]:
+    _NAMED.account_code, _NAMED.domain = sketch.account_code, sketch.domain
+    _NAMED.set_name(sketch.name)
+    status, key = connect_status(sketch)
+    icons = [int(sketch.signals.get(kind, _NOTHING_READ).health(now)) for kind in MonitorKind]
+    blocked = sketch.because if sketch.step_state == StepState.BLOCKED else ''
+    return [
+        customer_id, partner_id, sketch.name, _NAMED.name_key, _NAMED.initial, _NAMED.search_key, sketch.account_code,
+        sketch.domain, sketch.seats, sketch.account_type.value, ', '.join(sketch.products)[:200], sketch.listing.value,
+        status, key, sketch.since, blocked, int(sketch.rfi.icon), sketch.listing != Listing.WAITING, *icons, min(icons),
+        f'https://console.example/{sketch.account_code}', True, sketch.created_at, sketch.completed_at,
+    ]  # fmt: skip
+
+
+def _rfi_row(customer_id: int, sketch: Sketch) -> list[Any]:
+    asked = sketch.rfi not in (RfiState.NOT_REQUESTED, RfiState.NOT_APPLICABLE)
+    returned = asked and sketch.listing != Listing.WAITING
+    turned_in = sketch.created_at + (sketch.since - sketch.created_at) / 3
+    return [
+        customer_id, sketch.rfi.value, '{}', JSON_DUMPS(sketch.errors),
+        sketch.created_at if asked else None, turned_in if returned else None,
+        turned_in if sketch.rfi == RfiState.COMPLETE else None,
+    ]  # fmt: skip
+
+
+def _step_rows(customer_id: int, sketch: Sketch, services: str) -> list[list]:
+    rows = []
+    steps = step_states(sketch, services)
+    until = sketch.completed_at or sketch.since
+    stride = (until - sketch.created_at) / (len(steps) + 1)
+    for position, (template, state) in enumerate(steps, 1):
+        done = state in (StepState.COMPLETE, StepState.SKIPPED)
+        current = template.key == sketch.step
+        began = sketch.since if current else sketch.created_at + stride * position
+        started = began if state in (StepState.COMPLETE, StepState.IN_PROGRESS, StepState.BLOCKED) else None
+        rows.append([
+            customer_id, template.key, template.title, position, template.owner.value, template.optional, state.value,
+            sketch.because if state == StepState.BLOCKED else 'Not needed here' if state == StepState.SKIPPED else '',
+            started, min(began + stride, until) if done else None,
+        ])  # fmt: skip
+    return rows
+
+
+def _monitor_row(customer_id: int, kind: MonitorKind, sketch: Sketch, now: datetime) -> list[Any]:
+    signal = sketch.signals.get(kind, _NOTHING_READ)
+    old_at = signal.old_at
+    return [
+        customer_id, kind.value, signal.state.value, signal.value, Monitor.default_threshold(kind, sketch.seats),
+        signal.reason, signal.since, signal.read_at, signal.expected_every, old_at,
+        old_at is not None and old_at <= now.timestamp(),
+    ]  # fmt: skip

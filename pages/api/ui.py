@@ -1,0 +1,113 @@
+"""What the portal's own pages ask for: rows, counts, details of an icon. A session is needed for all of it."""
+
+import time
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+from tortoise.exceptions import BaseORMException
+
+from components import live
+from components.live_table import TABLES, Asked, LiveTable
+from models import Customer, Monitor, MonitorKind
+from models.database import rows
+from models.overview import trends
+from pages.guard import user_of
+
+router = APIRouter(prefix='/api/ui', include_in_schema=False)
+
+NOT_FOUND = {'error': 'There is nothing here, or it is not yours to see.'}
+
+
+def answer(content: Any, status: int = 200) -> Response:
+    return Response(
+        orjson.dumps(content, default=str), status, media_type='application/json', headers={'Cache-Control': 'no-store'}
+    )
+
+
+def _asked(request: Request, key: str) -> tuple[LiveTable, Asked] | Response:
+    table = TABLES.get(key)
+    if table is None:
+        return answer(NOT_FOUND, 404)
+    try:
+        return table, Asked(table, dict(request.query_params))
+    except ValueError as error:
+        return answer({'error': str(error)}, 422)
+
+
+@router.get('/tables/{key}/rows')
+async def table_rows(request: Request, key: str) -> Response:
+    """A block of rows with the number of the last message that they include."""
+    found = _asked(request, key)
+    if isinstance(found, Response):
+        return found
+    table, asked = found
+    user = user_of(request)
+    audience = await live.hub.audience_of(user)
+    number = live.hub.number(user.partner_id)
+    try:
+        page = await table.page(user, asked, audience=audience.key, number=number)
+    except BaseORMException:
+        return answer({'error': 'The database does not answer just now.'}, 503)
+    return answer({'epoch': live.EPOCH, 'n': number, 'rows': page})
+
+
+@router.get('/tables/{key}/counts')
+async def table_counts(request: Request, key: str) -> Response:
+    found = _asked(request, key)
+    if isinstance(found, Response):
+        return found
+    table, asked = found
+    user = user_of(request)
+    try:
+        counts = await table.counts(user, asked)
+        waiting = await table.note(user) if table.note else None
+    except BaseORMException:
+        return answer({'error': 'The database does not answer just now.'}, 503)
+    return answer(counts | ({'note': waiting} if waiting is not None else {}))
+
+
+@router.get('/customers/{customer_id}/monitors/{kind}')
+async def monitor_details(request: Request, customer_id: str, kind: str) -> Response:
+    """What hovering over an icon tells: value, threshold, since, last read."""
+    if not customer_id.isdecimal() or len(customer_id) > 15 or kind not in list(MonitorKind):
+        return answer(NOT_FOUND, 404)
+    customer = await Customer.visible_to(user_of(request)).get_or_none(id=int(customer_id))
+    if customer is None:
+        return answer(NOT_FOUND, 404)
+    found = await rows(
+        Monitor.filter(customer_id=customer.id, kind=kind).values(
+            'state', 'value', 'threshold', 'reason', 'since', 'read_at', 'is_old', 'expected_every'
+        )
+    )
+    details = found[0] if found else {'state': 'not_configured'}
+    return answer(details | {'title': MonitorKind(kind).title, 'now': time.time() * 1000})
+
+
+@router.get('/overview')
+async def overview(request: Request) -> Response:
+    """The dashboard's and the wall's numbers, for the first paint; after that they come over the socket."""
+    text = await live.overview_text(user_of(request))
+    return Response(text, media_type='application/json', headers={'Cache-Control': 'no-store'})
+
+
+@router.get('/trends')
+async def overview_trends(request: Request) -> Response:
+    return answer(await trends(Customer.visible_to(user_of(request))))
+
+
+@router.get('/session')
+async def session(request: Request) -> Response:
+    """Whether the session goes on: what a page asks when its socket is refused."""
+    return answer({'user': user_of(request).name})
+
+
+@router.post('/theme')
+async def choose_theme(request: Request) -> Response:
+    try:
+        body = await request.json()
+        await user_of(request).choose_theme(str(body['theme']))
+    except (ValueError, KeyError, TypeError):
+        return JSONResponse({'error': 'The theme is light, dark or system.'}, 422)
+    return answer({})

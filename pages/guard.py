@@ -1,0 +1,237 @@
+"""Who may reach what: the one check in front of every page, route and socket.
+
+Pure ASGI, because HTTP middleware sees neither sockets nor moves inside a page. NiceGUI itself accepts sockets from any
+origin and takes a client's id for proof of identity; here a page belongs to the session that opened it, and every
+message must come through a socket of the client it names.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from nicegui import Client, core
+from starlette.requests import HTTPConnection
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from tortoise.exceptions import BaseORMException
+
+from components import live
+from models import PortalUser, Session, SessionKind, events
+
+log = logging.getLogger(__name__)
+
+COOKIE = 'portal_session'
+
+# Everything that needs no session. `/api/v1/` asks for a bearer token instead; set-up for its one-time code.
+PUBLIC = ('/login', '/setup', '/healthz', '/readyz', '/favicon.ico', '/assets/', '/_nicegui/', '/api/v1/')
+# What is below /_nicegui/ and belongs to one page all the same (uploads).
+_OF_A_CLIENT = '/_nicegui/client/'
+# How far each kind of session reaches; a path below none of these is unknown to it.
+REACH: dict[SessionKind, tuple[str, ...]] = {
+    SessionKind.USER: ('/',),
+    SessionKind.RFI_LINK: ('/rfi/',),
+    SessionKind.DISPLAY: ('/noc', '/live', '/api/ui/session', '/api/ui/overview'),
+    SessionKind.SET_UP: ('/setup',),
+}
+SWEEP = 2.0  # seconds between two looks for sessions that another process ended or that expired
+
+# Which session opened which NiceGUI client.
+_owners: dict[str, int] = {}
+
+_HEADERS = [
+    (b'x-content-type-options', b'nosniff'),
+    (b'referrer-policy', b'same-origin'),
+    (b'x-frame-options', b'DENY'),
+    (
+        b'content-security-policy',
+        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        b"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; "
+        b"base-uri 'self'; form-action 'self'; frame-ancestors 'none'",
+    ),
+]
+
+
+def is_public(path: str) -> bool:
+    if path.startswith(_OF_A_CLIENT):
+        return False
+    return any(path == entry or (entry.endswith('/') and path.startswith(entry)) for entry in PUBLIC)
+
+
+def is_same_origin(origin: str | None, host: str | None) -> bool:
+    return bool(origin and host) and urlsplit(origin).netloc.lower() == str(host).lower()  # type: ignore[arg-type]
+
+
+def session_of(connection: HTTPConnection) -> Session:
+    """The session that the guard found for this request."""
+    return connection.scope['state']['session']
+
+
+def user_of(connection: HTTPConnection) -> PortalUser:
+    """Who is asking; there is one, or the guard had not let the request through."""
+    user = session_of(connection).user
+    assert user is not None
+    return user
+
+
+class Guard:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope['type'] not in ('http', 'websocket'):
+            await self.app(scope, receive, send)
+            return
+        connection = HTTPConnection(scope)
+        refusal = await self._refusal(scope, connection)
+        if refusal is None:
+            await self.app(scope, receive, _with_headers(send) if scope['type'] == 'http' else send)
+        elif scope['type'] == 'websocket':
+            await send({'type': 'websocket.close', 'code': 1008})
+        else:
+            await refusal(scope, receive, _with_headers(send))
+
+    async def _refusal(self, scope: Scope, connection: HTTPConnection) -> Response | None:
+        path, is_socket = scope['path'], scope['type'] == 'websocket'
+        origin, host = connection.headers.get('origin'), connection.headers.get('host')
+        writes = not is_socket and scope['method'] not in ('GET', 'HEAD', 'OPTIONS')
+        bearer = path.startswith('/api/v1/')
+        if (is_socket or (writes and origin is not None and not bearer)) and not is_same_origin(origin, host):
+            return JSONResponse({'error': 'This request comes from another site.'}, 403)
+        if is_public(path) and not is_socket:
+            return None
+        try:
+            session = await Session.live(connection.cookies.get(COOKIE, ''))
+        except (BaseORMException, OSError):
+            log.exception('sessions cannot be read')
+            return HTMLResponse('The database cannot be read just now. Try again in a moment.', 503)
+        if session is None:
+            return _ask_to_sign_in(connection, path)
+        if not any(path.startswith(reach) for reach in REACH[session.kind]):
+            return JSONResponse({'error': 'Not found.'}, 404)
+        if path.startswith('/_nicegui_ws/'):
+            client_id = parse_qs(scope.get('query_string', b'').decode('latin-1')).get('client_id', [''])[0]
+            if not is_socket or _owners.get(client_id) not in (None, session.id):
+                return JSONResponse({'error': 'Not found.'}, 404)
+            # An unknown client is let in to be told so by the framework (the page then starts anew).
+            if client_id in Client.instances and client_id not in _owners:
+                return JSONResponse({'error': 'Not found.'}, 404)
+        elif path.startswith(_OF_A_CLIENT):
+            if _owners.get(path.removeprefix(_OF_A_CLIENT).split('/')[0]) != session.id:
+                return JSONResponse({'error': 'Not found.'}, 404)
+        scope.setdefault('state', {})['session'] = session
+        return None
+
+
+def _ask_to_sign_in(connection: HTTPConnection, path: str) -> Response:
+    wants_page = connection.scope['type'] == 'http' and connection.scope['method'] in ('GET', 'HEAD')
+    if not wants_page or path.startswith(('/api/', '/_nicegui')):
+        return JSONResponse({'error': 'Sign in first.'}, 401)
+    target = path + (f'?{connection.url.query}' if connection.url.query else '')
+    return RedirectResponse('/login' + (f'?next={quote(target, safe="/")}' if target != '/' else ''), 303)
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message['type'] == 'http.response.start':
+            present = {name for name, _ in message['headers']}
+            message['headers'] = [*message['headers'], *(h for h in _HEADERS if h[0] not in present)]
+        await send(message)
+
+    return sending
+
+
+# -- pages and sockets that are open ----------------------------------------------------------------------------------
+
+
+def own(client: Client, session: Session) -> None:
+    """Note that this page belongs to this session; to be called while the page is built."""
+    _owners[client.id] = session.id
+    client.on_delete(lambda: _owners.pop(client.id, None))
+
+
+async def viewer(client: Client) -> PortalUser | None:
+    """Who looks at this page, asked anew: for handlers that act. None when the session is over."""
+    session_id = _owners.get(client.id)
+    if session_id is None or session_id in await Session.over({session_id}):
+        return None
+    session = await Session.get(id=session_id).select_related('user')
+    return session.user
+
+
+def protect_sockets() -> None:
+    """Check every message of NiceGUI's socket to come from a socket of the client that it names."""
+    handlers: MutableMapping[str, Callable[..., Any]] = core.sio.handlers['/']
+    for name in ('event', 'javascript_response', 'ack', 'log'):
+        if not hasattr(handlers[name], 'checked'):
+            handlers[name] = _checked(handlers[name])
+    if not hasattr(handlers['handshake'], 'checked'):
+        handlers['handshake'] = _checked_handshake(handlers['handshake'])
+
+
+def _checked(handler: Callable[..., Any]) -> Callable[..., Any]:
+    def check(sid: str, message: Any) -> Any:
+        client = Client.instances.get(message.get('client_id', '')) if isinstance(message, dict) else None
+        if client is None or sid not in client._socket_to_document_id:
+            return None
+        try:
+            return handler(sid, message)
+        except (KeyError, TypeError, ValueError):  # a message that no page of ours would send
+            log.warning('a malformed message on a page’s socket was dropped')
+            return None
+
+    check.checked = True  # type: ignore[attr-defined]
+    return check
+
+
+def _checked_handshake(handler: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
+    async def check(sid: str, data: Any) -> bool:
+        if not isinstance(data, dict) or not {'client_id', 'tab_id', 'document_id'} <= set(data):
+            return False
+        if not sid.startswith('test-'):
+            environ = core.sio.get_environ(sid) or {}
+            session = environ.get('asgi.scope', {}).get('state', {}).get('session')
+            if session is None or _owners.get(data['client_id']) != session.id:
+                return False
+        return await handler(sid, data)
+
+    check.checked = True  # type: ignore[attr-defined]
+    return check
+
+
+def end_pages(session_ids: list[int]) -> None:
+    """Send the open pages of these sessions to sign-in and take their sockets away."""
+    ended = set(session_ids)
+    live.hub.end(ended)
+    for client_id in [c for c, session_id in _owners.items() if session_id in ended]:
+        client = Client.instances.get(client_id)
+        if client is None:
+            _owners.pop(client_id, None)
+            continue
+        client.run_javascript('window.location.replace("/login")')
+        asyncio.get_running_loop().create_task(_take_away(client))
+
+
+async def _take_away(client: Client) -> None:
+    await asyncio.sleep(1)  # time for the message that sends the browser to sign-in
+    for sid in list(client._socket_to_document_id):
+        await core.sio.disconnect(sid)
+    if not client.is_deleted:
+        client.delete()
+
+
+async def sweep_forever() -> None:
+    """Notice sessions that expired or that another process ended."""
+    while True:
+        await asyncio.sleep(SWEEP)
+        try:
+            over = await Session.over({*_owners.values(), *live.hub.session_ids()})
+            if over:
+                end_pages(list(over))
+        except (BaseORMException, OSError):
+            log.warning('sessions could not be checked; trying again')
+
+
+def watch_sessions() -> None:
+    events.SESSIONS_ENDED.subscribe(end_pages)

@@ -1,0 +1,192 @@
+"""Signing in and out, and the first start: ordinary forms, so that password managers understand them."""
+
+import hmac
+import secrets
+import time
+from collections import OrderedDict
+from datetime import timedelta
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Request
+from jinja2 import Environment, PackageLoader, select_autoescape
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from components import theme
+from models import Partner, PortalRole, PortalUser, Session
+from models.user import MIN_PASSWORD
+from pages.guard import COOKIE
+from settings import settings
+
+router = APIRouter(include_in_schema=False)
+templates = Environment(loader=PackageLoader('pages', 'templates'), autoescape=select_autoescape(default=True))
+
+MAX_FORM = 16_384
+FREE_TRIES = 5
+LONGEST_WAIT = 60.0
+REMEMBERED = 10_000
+
+
+class Throttle:
+    """Slows repeated failures down: after five, each doubles the wait, up to a minute; forgotten after 15 minutes.
+
+    Kept in memory and bounded: an attacker with many addresses pushes out old entries, not the machine.
+    """
+
+    def __init__(self) -> None:
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def wait(self, *keys: str) -> float:
+        """Seconds until somebody under all of these keys may try again."""
+        now = time.monotonic()
+        return max((self._until(key) - now for key in keys), default=0.0)
+
+    def _until(self, key: str) -> float:
+        count, last = self._failures.get(key, (0, 0.0))
+        if count < FREE_TRIES or time.monotonic() - last > 900:
+            return 0.0
+        return last + min(LONGEST_WAIT, 2.0 ** (count - FREE_TRIES))
+
+    def failed(self, *keys: str) -> None:
+        now = time.monotonic()
+        for key in keys:
+            count, last = self._failures.pop(key, (0, now))
+            self._failures[key] = (count + 1 if now - last <= 900 else 1, now)
+        while len(self._failures) > REMEMBERED:
+            self._failures.popitem(last=False)
+
+    def succeeded(self, *keys: str) -> None:
+        for key in keys:
+            self._failures.pop(key, None)
+
+
+throttle = Throttle()
+set_up_code = secrets.token_hex(4)
+
+
+def page(template: str, status: int = 200, **values: object) -> HTMLResponse:
+    html = templates.get_template(template).render(head=theme.head(), **values)
+    return HTMLResponse(html, status, headers={'Cache-Control': 'no-store'})
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a small form; a huge body is cut off and read as an empty one."""
+    body = b''
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM:
+            return {}
+    parsed = parse_qs(body.decode('utf-8', 'replace'), keep_blank_values=True, max_num_fields=50)
+    return {name: values[0] for name, values in parsed.items()}
+
+
+def safe_target(target: str) -> str:
+    """Where to go after signing in: a path of ours, never another site."""
+    if target.startswith('/') and not target.startswith('//') and '\\' not in target and target.isprintable():
+        return target[:500]
+    return '/'
+
+
+def address_of(request: Request) -> str:
+    return request.client.host if request.client else ''
+
+
+@router.get('/login')
+async def login_page(request: Request) -> Response:
+    if not await Partner.exists():
+        return RedirectResponse('/setup', 303)
+    if await Session.live(request.cookies.get(COOKIE, '')):
+        return RedirectResponse(safe_target(request.query_params.get('next', '/')), 303)
+    return page('login.html', next=safe_target(request.query_params.get('next', '/')), demo=settings().demo)
+
+
+@router.post('/login')
+async def login(request: Request) -> Response:
+    form = await form_of(request)
+    email, password, target = form.get('email', ''), form.get('password', ''), safe_target(form.get('next', '/'))
+    account, address = f'account {email.strip().lower()[:254]}', f'address {address_of(request)}'
+
+    def again(message: str, status: int) -> HTMLResponse:
+        return page('login.html', status, next=target, email=email[:254], error=message, demo=settings().demo)
+
+    if (wait := throttle.wait(account, address)) > 0:
+        response = again(f'Too many attempts. Wait {wait:.0f} seconds and try again.', 429)
+        response.headers['Retry-After'] = str(int(wait) + 1)
+        return response
+    user = await PortalUser.signing_in(email, password)
+    if user is None:
+        throttle.failed(account, address)
+        return again('This e-mail address and password do not match. Check both and try again.', 401)
+    throttle.succeeded(account)
+    return await _signed_in(request, user, target)
+
+
+async def _signed_in(request: Request, user: PortalUser, target: str) -> Response:
+    hours = settings().session_hours
+    if old := await Session.live(request.cookies.get(COOKIE, '')):
+        await old.end(because='signed in again')
+    _, token = await Session.open(
+        user, lasts=timedelta(hours=hours), address=address_of(request), agent=request.headers.get('user-agent', '')
+    )
+    response = RedirectResponse(target, 303)
+    response.set_cookie(
+        COOKIE, token, max_age=hours * 3600, httponly=True, samesite='lax', secure=request.url.scheme == 'https'
+    )
+    return response
+
+
+@router.post('/logout')
+async def logout(request: Request) -> Response:
+    session: Session = request.scope['state']['session']
+    await session.end(because='signed out')
+    response = RedirectResponse('/login', 303)
+    response.delete_cookie(COOKIE)
+    return response
+
+
+@router.get('/setup')
+async def setup_page() -> Response:
+    if await Partner.exists():
+        return RedirectResponse('/login', 303)
+    return page('setup.html', values={}, min_password=MIN_PASSWORD)
+
+
+@router.post('/setup')
+async def setup(request: Request) -> Response:
+    if await Partner.exists():
+        return RedirectResponse('/login', 303)
+    form = await form_of(request)
+    address = f'setup {address_of(request)}'
+
+    def again(message: str, field: str, status: int = 422) -> HTMLResponse:
+        kept = {key: form.get(key, '')[:254] for key in ('msp', 'name', 'email')}
+        return page('setup.html', status, values=kept, error=message, field=field, min_password=MIN_PASSWORD)
+
+    if (wait := throttle.wait(address)) > 0:
+        return again(f'Too many attempts. Wait {wait:.0f} seconds and try again.', 'code', 429)
+    if not hmac.compare_digest(form.get('code', '').strip().lower().encode(), set_up_code.encode()):
+        throttle.failed(address)
+        return again('This is not the code that the console shows. Look for “set-up code”.', 'code', 403)
+    if not form.get('msp', '').strip():
+        return again('Say what your company is called.', 'msp')
+    if form.get('password', '') != form.get('again', ''):
+        return again('The two passwords differ.', 'again')
+    try:
+        user = await set_up(form['msp'], form.get('name', ''), form.get('email', ''), form.get('password', ''))
+    except PortalUser.WeakPassword as error:
+        return again(str(error), 'password')
+    except (PortalUser.EmailTaken, ValueError) as error:
+        return again(str(error), 'email')
+    return await _signed_in(request, user, '/')
+
+
+async def set_up(msp: str, name: str, email: str, password: str) -> PortalUser:
+    """Create the MSP and its first administrator, or neither."""
+    from models.events import transaction
+    from models.user import check_password
+
+    check_password(password)
+    async with transaction():
+        partner = await Partner.set_up(msp, domain=email.strip().rpartition('@')[2])
+        return await PortalUser.register(
+            partner, name=name, email=email, password=password, role=PortalRole.ADMINISTRATOR
+        )

@@ -1,0 +1,57 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from models.access import ConsoleRole
+from models.connect_step import TEMPLATES
+from models.monitor import MonitorKind
+from models.rfi import RfiIcon
+
+HELP = Path(__file__).parent.parent / 'docs' / 'help'
+ARTICLES = {path.relative_to(HELP).with_suffix('').as_posix(): path for path in sorted(HELP.rglob('*.md'))}
+NEEDED = [
+    *(f'step/{template.key}' for template in TEMPLATES),
+    *(f'rfi/{icon.name.lower()}' for icon in RfiIcon),
+    *(f'monitor/{kind.value}' for kind in MonitorKind),
+    'monitor/states',
+    *(f'role/{role.name.lower()}' for role in ConsoleRole),
+    'role/none',
+    # What `Customer.restate` sets beside the steps (`handover` is one of them), and what stops a customer.
+    *(f'status/{key}' for key in ('rfi_requested', 'rfi_received', 'complete', 'blocked', 'on_hold')),
+    'import/customers',
+    'api/readings',
+    'index',
+]
+
+
+def links(text: str) -> set[str]:
+    return {link.removeprefix('/help/') for link in re.findall(r'/help/[\w./-]*', text)}
+
+
+@pytest.mark.parametrize('name', NEEDED)
+def test_everything_that_has_a_name_in_the_portal_has_an_article(name: str) -> None:
+    assert name in ARTICLES
+
+
+@pytest.mark.parametrize('name', ARTICLES)
+def test_an_article_has_a_title_and_something_to_say(name: str) -> None:
+    title, _, body = ARTICLES[name].read_text(encoding='utf-8').partition('\n')
+    assert re.fullmatch(r'# \S.*', title)
+    assert len(re.findall(r'\w+', body)) >= 60
+
+
+@pytest.mark.parametrize('name', ARTICLES)
+def test_every_link_leads_to_an_article(name: str) -> None:
+    text = ARTICLES[name].read_text(encoding='utf-8')
+    assert links(text) <= set(ARTICLES)
+    assert all(target.startswith('/help/') for target in re.findall(r'\]\(([^)]*)\)', text))
+
+
+def test_the_start_page_leads_to_every_article() -> None:
+    assert links(ARTICLES['index'].read_text(encoding='utf-8')) == set(ARTICLES) - {'index'}
+
+
+def test_a_steps_article_is_called_what_the_step_is_called() -> None:
+    titles = {template.key: f'# {template.title}' for template in TEMPLATES}
+    assert {key: ARTICLES[f'step/{key}'].read_text(encoding='utf-8').splitlines()[0] for key in titles} == titles
