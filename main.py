@@ -200,8 +200,8 @@ async def partner_named(slug: str | None) -> Any:
         partners = [partner for partner in partners if partner.slug == slug]
     if len(partners) == 1:
         return partners[0]
-    known = ', '.join(partner.slug for partner in await Partner.all().order_by('id')) or 'none yet: open the portal first'
-    sys.exit(f'Say which MSP with --partner. There are: {known}.')
+    known = ', '.join(partner.slug for partner in await Partner.all().order_by('id'))
+    sys.exit(f'Say which MSP with --partner. There are: {known or "none yet, open the portal first"}.')
 
 
 @cli.command()

@@ -43,10 +43,10 @@ class Settings(BaseSettings):
         False, description='Load the demo MSPs into an empty database and let a simulated vendor move them.'
     )
     demo_rate: float = Field(
-        2.0, ge=0, le=1000, description='Changes per second that the simulated vendor makes at most, over all customers.'
+        2.0, ge=0, le=1000, description='Changes per second that the simulated vendor makes at most, over all.'
     )
     secret: Annotated[SecretStr, AfterValidator(_long_enough)] = Field(
-        SecretStr(''), description='Key for cookies and derived passwords; made once and kept in the data folder if empty.'
+        SecretStr(''), description='Key for what is derived from it; made once and kept in the data folder if empty.'
     )
     help_url: Annotated[str, AfterValidator(_http)] = Field(
         '', description='Base address of an outside knowledge base; empty: the articles that come with the portal.'
@@ -94,7 +94,7 @@ class Settings(BaseSettings):
 def settings() -> Settings:
     """The settings of this process; a wrong one ends it with one line that names it."""
     try:
-        return Settings()
+        return Settings()  # pyright: ignore[reportCallIssue] # all have defaults, in Field()
     except ValidationError as error:
         first = error.errors()[0]
         name = f'PORTAL_{str(first["loc"][0]).upper()}'

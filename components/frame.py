@@ -49,9 +49,11 @@ def frame(user: PortalUser) -> Generator[None, None, None]:
     ui.add_body_html(f'<script type="module" src="{theme.asset("shell.js")}"></script>')
     with ui.element('div').classes('app'):
         with ui.element('header').classes('toolbar'):
-            with ui.element('button').props(
-                'id=menu-button type=button aria-label=Menu aria-controls=menu aria-expanded=false title=Menu'
-            ).classes('icon-button'):
+            with (
+                ui.element('button')
+                .props('id=menu-button type=button aria-label=Menu aria-controls=menu aria-expanded=false title=Menu')
+                .classes('icon-button')
+            ):
                 shape('menu')
             with ui.element('a').props('href=/').classes('brand'):
                 ui.element('span').classes('brand-mark').props('aria-hidden=true')

@@ -1,8 +1,8 @@
 """From an event to every open page that shows the thing: gathered, read once, encoded once per audience, sent once.
 
 An audience is who may see the same customers: everybody of a partner who sees all of them, or one user with exceptions.
-Messages of a partner are numbered. A page that finds a gap, or that was away, asks again for what it shows. The browser's
-side is assets/live.js; the messages are JSON with `t`: `hello`, `d` (changed rows), `many` (ask again), `s` (overview),
+Messages of a partner are numbered. A page that finds a gap, or that was away, asks again for what it shows. The
+browser's side is assets/live.js; the messages are JSON with `t`: `hello`, `d` (changed rows), `many` (ask again), `s` (overview),
 `h` (heartbeat) and `bye` (the session is over).
 """
 
@@ -327,7 +327,7 @@ hub = Hub()
 
 
 class Socket:
-    """The websocket of an open page (`/live`): the guard has checked origin and session. Plain ASGI, to send cheaply."""
+    """The websocket of an open page (`/live`): the guard has checked origin and session. Plain ASGI: it sends cheaply."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         session = scope['state']['session']

@@ -2,8 +2,7 @@
 
     LiveTable('in-progress', Customer, ['name', 'seats', 'rfi'], lambda user: Customer.listed(user, ...))
 
-A column is the name of a field (`seats`), of a related field (`partner__name`) or of a property that `@column` describes.
-Heading, kind, alignment and order come from the field. What differs from viewer to viewer (their role, say) is a
+A column is the name of a field (`seats`), of a related field (`partner__name`) or of a property with `@column`. Heading, kind, alignment and order come from the field. What differs from viewer to viewer (their role, say) is a
 `ViewerColumn`: it is filled in when the rows are asked for and never pushed. The browser's side is assets/table.js.
 """
 
@@ -141,9 +140,9 @@ class Asked:
         self.sort = asked.get('sort', '') or table.columns[0].name
         if table.order(self.sort) is None:
             raise ValueError('The table has no such column to sort by.')
-        self.descending = {'': False, 'asc': False, 'desc': True}.get(asked.get('dir', ''), None)  # type: ignore[assignment]
-        if self.descending is None:
+        if asked.get('dir', '') not in ('', 'asc', 'desc'):
             raise ValueError('The direction is asc or desc.')
+        self.descending = asked.get('dir') == 'desc'
         try:
             self.start, self.end = int(asked.get('start') or 0), int(asked.get('end') or BLOCK)
         except ValueError:
@@ -218,7 +217,8 @@ class LiveTable:
     def sorted(self, user: PortalUser, asked: Asked) -> QuerySet:
         found, minus = self.narrowed(user, asked), '-' if asked.descending else ''
         chosen = self.order(asked.sort)
-        sort = chosen.sort if isinstance(chosen, Column) else chosen.order(user)  # type: ignore[union-attr]
+        assert chosen is not None  # Asked has seen to it
+        sort: Any = chosen.sort if isinstance(chosen, Column) else chosen.order(user)
         first = getattr(self.columns[0], 'sort', None)
         ties = [first] if isinstance(first, str) and first != sort else []
         if isinstance(sort, str):
@@ -273,16 +273,15 @@ class LiveTable:
 
     # -- the element --------------------------------------------------------------------------------------------------
 
-    def build(
-        self, user: PortalUser, address: str, *, on_columns: Callable[[Any], Any]
-    ) -> 'Island':
-        """The table as an element of a page; `address` is what the page was opened with (its query says search, letter, sort)."""
+    def build(self, user: PortalUser, address: str, *, on_columns: Callable[[Any], Any]) -> 'Island':
+        """The table as an element of a page; the query of `address` says with what search, letter and sort it opens."""
         preferences = (user.preferences or {}).get(f'columns {self.key}')
+        asked = Asked.forgiving(self, dict(parse_qsl(urlsplit(address).query)))
         island = Island(
             'table.js',
             {
                 'key': self.key, 'noun': self.noun, 'columns': [_told(c) for c in self.columns], 'links': self.links,
-                'asked': Asked.forgiving(self, dict(parse_qsl(urlsplit(address).query))), 'state': preferences, 'hidden': self.hidden, 'block': BLOCK,
+                'asked': asked, 'state': preferences, 'hidden': self.hidden, 'block': BLOCK,
                 'searched': 'name, account code or domain', 'narrow': self.narrow,
             },
         )  # fmt: skip

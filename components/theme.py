@@ -61,6 +61,6 @@ def head(*, modules: tuple[str, ...] = (), chosen: str = '') -> str:
     return (
         f'<style>{tokens()}</style><link rel="stylesheet" href="{asset("portal.css")}">'
         f'<link rel="icon" href="{asset("icon.svg")}" type="image/svg+xml">'
-        f"<script>(t=>{{document.documentElement.dataset.theme=t;try{{localStorage.portalTheme=t}}catch{{}}}})"
+        f'<script>(t=>{{document.documentElement.dataset.theme=t;try{{localStorage.portalTheme=t}}catch{{}}}})'
         f"('{chosen}'||(()=>{{try{{return localStorage.portalTheme}}catch{{}}}})()||'system')</script>{preload}"
     )

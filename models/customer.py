@@ -115,7 +115,7 @@ class Customer(Model):
     @classmethod
     def visible_to(cls, user: 'PortalUser') -> QuerySet['Customer']:
         """The one door: every customer that this user may know of."""
-        mine = cls.filter(partner_id=user.partner_id)
+        mine = Customer.filter(partner_id=user.partner_id)
         exceptions = CustomerAccess.filter(user_id=user.id, allowed=not user.sees_all).values('customer_id')
         return mine.filter(Q(id__not_in=Subquery(exceptions)) if user.sees_all else Q(id__in=Subquery(exceptions)))
 
@@ -213,8 +213,8 @@ class Customer(Model):
             await Rfi.create(customer=customer, state=rfi, requested_at=now if rfi == RfiState.REQUESTED else None)
             await CustomerProduct.bulk_create(
                 [
-                    CustomerProduct(customer=customer, product=catalogue[code], quantity=customer.seats, since=now.date())
-                    for code in products
+                    CustomerProduct(customer=customer, product=product, quantity=customer.seats, since=now.date())
+                    for product in (catalogue[code] for code in products)
                 ]
             )
             services = ''.join(catalogue[code].connect_services for code in products)
@@ -222,9 +222,14 @@ class Customer(Model):
                 await ConnectStep.bulk_create(
                     [
                         ConnectStep(
-                            customer=customer, key=t.key, title=t.title, position=position, owner=t.owner,
-                            is_optional=t.optional, state=StepState.LOCKED,
-                        )  # fmt: skip
+                            customer=customer,
+                            key=t.key,
+                            title=t.title,
+                            position=position,
+                            owner=t.owner,
+                            is_optional=t.optional,
+                            state=StepState.LOCKED,
+                        )
                         for position, t in enumerate(ConnectStep.applicable(services), 1)
                     ]
                 )
@@ -261,9 +266,10 @@ class Customer(Model):
             before = {field: getattr(fresh, field) for field in clean if getattr(fresh, field) != clean[field]}
             if not before:
                 return set()
-            if 'account_code' in before and await Customer.filter(
-                partner_id=self.partner_id, account_code=clean['account_code']
-            ).exists():
+            if (
+                'account_code' in before
+                and await Customer.filter(partner_id=self.partner_id, account_code=clean['account_code']).exists()
+            ):
                 raise Customer.Invalid('account_code', f'{clean["account_code"]!r} is another customer’s')
             fresh.update_from_dict({field: clean[field] for field in before})
             fresh.set_name(fresh.name)
@@ -370,7 +376,10 @@ class Customer(Model):
 
         recorded = await Monitor.record(
             Reading(
-                self.id, kind, at, value=None if isinstance(found, MonitorState) else float(found),
+                self.id,
+                kind,
+                at,
+                value=None if isinstance(found, MonitorState) else float(found),
                 state=found if isinstance(found, MonitorState) else None,
             )  # fmt: skip
             for kind, found in readings.items()

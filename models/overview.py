@@ -71,7 +71,7 @@ def _counted(customers: QuerySet[Customer]) -> Any:
     sums: dict[str, Any] = {
         'total': Count('id'), 'total_seats': Sum('seats'), 'bad': _sum(f'"worst"<={Health.BAD_OLD:d}'),
     }  # fmt: skip
-    sums |= {listing.value: _sum(f"\"listing\"='{listing.value}'") for listing in Listing}
+    sums |= {listing.value: _sum(f'"listing"=\'{listing.value}\'') for listing in Listing}
     for kind in MonitorKind:
         sums[f'{kind}_bad'] = _sum(f'"{kind}" IN ({Health.BAD:d},{Health.BAD_OLD:d})')
         sums[f'{kind}_unknown'] = _sum(f'"{kind}"={Health.UNKNOWN:d}')

@@ -10,6 +10,7 @@ from models import ConsoleRole, Customer, DelegatedAccess, Health, Listing, Moni
 from pages.guard import viewer
 from pages.help import base
 
+
 class RoleColumn:
     """The viewer's role in the customer's Administration Console."""
 
@@ -55,7 +56,6 @@ def console_of(role: str, url: str) -> dict[str, str]:
     return {'url': url}
 
 
-
 async def waiting_note(user: PortalUser) -> dict[str, str]:
     """How many are not listed yet because their RFI has not come back (the reference page)."""
     if (await Partner.get(id=user.partner_id)).lists_unsent_rfi:
@@ -72,6 +72,7 @@ async def waiting_note(user: PortalUser) -> dict[str, str]:
 
 
 FACTS = ('name', 'seats', 'account_type', 'products_in_short')
+ICONS = tuple(kind.value for kind in MonitorKind)
 MORE = ('account_code', 'domain')
 LINKS = {'name': '/customers/{id}', 'connect_status': base() + '/connect/{connect_key}', 'rfi': '/customers/{id}#rfi'}
 
@@ -81,8 +82,8 @@ in_progress = LiveTable(
     narrow=('connect_status', 'rfi'), carries=('console_url',),
 )  # fmt: skip
 complete = LiveTable(
-    'complete', Customer, [*FACTS, *MonitorKind, RoleColumn(), ConsoleColumn(), *MORE],
-    lambda user: Customer.listed(user, Listing.COMPLETE), links=LINKS, hidden=MORE, narrow=('worst',),
+    'complete', Customer, [*FACTS, *ICONS, RoleColumn(), ConsoleColumn(), 'worst', *MORE],
+    lambda user: Customer.listed(user, Listing.COMPLETE), links=LINKS, hidden=('worst', *MORE), narrow=('worst',),
     carries=('console_url',),
 )  # fmt: skip
 waiting = LiveTable(

@@ -117,9 +117,9 @@ class Guard:
             # An unknown client is let in to be told so by the framework (the page then starts anew).
             if client_id in Client.instances and client_id not in _owners:
                 return JSONResponse({'error': 'Not found.'}, 404)
-        elif path.startswith(_OF_A_CLIENT):
-            if _owners.get(path.removeprefix(_OF_A_CLIENT).split('/')[0]) != session.id:
-                return JSONResponse({'error': 'Not found.'}, 404)
+        of_client = path.removeprefix(_OF_A_CLIENT).split('/')[0] if path.startswith(_OF_A_CLIENT) else None
+        if of_client is not None and _owners.get(of_client) != session.id:
+            return JSONResponse({'error': 'Not found.'}, 404)
         scope.setdefault('state', {})['session'] = session
         return None
 

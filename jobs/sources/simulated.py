@@ -19,7 +19,7 @@ from models.database import reader
 from models.demo_names import CONNECTOR_FAILED, NOT_READ
 
 # Of the customers that are live, this many have a problem: a few everywhere, and some for every thousand.
-_FEW = (4.0, 5.5)
+_FEW = (4.5, 6.0)
 _SHARE = 0.015
 CONNECT_SHARE = 0.25
 _MOST_TROUBLES = 2000

@@ -1,3 +1,63 @@
-from fastapi import APIRouter
+"""The lists as files, and the template for importing."""
 
-router = APIRouter()
+import logging
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, Response, StreamingResponse
+
+from components.export import Failed, as_csv, as_xlsx
+from models.customer_import import TEMPLATE_CSV
+from pages.api.ui import answer, asked_of
+from pages.guard import user_of
+
+log = logging.getLogger(__name__)
+router = APIRouter(prefix='/api/ui', include_in_schema=False)
+XLSX = 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet'
+
+
+def _name(key: str, kind: str) -> str:
+    return f'customers-{key}-{datetime.now(UTC):%Y-%m-%d}.{kind}'
+
+
+@router.get('/tables/{key}/export.csv')
+async def export_csv(request: Request, key: str) -> Response:
+    found = asked_of(request, key)
+    if isinstance(found, Response):
+        return found
+    table, asked = found
+    # Content-Encoding identity: the compressing middleware would hold the stream up on the loop.
+    return StreamingResponse(
+        as_csv(table, user_of(request), asked), media_type='text/csv; charset=utf-8',
+        headers={
+            'Content-Disposition': f'attachment; filename="{_name(key, "csv")}"', 'Cache-Control': 'no-store',
+            'Content-Encoding': 'identity',
+        },
+    )  # fmt: skip
+
+
+@router.get('/tables/{key}/export.xlsx')
+async def export_xlsx(request: Request, key: str) -> Response:
+    found = asked_of(request, key)
+    if isinstance(found, Response):
+        return found
+    table, asked = found
+    try:
+        path = await as_xlsx(table, user_of(request), asked)
+    except Failed as error:
+        log.error('an export failed: %s', error)
+        return answer({'error': 'The file could not be made. Try CSV, or again in a moment.'}, 500)
+    return FileResponse(
+        path, media_type=XLSX, filename=_name(key, 'xlsx'), background=BackgroundTask(path.unlink, missing_ok=True),
+        headers={'Cache-Control': 'no-store', 'Content-Encoding': 'identity'},
+    )  # fmt: skip
+
+
+@router.get('/import-template.csv')
+async def import_template() -> Response:
+    """What `import-customers` reads, with two example lines."""
+    return Response(
+        TEMPLATE_CSV, media_type='text/csv; charset=utf-8',
+        headers={'Content-Disposition': 'attachment; filename="customers-template.csv"'},
+    )  # fmt: skip

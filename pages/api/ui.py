@@ -26,7 +26,7 @@ def answer(content: Any, status: int = 200) -> Response:
     )
 
 
-def _asked(request: Request, key: str) -> tuple[LiveTable, Asked] | Response:
+def asked_of(request: Request, key: str) -> tuple[LiveTable, Asked] | Response:
     table = TABLES.get(key)
     if table is None:
         return answer(NOT_FOUND, 404)
@@ -39,7 +39,7 @@ def _asked(request: Request, key: str) -> tuple[LiveTable, Asked] | Response:
 @router.get('/tables/{key}/rows')
 async def table_rows(request: Request, key: str) -> Response:
     """A block of rows with the number of the last message that they include."""
-    found = _asked(request, key)
+    found = asked_of(request, key)
     if isinstance(found, Response):
         return found
     table, asked = found
@@ -55,7 +55,7 @@ async def table_rows(request: Request, key: str) -> Response:
 
 @router.get('/tables/{key}/counts')
 async def table_counts(request: Request, key: str) -> Response:
-    found = _asked(request, key)
+    found = asked_of(request, key)
     if isinstance(found, Response):
         return found
     table, asked = found

@@ -1,0 +1,644 @@
+"""Customers from a CSV file: new ones by the hundred, known ones updated by their account code.
+
+The file is UTF-8 (a BOM does no harm) with commas or semicolons and a first line of column names, in any case and with
+spaces or underscores:
+
+- `account_code`: needed; whose line it is
+- `name`: needed for a new customer
+- `licences`: a whole number
+- `account_type`: standard, express, trial, nfr or internal
+- `domain`
+- `products`: codes of the catalogue with `;`, `|`, `,` or spaces between them (not `+`: SEC+ARC is one code), in quotes
+  where that is also what separates the columns
+- `list`: in_progress, complete or waiting; what does not follow from the RFI is refused
+- `rfi`: not_requested, requested, draft, submitted, complete, error or not_applicable (n/a), which is what a new
+  customer has if nothing is said, so that it is listed at once (requested, where the list is waiting)
+- `console_url`: the address of the customer's Administration Console
+
+An empty cell says nothing: a new customer gets what is usual, a known one keeps what it has.
+"""
+
+import asyncio
+import codecs
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cache
+from typing import Any, NamedTuple
+
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.exceptions import IntegrityError
+from tortoise.models import Model
+
+from models import events
+from models.connect_step import ConnectStep, StepState, unlock
+from models.customer import AccountType, Customer, Listing
+from models.database import rows_within, update_many
+from models.events import Changed, transaction
+from models.history import HistoryEvent
+from models.monitor import Health, Monitor, MonitorKind, MonitorState
+from models.partner import Partner
+from models.product import CustomerProduct, Product, load_catalogue
+from models.rfi import Rfi, RfiIcon, RfiState
+from models.text import printable
+from models.user import PortalUser
+
+MAX_BYTES = 50_000_000
+MAX_LINES = 200_000
+CHUNK = 250  # customers a transaction: writers in other processes wait no longer than that takes
+MANY = 200  # changes that are worth naming one by one
+
+COLUMNS = (
+    'name', 'account_code', 'licences', 'account_type', 'domain', 'products', 'list', 'rfi', 'console_url',
+)  # fmt: skip
+_ALSO = {'customer': 'name', 'licenses': 'licences', 'seats': 'licences', 'type': 'account_type', 'listing': 'list'}
+_FACTS = {
+    'name': 'name', 'account_code': 'account_code', 'licences': 'seats', 'account_type': 'account_type',
+    'domain': 'domain',
+}  # fmt: skip
+_RFI_ALSO = {'n_a': 'not_applicable', 'na': 'not_applicable', 'none': 'not_applicable', 'incomplete': 'requested'}
+_NOT_RETURNED = (RfiState.NOT_REQUESTED, RfiState.REQUESTED, RfiState.DRAFT)
+
+TEMPLATE_CSV = (
+    'name,account_code,licences,account_type,domain,products,list,rfi,console_url\r\n'
+    'Example Bakery,EXB001,45,standard,bakery.example,SEC; DMARC,in_progress,n/a,\r\n'
+    '"Example, Sons & Co",ESC001,250,express,sons.example,SEC+ARC | IMP,complete,n/a,https://console.example/ESC001\r\n'
+)
+
+
+class Refusal(NamedTuple):
+    """Why something of a line was not taken; `column` is empty where it is about the whole line."""
+
+    line: int
+    column: str
+    why: str
+
+
+@dataclass
+class ImportResult:
+    """What became of the lines of a file."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def refused_lines(self) -> int:
+        return len({refusal.line for refusal in self.refused})
+
+
+@dataclass
+class _Line:
+    """A line that says nothing impossible; `facts` are fields of Customer, as they would be stored."""
+
+    number: int
+    facts: dict[str, Any]
+    products: list[str] | None = None
+    listing: Listing | None = None
+    rfi: RfiState | None = None
+
+
+class _Refused(Exception):
+    """Nothing is to be stored."""
+
+
+async def import_customers(
+    partner: Partner,
+    text_or_bytes: str | bytes,
+    *,
+    all_or_nothing: bool = False,
+    by: PortalUser | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> ImportResult:
+    """Store the customers of a CSV file; return the counts, and for each refused line its number, column and why.
+
+    `progress` is told the lines done and the lines there are. With `all_or_nothing`, one refused line stores none.
+    """
+    result = ImportResult()
+    text = _decoded(text_or_bytes, result)
+    if text is None:
+        return result
+    catalogue = await load_catalogue()
+    if all_or_nothing:
+        async for _ in _chunks(text, catalogue, result):
+            pass
+        if result.refused:
+            return result
+        result.warnings.clear()
+    store = _Storing(partner, catalogue, by, result)
+    lines = text.count('\n') + 1
+
+    async def all_chunks() -> None:
+        async for chunk in _chunks(text, catalogue, result):
+            await store.chunk(chunk)
+            if progress:
+                progress(min(chunk[-1].number, lines), lines)
+            if all_or_nothing and result.refused:
+                raise _Refused
+
+    if not all_or_nothing:
+        await all_chunks()
+        return result
+    try:
+        async with transaction():
+            await all_chunks()
+    except _Refused:
+        result.added = result.updated = result.unchanged = 0
+    return result
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _decoded(given: str | bytes, result: ImportResult) -> str | None:
+    """The text of the file with ordinary line ends, or None with the reason in `result`."""
+    if len(given) > MAX_BYTES:
+        result.refused.append(Refusal(1, '', f'The file is larger than {MAX_BYTES // 1_000_000} MB.'))
+        return None
+    if isinstance(given, bytes):
+        if given.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            result.refused.append(Refusal(1, '', 'The file is UTF-16; save it as CSV UTF-8.'))
+            return None
+        try:
+            given = given.decode('utf-8-sig')
+        except UnicodeDecodeError as error:
+            line = given.count(b'\n', 0, error.start) + 1
+            result.refused.append(Refusal(line, '', 'The file is not UTF-8; save it as CSV UTF-8.'))
+            return None
+    text = given.removeprefix('\ufeff').replace('\r\n', '\n').replace('\r', '\n')
+    if text.count('\n') > MAX_LINES:
+        result.refused.append(Refusal(1, '', f'The file has more than {MAX_LINES:,} lines.'))
+        return None
+    return text
+
+
+async def _chunks(text: str, catalogue: dict[str, Product], result: ImportResult):
+    """The good lines, some hundred at a time; refusals go to `result`. Other tasks get their turn."""
+    chunk: list[_Line] = []
+    for n, found in enumerate(_read(text, catalogue, result.warnings)):
+        if isinstance(found, _Line):
+            chunk.append(found)
+        else:
+            result.refused += found
+        if n % 100 == 99:
+            await asyncio.sleep(0)
+        if len(chunk) >= CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _read(text: str, catalogue: dict[str, Product], warnings: list[str]) -> Iterator[_Line | list[Refusal]]:
+    """Each line that is not empty: what it says, or why it is refused."""
+    records = _records(text)
+    start, header = next(records, (1, ''))
+    if isinstance(header, str):
+        yield [Refusal(start, '', header or 'The file is empty.')]
+        return
+    columns, refused = _columns(header, start, warnings)
+    if refused:
+        yield refused
+        return
+    codes = {code.upper(): code for code in catalogue}
+    first_lines: dict[str, int] = {}
+    for number, cells in records:
+        if isinstance(cells, str):
+            yield [Refusal(number, '', cells)]
+            continue
+        if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
+            yield [Refusal(number, '', f'has {len(cells)} cells, and there are {len(columns)} columns')]
+            continue
+        found = _line(number, dict(zip(columns, cells, strict=False)), codes)
+        if isinstance(found, _Line):
+            first = first_lines.setdefault(found.facts['account_code'], number)
+            if first != number:
+                found = [Refusal(number, 'account_code', f'is the same as in line {first}')]
+        yield found
+
+
+def _records(text: str) -> Iterator[tuple[int, list[str] | str]]:
+    """The number of the first line of each record that is not empty, and its cells, or what is wrong with it."""
+    first = next((line for line in text.split('\n', 50) if line.strip()), '')
+    reader = csv.reader(io.StringIO(text, newline=''), delimiter=_delimiter(first), strict=True)
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield number, f'cannot be read: {error}'
+            continue
+        if any(cell.strip() for cell in cells):
+            yield number, cells
+
+
+def _delimiter(header: str) -> str:
+    def known(delimiter: str) -> int:
+        return sum(_named(cell.strip(' "')) in COLUMNS for cell in header.split(delimiter))
+
+    return max(',;\t', key=lambda delimiter: (known(delimiter), delimiter == ','))
+
+
+def _named(heading: str) -> str:
+    name = re.sub(r'[\s_-]+', '_', heading.strip().lower())
+    return _ALSO.get(name, name)
+
+
+def _columns(header: list[str], line: int, warnings: list[str]) -> tuple[list[str], list[Refusal]]:
+    columns = [_named(printable(heading)) for heading in header]
+    known = [column for column in columns if column in COLUMNS]
+    refused = [Refusal(line, column, 'is there twice') for column in COLUMNS if known.count(column) > 1]
+    if 'account_code' not in known:
+        refused.append(Refusal(line, 'account_code', 'There is no such column; the first line names the columns.'))
+    for heading, column in zip(header, columns, strict=True):
+        if column and column not in COLUMNS:
+            warnings.append(f'The column {printable(heading)[:40]!r} is not known and was left out.')
+    return columns, refused
+
+
+def _line(number: int, cells: dict[str, str], codes: dict[str, str]) -> _Line | list[Refusal]:
+    line = _Line(number, {})
+    refused: list[Refusal] = []
+    if not printable(cells.get('account_code', '')):
+        refused.append(Refusal(number, 'account_code', 'is empty'))
+    for column in COLUMNS:
+        cell = cells.get(column, '').strip()
+        if not printable(cell):
+            continue
+        try:
+            _take(line, column, cell, codes)
+        except ValueError as error:
+            refused.append(Refusal(number, column, str(error)))
+    return refused or line
+
+
+def _take(line: _Line, column: str, cell: str, codes: dict[str, str]) -> None:
+    """Put what a cell says into `line`; raises ValueError."""
+    if column in _FACTS:
+        value = _named(cell) if column == 'account_type' else cell
+        line.facts |= Customer.check(**{_FACTS[column]: value})
+    elif column == 'products':
+        line.products = _products(cell, codes)
+    elif column == 'list':
+        line.listing = _one_of(Listing, _named(cell))
+    elif column == 'rfi':
+        name = re.sub(r'[\s/_-]+', '_', cell.lower())
+        line.rfi = _one_of(RfiState, _RFI_ALSO.get(name, name))
+    else:
+        line.facts['console_url'] = _address(cell)
+
+
+def _products(cell: str, codes: dict[str, str]) -> list[str]:
+    asked = [code for code in re.split(r'[;|,\s]+', cell.upper()) if code]
+    for code in asked:
+        if code not in codes:
+            raise ValueError(f'{code[:40]!r} is not in the catalogue')
+    return list(dict.fromkeys(codes[code] for code in asked))
+
+
+def _one_of(kind: Any, name: str) -> Any:
+    try:
+        return kind(name)
+    except ValueError:
+        raise ValueError(f'{name[:40]!r} is none of {", ".join(kind)}') from None
+
+
+def _address(cell: str) -> str:
+    if not re.fullmatch(r'https?://[^\s/]+\S*', cell) or not cell.isprintable():
+        raise ValueError(f'{cell[:60]!r} does not begin with http:// or https://')
+    if len(cell) > 300:
+        raise ValueError('is longer than 300 characters')
+    return cell
+
+
+# -- storing ----------------------------------------------------------------------------------------------------------
+
+
+class _Storing:
+    def __init__(
+        self, partner: Partner, catalogue: dict[str, Product], by: PortalUser | None, result: ImportResult
+    ) -> None:
+        self.partner = partner
+        self.catalogue = catalogue
+        self.actor = {'actor_id': by.id if by else None, 'actor': by.name[:120] if by else ''}
+        self.result = result
+
+    async def chunk(self, lines: list[_Line]) -> None:
+        """Store these lines in one transaction."""
+        before = (self.result.added, self.result.updated, self.result.unchanged, len(self.result.refused))
+        for is_last in (False, True):
+            try:
+                return await self._chunk(lines)
+            except IntegrityError:  # somebody else added one of them just now: it is known the next time
+                self.result.added, self.result.updated, self.result.unchanged, refused = before
+                del self.result.refused[refused:]
+                if is_last:
+                    raise
+
+    async def _chunk(self, lines: list[_Line]) -> None:
+        async with transaction() as connection:
+            known = await self._known(connection, [line.facts['account_code'] for line in lines])
+            new: list[_Line] = []
+            old: list[tuple[_Line, dict[str, Any]]] = []
+            for line in lines:
+                row = known.get(line.facts['account_code'])
+                if refusal := _refusal(line, row):
+                    self.result.refused.append(refusal)
+                elif row is None:
+                    new.append(line)
+                else:
+                    old.append((line, row))
+            added = await self._add(connection, new)
+            changed = await self._update(connection, old)
+            self._tell(added, changed)
+
+    async def _known(self, connection: BaseDBAsyncClient, codes: list[str]) -> dict[str, dict[str, Any]]:
+        query = Customer.filter(partner_id=self.partner.id, account_code__in=codes).order_by('id')
+        found = await rows_within(connection, query.values(
+            'id', 'name', 'account_code', 'domain', 'seats', 'account_type', 'console_url', 'products_in_short',
+            'listing', 'rfi_returned',
+        ), lock=True)  # fmt: skip
+        forms = await rows_within(
+            connection, Rfi.filter(customer_id__in=[row['id'] for row in found]).values('customer_id', 'state')
+        )
+        states = {form['customer_id']: RfiState(form['state']) for form in forms}
+        return {row['account_code']: row | {'form': states.get(row['id'])} for row in found}
+
+    # -- new customers
+
+    async def _add(self, connection: BaseDBAsyncClient, lines: list[_Line]) -> list[int]:
+        if not lines:
+            return []
+        now = datetime.now(UTC)
+        await _insert(connection, Customer, [self._customer(line, now) for line in lines])
+        codes = [line.facts['account_code'] for line in lines]
+        query = Customer.filter(partner_id=self.partner.id, account_code__in=codes).values('id', 'account_code')
+        ids = {row['account_code']: row['id'] for row in await rows_within(connection, query)}
+        await self._insert_parts(connection, [(ids[line.facts['account_code']], line) for line in lines], now)
+        self.result.added += len(lines)
+        return list(ids.values())
+
+    def _customer(self, line: _Line, now: datetime) -> dict[str, Any]:
+        rfi = _rfi_of(line)
+        live = line.listing == Listing.COMPLETE
+        listing, status, key = _beginning(self._services(line), rfi)
+        named = _searched(line.facts | {'domain': line.facts.get('domain', '')})
+        return {
+            'partner_id': self.partner.id, 'domain': '', 'seats': 0, 'account_type': AccountType.STANDARD,
+            'console_url': '', **line.facts, **named,
+            'products_in_short': ', '.join(line.products or ())[:200], 'rfi': rfi.icon,
+            'rfi_returned': rfi not in _NOT_RETURNED, 'connect_since': now, 'created_at': now,
+            'listing': Listing.COMPLETE if live else listing, 'connect_status': 'Complete' if live else status,
+            'connect_key': 'complete' if live else key, 'completed_at': now if live else None,
+            **{kind.value: Health.NOT_CONFIGURED for kind in MonitorKind}, 'worst': Health.NOT_CONFIGURED,
+        }  # fmt: skip
+
+    def _services(self, line: _Line) -> str:
+        return ''.join(self.catalogue[code].connect_services for code in line.products or ())
+
+    async def _insert_parts(self, connection: BaseDBAsyncClient, added: list[tuple[int, _Line]], now: datetime) -> None:
+        """What a new customer comes with: its RFI, products, steps and monitors, and a line of history."""
+        await _insert(connection, Rfi, [
+            {'customer_id': id_, 'state': _rfi_of(line), 'requested_at': now if _rfi_of(line) == 'requested' else None}
+            for id_, line in added
+        ])  # fmt: skip
+        await self._insert_products(connection, added, now.date())
+        await _insert(connection, ConnectStep, [
+            {'customer_id': id_, **step, 'completed_at': now if step['state'] in _DONE else None}
+            for id_, line in added if line.listing != Listing.COMPLETE
+            for step in _steps(self._services(line), _rfi_of(line))
+        ])  # fmt: skip
+        await _insert(connection, Monitor, [
+            {
+                'customer_id': id_, 'kind': kind, 'state': MonitorState.NOT_CONFIGURED,
+                'threshold': Monitor.default_threshold(kind, line.facts.get('seats', 0)),
+            }
+            for id_, line in added for kind in MonitorKind
+        ])  # fmt: skip
+        await self._write_down(connection, 'customer.created', [
+            (id_, f'{line.facts["name"]} was added', {}) for id_, line in added
+        ], now)  # fmt: skip
+
+    async def _insert_products(
+        self, connection: BaseDBAsyncClient, bought: Sequence[tuple[int, _Line]], since: date
+    ) -> None:
+        await _insert(connection, CustomerProduct, [
+            {
+                'customer_id': id_, 'product_id': self.catalogue[code].id, 'quantity': line.facts.get('seats', 0),
+                'since': since,
+            }
+            for id_, line in bought for code in line.products or ()
+        ])  # fmt: skip
+
+    async def _write_down(
+        self, connection: BaseDBAsyncClient, kind: str, entries: list[tuple[int, str, dict]], now: datetime
+    ) -> None:
+        await _insert(connection, HistoryEvent, [
+            {
+                'partner_id': self.partner.id, 'customer_id': id_, 'kind': kind, 'at': now, **self.actor,
+                'summary': summary[:400], 'data': json.dumps(data),
+            }
+            for id_, summary, data in entries
+        ])  # fmt: skip
+
+    # -- known customers
+
+    async def _update(
+        self, connection: BaseDBAsyncClient, found: list[tuple[_Line, dict[str, Any]]]
+    ) -> dict[int, frozenset[str]]:
+        now = datetime.now(UTC)
+        written: list[dict[str, Any]] = []
+        history: list[tuple[int, str, dict]] = []
+        changed: dict[int, frozenset[str]] = {}
+        for line, row in found:
+            before, after = _differences(line, row)
+            moved = _moves(line, row)
+            if not after and not moved:
+                self.result.unchanged += 1
+                continue
+            self.result.updated += 1
+            changed[row['id']] = frozenset([*after, *(('listing', 'rfi', 'connect_status') if moved else ())])
+            if after:
+                written.append(row | after | _searched(row | after))
+            if 'products_in_short' in after:
+                await CustomerProduct.filter(customer_id=row['id']).delete()
+                quantity = {'seats': (row | after)['seats']}
+                await self._insert_products(connection, [(row['id'], _Line(0, quantity, line.products))], now.date())
+            if moved:
+                after |= await self._move(row['id'], line)
+            history.append((row['id'], f'Changed: {", ".join(sorted(after))} (import)', {
+                'before': {name: str(value) for name, value in before.items()},
+                'after': {name: str(value) for name, value in after.items()},
+            }))  # fmt: skip
+        names = [
+            'name', 'name_key', 'initial', 'search_key', 'domain', 'seats', 'account_type', 'console_url',
+            'products_in_short',
+        ]  # fmt: skip
+        await update_many(connection, Customer, names, written)
+        await self._write_down(connection, 'customer.changed', history, now)
+        return changed
+
+    async def _move(self, customer_id: int, line: _Line) -> dict[str, Any]:
+        """Give a known customer another RFI state or list; rare, and so one at a time."""
+        now = datetime.now(UTC)
+        customer = await Customer.get(id=customer_id)
+        said: dict[str, Any] = {}
+        if line.rfi is not None:
+            said['rfi'] = line.rfi.value
+            await Rfi.filter(customer_id=customer_id).update(state=line.rfi)
+            customer.rfi = line.rfi.icon
+            customer.rfi_returned = customer.rfi_returned or line.rfi not in _NOT_RETURNED
+        if line.listing is not None:
+            said['list'] = line.listing.value
+        if line.listing == Listing.COMPLETE and customer.listing != Listing.COMPLETE:
+            customer.listing, customer.completed_at = Listing.COMPLETE, now
+        elif line.listing not in (None, Listing.COMPLETE) and customer.listing == Listing.COMPLETE:
+            customer.listing, customer.completed_at = Listing.IN_PROGRESS, None
+            if not await ConnectStep.filter(customer_id=customer_id).exists():
+                await self._begin_connect(customer, line, now)
+        state = _STEP_OF_RFI.get(line.rfi) if line.rfi else None
+        if state and customer.listing != Listing.COMPLETE:
+            await ConnectStep.filter(customer_id=customer_id, key='rfi').update(state=state, completed_at=now)
+            await unlock(customer_id)
+        await customer.restate()
+        return said
+
+    async def _begin_connect(self, customer: Customer, line: _Line, now: datetime) -> None:
+        bought = await CustomerProduct.filter(customer_id=customer.id).select_related('product')
+        services = ''.join(each.product.connect_services for each in bought)
+        form = await Rfi.get(customer_id=customer.id)
+        await ConnectStep.bulk_create([
+            ConnectStep(customer_id=customer.id, **step, completed_at=now if step['state'] in _DONE else None)
+            for step in _steps(services, form.state)
+        ])  # fmt: skip
+
+    # -- news
+
+    def _tell(self, added: list[int], changed: dict[int, frozenset[str]]) -> None:
+        if len(added) + len(changed) > MANY:
+            events.MANY_CHANGED.emit(self.partner.id)
+            return
+        if added:
+            rows = dict.fromkeys(added, frozenset({'name'}))
+            events.CUSTOMERS_ADDED.emit(Changed(self.partner.id, rows, frozenset(added)))
+        if changed:
+            moving = {'name', 'domain', 'listing'}
+            joined = frozenset(id_ for id_, names in changed.items() if names & moving)
+            events.CUSTOMERS_CHANGED.emit(Changed(self.partner.id, changed, joined))
+
+
+_STEP_OF_RFI = {RfiState.COMPLETE: StepState.COMPLETE, RfiState.NOT_APPLICABLE: StepState.SKIPPED}
+_DONE = tuple(_STEP_OF_RFI.values())
+
+
+def _rfi_of(line: _Line) -> RfiState:
+    """The RFI that a new customer begins with."""
+    if line.rfi is not None:
+        return line.rfi
+    return RfiState.REQUESTED if line.listing == Listing.WAITING else RfiState.NOT_APPLICABLE
+
+
+def _follows(rfi: RfiState, *, returned: bool) -> Listing:
+    """Where a customer in Connect is listed (`Customer.restate`)."""
+    listed = returned or rfi not in _NOT_RETURNED or rfi.icon == RfiIcon.NOT_APPLICABLE
+    return Listing.IN_PROGRESS if listed else Listing.WAITING
+
+
+def _refusal(line: _Line, row: dict[str, Any] | None) -> Refusal | None:
+    """What is wrong with a line that only the database could tell."""
+    if row is None and 'name' not in line.facts:
+        return Refusal(line.number, 'name', 'is empty, and there is no customer with this account code yet')
+    rfi = _rfi_of(line) if row is None else line.rfi or row['form'] or RfiState.NOT_REQUESTED
+    follows = _follows(rfi, returned=bool(row and row['rfi_returned']))
+    if line.listing in (None, Listing.COMPLETE, follows):
+        return None
+    said = rfi.value.replace('_', ' ')
+    return Refusal(
+        line.number, 'list', f'does not go with the RFI, which is {said}: such a customer is {follows.value}'
+    )
+
+
+def _differences(line: _Line, row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the line would change, before and after."""
+    facts = dict(line.facts)
+    if line.products is not None:
+        facts['products_in_short'] = ', '.join(line.products)[:200]
+    after = {name: value for name, value in facts.items() if row[name] != value}
+    return {name: row[name] for name in after}, after
+
+
+def _moves(line: _Line, row: dict[str, Any]) -> bool:
+    """Whether the line gives the customer another RFI state or another list."""
+    live = row['listing'] == Listing.COMPLETE
+    return (line.rfi is not None and line.rfi != row['form']) or (
+        line.listing is not None and (line.listing == Listing.COMPLETE) != live
+    )
+
+
+def _searched(facts: dict[str, Any]) -> dict[str, str]:
+    """What follows from a name and what else is searched."""
+    blank = Customer(account_code=facts['account_code'], domain=facts['domain'])
+    blank.set_name(facts['name'])
+    return {'name_key': blank.name_key, 'initial': blank.initial, 'search_key': blank.search_key}
+
+
+@cache
+def _steps(services: str, rfi: RfiState) -> tuple[dict[str, Any], ...]:
+    """The steps of a customer that begins Connect, as `Customer.add` makes them."""
+    templates = ConnectStep.applicable(services)
+    present = {template.key for template in templates}
+    done = {'rfi'} if rfi in _STEP_OF_RFI else set()
+
+    def state(template: Any) -> StepState:
+        if template.key in done:
+            return _STEP_OF_RFI[rfi]
+        return StepState.TODO if set(template.needs) & present <= done else StepState.LOCKED
+
+    return tuple(
+        {
+            'key': template.key, 'title': template.title, 'position': position, 'owner': template.owner,
+            'is_optional': template.optional, 'state': state(template),
+        }
+        for position, template in enumerate(templates, 1)
+    )  # fmt: skip
+
+
+@cache
+def _beginning(services: str, rfi: RfiState) -> tuple[Listing, str, str]:
+    """List, Connect status and its key of a customer that begins Connect (`Customer.restate`)."""
+    listing = _follows(rfi, returned=False)
+    if listing == Listing.WAITING:
+        return listing, 'RFI requested', 'rfi_requested'
+    open_steps = [s for s in _steps(services, rfi) if s['state'] not in _DONE and not s['is_optional']]
+    current = min(open_steps, key=lambda s: (s['state'] == StepState.LOCKED, s['position']))
+    if current['key'] == 'rfi':
+        return listing, 'RFI received', 'rfi_received'
+    return listing, current['title'], current['key']
+
+
+async def _insert(connection: BaseDBAsyncClient, model: type[Model], rows: list[dict[str, Any]]) -> None:
+    """Insert these rows, all with the same columns, without making an instance of each."""
+    if not rows:
+        return
+    sqlite = connection.capabilities.dialect == 'sqlite'
+    names = list(rows[0])
+    marks = ', '.join('?' if sqlite else f'${n}' for n in range(1, len(names) + 1))
+    columns = ', '.join(f'"{name}"' for name in names)
+
+    def stored(value: Any) -> Any:
+        if sqlite and isinstance(value, datetime):
+            return value.isoformat(' ')
+        return value.isoformat() if sqlite and isinstance(value, date) else value
+
+    await connection.execute_many(
+        f'INSERT INTO "{model._meta.db_table}" ({columns}) VALUES ({marks})',
+        [[stored(row[name]) for name in names] for row in rows],
+    )

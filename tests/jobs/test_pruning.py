@@ -1,0 +1,47 @@
+from datetime import timedelta
+
+from jobs.pruning import SIMULATED_EVENTS_KEPT, Pruning
+from models import Customer, Flip, HistoryEvent, MonitorKind, MonitorState, Session
+from models.demo import make_customers
+
+
+async def _flip(customer: Customer, at) -> Flip:
+    return await Flip.create(
+        customer=customer, kind=MonitorKind.INBOUND_QUEUE, old=MonitorState.GOOD, new=MonitorState.BAD, at=at
+    )
+
+
+async def test_old_flips_and_sessions_go(db, northwind, clock):
+    now = clock()
+    customer = await Customer.add(northwind.partner, name='A', account_code='A1')
+    old, young = await _flip(customer, now - timedelta(days=91)), await _flip(customer, now - timedelta(days=89))
+    ended, _ = await Session.open(northwind.ana, lasts=timedelta(days=-31), address='', agent='')
+    running, _ = await Session.open(northwind.ana, lasts=timedelta(hours=1), address='', agent='')
+    assert await Pruning(clock).prune() == 2
+    assert list(await Flip.all().values_list('id', flat=True)) == [young.id]
+    assert old.id != young.id
+    assert list(await Session.all().values_list('id', flat=True)) == [running.id]
+    assert ended.id != running.id
+
+
+async def test_what_the_simulated_vendor_left_is_bounded_and_a_real_history_stays(db, northwind, clock):
+    now = clock()
+    await make_customers(northwind.partner, 2, seed=1)
+    simulated = await Customer.all().first()
+    assert simulated is not None
+    real = await Customer.add(northwind.partner, name='Real', account_code='R1')
+    before = await HistoryEvent.filter(customer_id=real.id).count()
+    for customer in (simulated, real):
+        await _flip(customer, now - timedelta(days=8))
+        await HistoryEvent.bulk_create([
+            HistoryEvent(
+                partner_id=northwind.partner.id, customer_id=customer.id, kind='connect.step_complete',
+                at=now - timedelta(minutes=n), summary=f'{n}', data={},
+            )
+            for n in range(SIMULATED_EVENTS_KEPT + 20)
+        ])  # fmt: skip
+    assert await Pruning(clock).prune() == 21
+    kept = await HistoryEvent.filter(customer_id=simulated.id).order_by('-at')
+    assert [entry.summary for entry in kept] == [f'{n}' for n in range(SIMULATED_EVENTS_KEPT)]
+    assert await HistoryEvent.filter(customer_id=real.id).count() == before + SIMULATED_EVENTS_KEPT + 20
+    assert list(await Flip.all().values_list('customer_id', flat=True)) == [real.id]

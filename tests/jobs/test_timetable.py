@@ -1,0 +1,96 @@
+import asyncio
+import logging
+from datetime import UTC, datetime
+
+import pytest
+
+from jobs import Timetable
+from models.demo import load_demo
+from settings import settings
+
+
+async def _until(holds) -> None:
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 - what is waited for knows nothing of the test
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def timetable(sqlite_db):
+    timetable = Timetable()
+    yield timetable
+    await timetable.stop()
+
+
+async def test_every_job_runs_at_once(timetable, monkeypatch):
+    monkeypatch.setenv('PORTAL_DEMO', '1')
+    settings.cache_clear()
+    await load_demo('s' * 40)
+    assert timetable.last_run('aging') is None
+    begun = datetime.now(UTC)
+    await timetable.start()
+    assert set(timetable.job_ids) == {'monitor_refresh', 'connect_progress', 'aging', 'pruning', 'others'}
+    await _until(lambda: all(timetable.last_run(job_id) for job_id in timetable.job_ids))
+    assert all(timetable.last_run(job_id) >= begun for job_id in timetable.job_ids)
+
+
+@pytest.mark.parametrize('given', [{}, {'PORTAL_DEMO': '1', 'PORTAL_DEMO_RATE': '0'}])
+async def test_without_the_demo_nothing_is_simulated(timetable, monkeypatch, given):
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    await timetable.start()
+    assert set(timetable.job_ids) == {'aging', 'pruning', 'others'}
+
+
+async def test_an_error_is_one_line_and_its_traceback_comes_once(timetable, caplog):
+    runs = 0
+
+    async def fails() -> None:
+        nonlocal runs
+        runs += 1
+        raise OSError('the disk is full')
+
+    timetable.add('failing', fails, seconds=0.01)
+    timetable.scheduler.start()
+    with caplog.at_level(logging.DEBUG):
+        await _until(lambda: runs >= 3)
+        await timetable.stop()
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert {record.getMessage() for record in errors} == {'job failing: OSError: the disk is full'}
+    assert [bool(record.exc_info) for record in errors[:3]] == [True, False, False]
+    assert timetable.last_run('failing') is None
+
+
+async def test_stopping_lets_a_job_come_to_its_end(timetable):
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        begun.set()
+        await asyncio.sleep(0.02)
+        ended.set()
+
+    timetable.add('slow', slow, seconds=60)
+    timetable.scheduler.start()
+    await asyncio.wait_for(begun.wait(), 5)
+    await timetable.stop()
+    assert ended.is_set()
+    assert not timetable.scheduler.running
+    await timetable.stop()  # twice is no harm
+
+
+async def test_a_slow_job_never_runs_twice_at_the_same_time(timetable):
+    running = most = runs = 0
+
+    async def slow() -> None:
+        nonlocal running, most, runs
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.03)
+        running -= 1
+        runs += 1
+
+    timetable.add('slow', slow, seconds=0.01)
+    timetable.scheduler.start()
+    await _until(lambda: runs >= 2)
+    assert most == 1

@@ -1,0 +1,347 @@
+import csv
+import io
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models import (
+    AccountType,
+    ConnectStep,
+    Customer,
+    CustomerProduct,
+    HistoryEvent,
+    Listing,
+    Monitor,
+    Partner,
+    Rfi,
+    RfiState,
+    StepState,
+    events,
+)
+from models import customer_import as module
+from models.customer_import import TEMPLATE_CSV, ImportResult, Refusal, import_customers
+
+HEADER = 'name,account_code,licences,account_type,domain,products,list,rfi,console_url\n'
+
+
+def _counts(result: ImportResult) -> tuple[int, int, int, int]:
+    return result.added, result.updated, result.unchanged, len(result.refused)
+
+
+def _listen() -> list[tuple[str, object]]:
+    heard: list[tuple[str, object]] = []
+    events.CUSTOMERS_ADDED.subscribe(lambda changed: heard.append(('added', changed)))
+    events.CUSTOMERS_CHANGED.subscribe(lambda changed: heard.append(('changed', changed)))
+    events.MANY_CHANGED.subscribe(lambda partner_id: heard.append(('many', partner_id)))
+    return heard
+
+
+async def test_the_template_can_be_imported_as_it_is(db, northwind):
+    result = await import_customers(northwind.partner, TEMPLATE_CSV)
+    assert (_counts(result), result.refused, result.warnings) == ((2, 0, 0, 0), [], [])
+    sons = await Customer.get(account_code='ESC001')
+    assert (sons.name, sons.seats, sons.account_type) == ('Example, Sons & Co', 250, AccountType.EXPRESS)
+    assert (sons.products_in_short, sons.listing) == ('SEC+ARC, IMP', Listing.COMPLETE)
+    assert sons.console_url == 'https://console.example/ESC001'
+    bakery = await Customer.get(account_code='EXB001')
+    assert (bakery.listing, bakery.connect_status) == (Listing.IN_PROGRESS, 'Account configuration')
+
+
+@pytest.mark.parametrize(
+    ('products', 'rfi', 'listing'),
+    [
+        ([], 'not_applicable', 'in_progress'),
+        (['SEC'], 'complete', 'in_progress'),
+        (['ARC', 'DMARC'], 'submitted', 'in_progress'),
+        (['SEC+ARC'], 'error', 'in_progress'),
+        (['DLP'], 'requested', 'waiting'),
+        ([], 'draft', 'waiting'),
+        (['SEC'], 'not_applicable', 'complete'),
+        (['SEC'], 'requested', 'complete'),
+    ],
+)
+async def test_an_imported_customer_is_what_adding_it_would_have_made(db, northwind, products, rfi, listing):
+    added = await Customer.add(
+        northwind.partner, name='Émile', account_code='A', seats=700, domain='a.example', products=products,
+        rfi=RfiState(rfi), listing=Listing.COMPLETE if listing == 'complete' else Listing.IN_PROGRESS,
+    )  # fmt: skip
+    line = f'Émile,B,700,standard,a.example,{" ".join(products)},{listing},{rfi},\n'
+    result = await import_customers(northwind.partner, HEADER + line)
+    assert result.refused == []
+    imported = await Customer.get(account_code='B')
+    for model in (Customer, Rfi, ConnectStep, Monitor, CustomerProduct, HistoryEvent):
+        of = 'id' if model is Customer else 'customer_id'
+        wanted, found = [await _facts(model, of, customer.id) for customer in (added, imported)]
+        assert found == wanted, model
+
+
+async def _facts(model, of: str, customer_id: int) -> list[dict]:
+    """The rows without what must differ, times told as whether there are any."""
+    rows = []
+    for row in await model.filter(**{of: customer_id}).order_by('id'):
+        facts = {k: v for k, v in dict(row).items() if k not in ('id', 'customer_id', 'account_code', 'search_key')}
+        rows.append({k: 'some time' if isinstance(v, datetime) else v for k, v in facts.items()})
+    return rows
+
+
+async def test_a_line_without_a_word_on_the_rfi_is_listed_at_once(db, northwind):
+    await import_customers(northwind.partner, 'name,account_code\nA,A\n')
+    assert (await Customer.get(account_code='A')).listing == Listing.IN_PROGRESS
+    assert (await Rfi.get()).state == RfiState.NOT_APPLICABLE
+
+
+async def test_a_waiting_customer_has_a_requested_rfi(db, northwind):
+    await import_customers(northwind.partner, 'name,account_code,list\nA,A,Waiting\n')
+    assert (await Customer.get(account_code='A')).listing == Listing.WAITING
+    assert (await Rfi.get()).state == RfiState.REQUESTED
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'\xef\xbb\xbfName,Account Code,Licences\r\n\xc3\x89mile,E1,5\r\n',
+        'NAME;ACCOUNT_CODE;LICENCES\nÉmile;E1;5',
+        '\n\n name , Account-Code ,Licenses\n\n"Émile","E1","5"\n,,\n',
+        'account code\tname\tseats\nE1\tÉmile\t5\n',
+        'name,account_code,licences\rÉmile,E1,5\r',
+        'name,account_code,licences,\nÉmile,E1,5,,,\n',
+    ],
+)
+async def test_files_of_many_programs_are_read(sqlite_db, northwind, content):
+    result = await import_customers(northwind.partner, content)
+    assert (_counts(result), result.refused) == ((1, 0, 0, 0), [])
+    customer = await Customer.get()
+    assert (customer.name, customer.account_code, customer.seats) == ('Émile', 'E1', 5)
+
+
+@pytest.mark.parametrize(
+    ('content', 'line', 'column', 'why'),
+    [
+        (b'', 1, '', 'empty'),
+        ('\n\n', 1, '', 'empty'),
+        ('name\nA\n', 1, 'account_code', 'no such column'),
+        ('nonsense', 1, 'account_code', 'no such column'),
+        ('name,account_code,NAME\nA,A,A', 1, 'name', 'twice'),
+        ('name,account_code\nÉ,A'.encode('latin-1'), 2, '', 'not UTF-8'),
+        ('name,account_code\nA,A'.encode('utf-16'), 1, '', 'UTF-16'),
+        ('name,account_code\n"A,A', 2, '', 'cannot be read'),
+        ('name,account_code\n"A"b,A', 2, '', 'cannot be read'),
+        ('name,account_code\nA,A,A', 2, '', '3 cells'),
+        ('name,account_code\nA,', 2, 'account_code', 'empty'),
+        ('name,account_code\n,A', 2, 'name', 'no customer with this account code'),
+        ('name,account_code\nA,a b', 2, 'account_code', 'space'),
+        ('name,account_code\nA,A\n\nB,B\nC,A', 5, 'account_code', 'line 2'),
+        ('name,account_code\n"A\nB",A\nC,A', 4, 'account_code', 'line 2'),
+        ('name,account_code,licences\nA,A,many', 2, 'licences', 'whole number'),
+        ('name,account_code,licences\nA,A,-1', 2, 'licences', 'between'),
+        ('name,account_code,account_type\nA,A,golden', 2, 'account_type', 'none of'),
+        ('name,account_code,domain\nA,A,nodots', 2, 'domain', 'not a domain'),
+        ('name,account_code,products\nA,A,SEC;NOPE', 2, 'products', "'NOPE' is not in the catalogue"),
+        ('name,account_code,list\nA,A,nowhere', 2, 'list', 'none of'),
+        ('name,account_code,rfi\nA,A,maybe', 2, 'rfi', 'none of'),
+        ('name,account_code,list,rfi\nA,A,waiting,n/a', 2, 'list', 'does not go with the RFI'),
+        ('name,account_code,list,rfi\nA,A,in progress,requested', 2, 'list', 'does not go with the RFI'),
+        ('name,account_code,console_url\nA,A,javascript:alert(1)', 2, 'console_url', 'http'),
+        ('name,account_code,console_url\nA,A,' + 'https://' + 'a' * 400, 2, 'console_url', 'longer'),
+    ],
+)
+async def test_a_refused_line_is_told_by_number_column_and_reason(sqlite_db, northwind, content, line, column, why):
+    result = await import_customers(northwind.partner, content)
+    assert [(r.line, r.column) for r in result.refused] == [(line, column)]
+    assert why in result.refused[0].why
+
+
+async def test_all_that_is_wrong_with_a_line_is_told(sqlite_db, northwind):
+    result = await import_customers(northwind.partner, HEADER + 'A,A,x,y,z,w,v,u,t\n')
+    assert {r.column for r in result.refused} == {
+        'licences', 'account_type', 'domain', 'products', 'list', 'rfi', 'console_url',
+    }  # fmt: skip
+    assert result.refused_lines == 1
+
+
+async def test_good_lines_are_stored_beside_refused_ones(db, northwind):
+    result = await import_customers(northwind.partner, 'name,account_code\nA,A\n,B\nC,C\n')
+    assert _counts(result) == (2, 0, 0, 1)
+    assert await Customer.all().count() == 2
+
+
+async def test_all_or_nothing_stores_none_where_one_is_refused(db, northwind):
+    heard = _listen()
+    early = 'name,account_code,licences\nA,A,1\nB,B,x\n'
+    late = 'name,account_code\nA,A\n,B\n'  # only the database knows that B is new
+    for content in (early, late):
+        result = await import_customers(northwind.partner, content, all_or_nothing=True)
+        assert _counts(result) == (0, 0, 0, 1)
+    assert await Customer.all().count() == 0
+    assert await HistoryEvent.all().count() == 0
+    assert heard == []
+    result = await import_customers(northwind.partner, 'name,account_code\nA,A\nB,B\n', all_or_nothing=True)
+    assert _counts(result) == (2, 0, 0, 0)
+    assert [kind for kind, _ in heard] == ['added']
+
+
+async def test_importing_again_changes_nothing(db, northwind):
+    await import_customers(northwind.partner, TEMPLATE_CSV)
+    history = await HistoryEvent.all().count()
+    heard = _listen()
+    assert _counts(await import_customers(northwind.partner, TEMPLATE_CSV)) == (0, 0, 2, 0)
+    assert await HistoryEvent.all().count() == history
+    assert heard == []
+
+
+async def test_importing_again_updates_what_is_given_and_leaves_the_rest(db, northwind):
+    await import_customers(northwind.partner, TEMPLATE_CSV)
+    before = await Customer.get(account_code='EXB001')
+    heard = _listen()
+    result = await import_customers(
+        northwind.partner,
+        'account_code,name,licences,domain,products\nEXB001,Ñew Bakery,50,,ARC\nESC001,,,,\n',
+        by=northwind.ana,
+    )
+    assert _counts(result) == (0, 1, 1, 0)
+    after = await Customer.get(account_code='EXB001')
+    assert (after.id, after.name, after.name_key, after.initial) == (before.id, 'Ñew Bakery', 'new bakery', 'n')
+    assert (after.seats, after.domain, after.products_in_short) == (50, 'bakery.example', 'ARC')
+    assert after.search_key == 'new bakery\nexb001\nbakery.example'
+    assert (after.listing, after.connect_status, after.created_at) == (
+        before.listing, before.connect_status, before.created_at,
+    )  # fmt: skip
+    bought = await CustomerProduct.filter(customer_id=after.id).select_related('product')
+    assert [(each.product.code, each.quantity) for each in bought] == [('ARC', 50)]
+    entry = await HistoryEvent.get(kind='customer.changed')
+    assert entry.actor == 'Ana'
+    assert entry.data['before'] == {'name': 'Example Bakery', 'seats': '45', 'products_in_short': 'SEC, DMARC'}
+    assert entry.data['after'] == {'name': 'Ñew Bakery', 'seats': '50', 'products_in_short': 'ARC'}
+    assert heard == [
+        (
+            'changed',
+            events.Changed(
+                northwind.partner.id,
+                {after.id: frozenset({'name', 'seats', 'products_in_short'})},
+                frozenset({after.id}),
+            ),
+        )
+    ]
+
+
+async def test_importing_again_can_move_a_customer_between_the_lists(db, northwind):
+    async def now_listed(line: str) -> Customer:
+        result = await import_customers(northwind.partner, f'account_code,name,list,rfi\n{line}\n')
+        assert (result.refused, result.added + result.updated) == ([], 1), line
+        return await Customer.get(account_code='A')
+
+    assert (await now_listed('A,A,waiting,')).listing == Listing.WAITING
+    customer = await now_listed('A,,,complete')
+    assert (customer.listing, customer.connect_status) == (Listing.IN_PROGRESS, 'Account configuration')
+    assert (await ConnectStep.get(customer_id=customer.id, key='rfi')).state == StepState.COMPLETE
+    customer = await now_listed('A,,complete,')
+    assert (customer.listing, customer.connect_status) == (Listing.COMPLETE, 'Complete')
+    assert customer.completed_at is not None
+    customer = await now_listed('A,,in progress,')
+    assert (customer.listing, customer.completed_at) == (Listing.IN_PROGRESS, None)
+
+
+async def test_a_live_customer_brought_back_gets_its_steps(db, northwind):
+    await import_customers(northwind.partner, 'account_code,name,list,products\nA,A,complete,ARC\n')
+    assert await ConnectStep.all().count() == 0
+    await import_customers(northwind.partner, 'account_code,list\nA,in_progress\n')
+    keys = set(await ConnectStep.all().values_list('key', flat=True))
+    assert 'journaling' in keys
+    assert 'inbound_email' not in keys
+    assert (await Customer.get()).connect_status == 'Account configuration'
+
+
+async def test_a_list_that_does_not_follow_from_what_is_stored_is_refused(db, northwind):
+    await import_customers(northwind.partner, 'account_code,name,rfi\nA,A,submitted\n')
+    result = await import_customers(northwind.partner, 'account_code,list\nA,waiting\n')
+    assert [(r.line, r.column) for r in result.refused] == [(2, 'list')]
+
+
+async def test_another_msp_with_the_same_account_code_is_not_touched(db, northwind, fabrikam):
+    await import_customers(fabrikam.partner, 'name,account_code\nTheirs,A\n')
+    assert _counts(await import_customers(northwind.partner, 'name,account_code\nOurs,A\n')) == (1, 0, 0, 0)
+    assert [c.name for c in await Customer.visible_to(fabrikam.eve)] == ['Theirs']
+    assert [c.name for c in await Customer.visible_to(northwind.ana)] == ['Ours']
+
+
+async def test_unknown_columns_are_named(sqlite_db, northwind):
+    result = await import_customers(northwind.partner, 'name,account_code,Shoe size\nA,A,42\n')
+    assert result.added == 1
+    assert len(result.warnings) == 1
+    assert 'Shoe size' in result.warnings[0]
+
+
+async def test_many_customers_come_in_parts_and_are_told_as_many(db, northwind):
+    heard = _listen()
+    told: list[tuple[int, int]] = []
+    lines = ''.join(f'Customer {n},C{n},{n},standard,c{n}.example,SEC DMARC,,,\n' for n in range(1000))
+    started = datetime.now(UTC)
+    result = await import_customers(northwind.partner, HEADER + lines, progress=lambda *done: told.append(done))
+    took = (datetime.now(UTC) - started).total_seconds()
+    assert _counts(result) == (1000, 0, 0, 0)
+    assert heard == [('many', northwind.partner.id)] * 4
+    assert [done for done, _ in told] == [251, 501, 751, 1001]
+    assert await Monitor.all().count() == 5000
+    assert took < 20  # a second or two where nothing else runs
+
+
+async def test_a_few_customers_are_told_one_by_one(db, northwind):
+    heard = _listen()
+    await import_customers(northwind.partner, 'name,account_code\nA,A\nB,B\n')
+    ids = frozenset(await Customer.all().values_list('id', flat=True))
+    assert heard == [
+        ('added', events.Changed(northwind.partner.id, dict.fromkeys(ids, frozenset({'name'})), ids)),  # type: ignore[arg-type]
+    ]
+
+
+async def test_a_huge_file_is_refused(sqlite_db, northwind, monkeypatch):
+    monkeypatch.setattr(module, 'MAX_BYTES', 100)
+    assert 'larger' in (await import_customers(northwind.partner, b'x' * 101)).refused[0].why
+    monkeypatch.setattr(module, 'MAX_LINES', 3)
+    assert 'more than 3 lines' in (await import_customers(northwind.partner, 'a\n' * 4)).refused[0].why
+
+
+async def test_a_file_that_adds_what_somebody_else_just_added_updates_it(db, northwind, monkeypatch):
+    known = module._Storing._known
+    asked = []
+
+    async def too_early(self, connection, codes):
+        """What was known a moment before the other one came."""
+        asked.append(codes)
+        return {} if len(asked) == 1 else await known(self, connection, codes)
+
+    await Customer.add(northwind.partner, name='Theirs', account_code='A')
+    monkeypatch.setattr(module._Storing, '_known', too_early)
+    result = await import_customers(northwind.partner, 'name,account_code\nOurs,A\nB,B\n')
+    assert _counts(result) == (1, 1, 0, 0)
+    assert (await Customer.get(account_code='A')).name == 'Ours'
+
+
+cells = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from(
+        ['', 'A', 'SEC+ARC', '=1+1', '"', ';', '\x00', '\ud800', '1e9', '½', '٣', 'n/a', 'complete', '%', "'"]
+    ),
+    st.text(min_size=200, max_size=400),
+)
+
+
+@given(table=st.lists(st.lists(cells, min_size=9, max_size=10), max_size=6), quoting=st.sampled_from([0, 1]))
+@settings(max_examples=60)
+async def test_odd_cells_are_stored_or_refused(sqlite_db, make_northwind, table, quoting):
+    partner = await Partner.first() or (await make_northwind()).partner
+    out = io.StringIO()
+    csv.writer(out, quoting=quoting).writerows([HEADER.strip().split(','), *table])
+    result = await import_customers(partner, out.getvalue())
+    assert all(isinstance(refusal, Refusal) and refusal.line > 0 and refusal.why for refusal in result.refused)
+    assert result.added + result.updated + result.unchanged + result.refused_lines <= len(table)
+
+
+@given(content=st.one_of(st.binary(max_size=200), st.text(max_size=200), st.text(max_size=100).map(HEADER.__add__)))
+@settings(max_examples=60)
+async def test_any_file_at_all_is_answered(sqlite_db, make_northwind, content):
+    partner = await Partner.first() or (await make_northwind()).partner
+    result = await import_customers(partner, content)
+    assert isinstance(result, ImportResult)
