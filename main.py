@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 import jobs
 from components import live, theme
 from models import database
-from pages import guard, shell, sign_in, wall
+from pages import errors, guard, shell, sign_in, wall
 from pages.api import exports, health, readings
 from pages.api import ui as ui_routes
 from settings import settings
@@ -68,6 +68,7 @@ def build() -> None:
     app.mount('/assets/' + theme.version(), Assets(directory=theme.ASSETS), name='assets')
     app.router.routes.append(WebSocketRoute('/live', live.Socket(), name='live'))
     shell.register()
+    errors.register()
     guard.protect_sockets()
     guard.watch_sessions()
     app.add_middleware(guard.Guard)

@@ -63,7 +63,7 @@ async def as_csv(table: LiveTable, user: PortalUser, asked: Asked) -> AsyncItera
 
 
 async def as_xlsx(table: LiveTable, user: PortalUser, asked: Asked) -> Path:
-    """An Excel file, to be deleted by the caller. Made in a process of its own: it is seconds of work at 100,000 rows."""
+    """An Excel file, to be deleted by the caller; made in a process of its own, for it is seconds of work."""
     async with AT_ONCE:
         handle, name = tempfile.mkstemp(suffix='.csv')
         source = Path(name)

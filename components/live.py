@@ -2,8 +2,8 @@
 
 An audience is who may see the same customers: everybody of a partner who sees all of them, or one user with exceptions.
 Messages of a partner are numbered. A page that finds a gap, or that was away, asks again for what it shows. The
-browser's side is assets/live.js; the messages are JSON with `t`: `hello`, `d` (changed rows), `many` (ask again), `s` (overview),
-`h` (heartbeat) and `bye` (the session is over).
+browser's side is assets/live.js; the messages are JSON with `t`: `hello`, `d` (changed rows), `many` (ask again), `s`
+(overview), `bad` (how many customers have a problem), `h` (heartbeat) and `bye` (the session is over).
 """
 
 import asyncio
@@ -290,7 +290,7 @@ class Hub:
         await asyncio.sleep(max(0.0, audience.overview_at - now))
         if watched:
             started = time.monotonic()
-            text = await overview_text(audience.user)
+            text = await overview_text(audience)
             took = time.monotonic() - started
             audience.overview_at = time.monotonic() + max(OVERVIEW_PAUSE, 5 * took)
             audience.send(text, only=lambda c: c.watches_overview)
@@ -318,16 +318,36 @@ async def _visible(user: PortalUser, ids: Any) -> set[int]:
     return {row['id'] for row in found}
 
 
-async def overview_text(user: PortalUser) -> str:
-    overview = await Overview.of(Customer.visible_to(user))
-    return orjson.dumps({'t': 's', 'now': time.time() * 1000, **overview.as_dict()}, default=str).decode()
+_shared: dict[tuple[str, str], tuple[float, 'asyncio.Future[Any]']] = {}
+
+
+async def shared(what: str, audience: str, seconds: float, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """What `make` gives, made once for all of an audience who ask within so many seconds."""
+    now = time.monotonic()
+    for key in [key for key, (until, future) in _shared.items() if until < now and future.done()]:
+        del _shared[key]
+    known = _shared.get((what, audience))
+    if known is None:
+        known = _shared[what, audience] = (now + seconds, asyncio.ensure_future(make()))
+    return await asyncio.shield(known[1])
+
+
+async def overview_text(audience: Audience) -> str:
+    """The overview as a message; pages that open or come back together share one reading of it."""
+
+    async def make() -> str:
+        overview = await Overview.of(Customer.visible_to(audience.user))
+        return orjson.dumps({'t': 's', 'now': time.time() * 1000, **overview.as_dict()}, default=str).decode()
+
+    number = hub.number(audience.user.partner_id)
+    return await shared(f'overview {number}', audience.key, 1.0, make)
 
 
 hub = Hub()
 
 
 class Socket:
-    """The websocket of an open page (`/live`): the guard has checked origin and session. Plain ASGI: it sends cheaply."""
+    """The websocket of an open page (`/live`): the guard has checked origin and session."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         session = scope['state']['session']
@@ -356,4 +376,4 @@ async def _listen(receive: Callable[[], Awaitable[Message]], connection: Connect
             continue
         if isinstance(wanted, dict) and wanted.get('watch') == 'overview':
             connection.watches_overview = True
-            connection.push(await overview_text(connection.user))
+            connection.push(await overview_text(connection.audience))

@@ -2,8 +2,9 @@
 
     LiveTable('in-progress', Customer, ['name', 'seats', 'rfi'], lambda user: Customer.listed(user, ...))
 
-A column is the name of a field (`seats`), of a related field (`partner__name`) or of a property with `@column`. Heading, kind, alignment and order come from the field. What differs from viewer to viewer (their role, say) is a
-`ViewerColumn`: it is filled in when the rows are asked for and never pushed. The browser's side is assets/table.js.
+A column is the name of a field (`seats`), a related field (`partner__name`) or a property with `@column`. Heading,
+kind, alignment and order come from the field. What differs from viewer to viewer (their role, say) is a `ViewerColumn`:
+it is filled in when the rows are asked for and never pushed. The browser's side is assets/table.js.
 """
 
 import asyncio

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from jobs.sources.population import Population
-from models import Flip, HistoryEvent, Session
-from models.database import reader
+from models import Flip, Session
+from models.simulated import prune_simulated
 
 log = logging.getLogger(__name__)
 
@@ -42,22 +42,9 @@ class Pruning:
         await self._simulated.count(now)
         ids = await self._simulated.after(self._cursor, _MOST_CUSTOMERS)
         self._cursor = ids[-1] if ids else 0
-        if not ids:
-            return 0
-        flips = await Flip.filter(customer_id__in=ids, at__lt=now - SIMULATED_FLIPS_KEPT).limit(5000).values_list(
-            'id', flat=True
+        return await prune_simulated(
+            ids, flips_before=now - SIMULATED_FLIPS_KEPT, events_kept=SIMULATED_EVENTS_KEPT
         )  # fmt: skip
-        gone = await Flip.filter(id__in=list(flips)).delete() if flips else 0
-        within = ','.join(str(int(customer_id)) for customer_id in ids)
-        events = await reader().execute_query_dict(
-            'SELECT "id" FROM (SELECT "id", '
-            'ROW_NUMBER() OVER (PARTITION BY "customer_id" ORDER BY "at" DESC, "id" DESC) AS "place" '
-            f'FROM "history_event" WHERE "customer_id" IN ({within})) AS placed'
-            f' WHERE "place" > {SIMULATED_EVENTS_KEPT} LIMIT 5000'
-        )
-        if events:
-            gone += await HistoryEvent.filter(id__in=[row['id'] for row in events]).delete()
-        return gone
 
 
 async def _in_batches(prune: Callable[[], Awaitable[int]]) -> int:

@@ -88,7 +88,7 @@ class DelegatedAccess(Model):
             .values('customer_id', 'role')
         )
         everywhere = next((row['role'] for row in reversed(held) if row['customer_id'] is None), None)
-        roles: dict[int, str] = dict.fromkeys(customer_ids, everywhere) if everywhere else {}
+        roles = {customer_id: str(everywhere) for customer_id in customer_ids} if everywhere else {}
         return roles | {row['customer_id']: row['role'] for row in held if row['customer_id'] is not None}
 
     @staticmethod

@@ -381,7 +381,7 @@ class Customer(Model):
                 at,
                 value=None if isinstance(found, MonitorState) else float(found),
                 state=found if isinstance(found, MonitorState) else None,
-            )  # fmt: skip
+            )
             for kind, found in readings.items()
         )
         return recorded.flips

@@ -237,7 +237,7 @@ async def _record_chunk(batch: list[Reading], now: datetime) -> Recorded:
                     'is_old',
                 ),
                 lock=True,
-            )  # fmt: skip
+            )
         }
         touched: dict[int, dict] = {}
         shown: dict[int, Health] = {}

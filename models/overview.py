@@ -9,7 +9,7 @@ from tortoise.functions import Count, Sum
 from tortoise.queryset import QuerySet
 
 from models.customer import Customer, Listing
-from models.database import rows
+from models.database import reader, rows
 from models.monitor import Flip, Health, Monitor, MonitorKind, MonitorState
 
 WORST = 40
@@ -17,10 +17,6 @@ STUCK = 12
 STUCK_AFTER = timedelta(days=5)
 TREND_DAYS = 30
 TREND_HOURS = 24
-
-
-def _sum(condition: str) -> RawSQL:
-    return RawSQL(f'COALESCE(SUM(CASE WHEN {condition} THEN 1 ELSE 0 END),0)')
 
 
 @dataclass(frozen=True)
@@ -48,37 +44,39 @@ class Overview:
 
     @classmethod
     async def of(cls, customers: QuerySet[Customer]) -> 'Overview':
-        counted = (await rows(_counted(customers)))[0]
+        listed = {row['listing']: row for row in await rows(_by_listing(customers))}
+        signals = [await _signal(customers, kind) for kind in MonitorKind]
         problems = await _worst(customers)
         stuck = await _stuck(customers)
-        signals = [
-            {
-                'kind': kind.value, 'title': kind.title, 'good': counted[f'{kind}_good'], 'bad': counted[f'{kind}_bad'],
-                'unknown': counted[f'{kind}_unknown'], 'old': counted[f'{kind}_old'],
-                'none': counted['total'] - sum(counted[f'{kind}_{s}'] for s in ('good', 'bad', 'unknown', 'old')),
-            }
-            for kind in MonitorKind
-        ]  # fmt: skip
+        count = {listing: listed[listing]['n'] if listing in listed else 0 for listing in Listing}
         return cls(
-            total=counted['total'], waiting=counted['waiting'], in_progress=counted['in_progress'],
-            complete=counted['complete'], seats=counted['seats'] or 0, bad=counted['bad'], signals=signals,
+            total=sum(count.values()), waiting=count[Listing.WAITING], in_progress=count[Listing.IN_PROGRESS],
+            complete=count[Listing.COMPLETE], seats=sum(row['total_seats'] or 0 for row in listed.values()),
+            bad=await customers.filter(worst__lte=Health.BAD_OLD).using_db(reader()).count(), signals=signals,
             worst=problems[:WORST], worst_more=max(0, sum(s['bad'] for s in signals) - min(WORST, len(problems))),
             stuck=stuck[:STUCK], stuck_more=max(0, len(stuck) - STUCK),
         )  # fmt: skip
 
 
-def _counted(customers: QuerySet[Customer]) -> Any:
-    sums: dict[str, Any] = {
-        'total': Count('id'), 'total_seats': Sum('seats'), 'bad': _sum(f'"worst"<={Health.BAD_OLD:d}'),
+def _by_listing(customers: QuerySet[Customer]) -> Any:
+    return (
+        customers.annotate(n=Count('id'), total_seats=Sum('seats'))
+        .group_by('listing')
+        .values('listing', 'n', 'total_seats')
+    )
+
+
+async def _signal(customers: QuerySet[Customer], kind: MonitorKind) -> dict[str, Any]:
+    """How many icons of one kind are in which state. Grouped as the index is, which answers it alone."""
+    found = await rows(customers.annotate(n=Count('id')).group_by('listing', kind.value).values(kind.value, 'n'))
+    count = dict.fromkeys(Health, 0)
+    for row in found:
+        count[Health(row[kind.value])] += row['n']
+    return {
+        'kind': kind.value, 'title': kind.title, 'good': count[Health.GOOD],
+        'bad': count[Health.BAD] + count[Health.BAD_OLD], 'unknown': count[Health.UNKNOWN],
+        'old': count[Health.GOOD_OLD], 'none': count[Health.NOT_CONFIGURED],
     }  # fmt: skip
-    sums |= {listing.value: _sum(f'"listing"=\'{listing.value}\'') for listing in Listing}
-    for kind in MonitorKind:
-        sums[f'{kind}_bad'] = _sum(f'"{kind}" IN ({Health.BAD:d},{Health.BAD_OLD:d})')
-        sums[f'{kind}_unknown'] = _sum(f'"{kind}"={Health.UNKNOWN:d}')
-        sums[f'{kind}_old'] = _sum(f'"{kind}"={Health.GOOD_OLD:d}')
-        sums[f'{kind}_good'] = _sum(f'"{kind}"={Health.GOOD:d}')
-    renamed = {'total_seats': 'seats'}
-    return customers.annotate(**sums).values(**{renamed.get(name, name): name for name in sums})
 
 
 async def _worst(customers: QuerySet[Customer]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from random import Random
 
 from models import Customer, Listing
 from models.database import reader, rows
+from models.simulated import count_simulated
 
 BLOCK = 64  # ids; a tick looks at one block
 _COUNTED_EVERY = timedelta(minutes=5)
@@ -25,8 +26,7 @@ class Block:
 class Population:
     """How many simulated customers there are and in which blocks of ids.
 
-    Counted every few minutes by one statement, which takes some milliseconds for 100,000; between two counts it is
-    corrected by what the simulated vendor itself does.
+    Counted every few minutes; between two counts it is corrected by what the simulated vendor itself does.
     """
 
     def __init__(self) -> None:
@@ -41,15 +41,7 @@ class Population:
         if self._counted_at is not None and now - self._counted_at < every:
             return
         self._counted_at = now
-        found = await reader().execute_query_dict(
-            f'SELECT "id" / {BLOCK} AS "number", COUNT(*) AS "total", '
-            f"""SUM(CASE WHEN "listing" = '{Listing.COMPLETE.value}' THEN 1 ELSE 0 END) AS "live", """
-            f"""SUM(CASE WHEN "listing" = '{Listing.WAITING.value}' THEN 1 ELSE 0 END) AS "waiting" """
-            'FROM "customer" WHERE "is_simulated" GROUP BY 1 ORDER BY 1'
-        )
-        self.blocks = {
-            row['number']: Block(row['number'], row['total'], int(row['live']), int(row['waiting'])) for row in found
-        }
+        self.blocks = {row['number']: Block(**row) for row in await count_simulated(BLOCK)}
         self._numbers = list(self.blocks)
         self._add_up()
 

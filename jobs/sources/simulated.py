@@ -34,11 +34,11 @@ def _now() -> datetime:
 
 
 class Budget:
-    """Allows `rate` changes a second, and a second's worth at once."""
+    """Allows `rate` changes a second, and a second's worth (rounded up) at once."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
-        self._most = max(1.0, rate) if rate else 0.0
+        self._most = float(math.ceil(rate))
         self._left = self._most
         self._at: datetime | None = None
 

@@ -88,13 +88,15 @@ async def monitor_details(request: Request, customer_id: str, kind: str) -> Resp
 @router.get('/overview')
 async def overview(request: Request) -> Response:
     """The dashboard's and the wall's numbers, for the first paint; after that they come over the socket."""
-    text = await live.overview_text(user_of(request))
+    text = await live.overview_text(await live.hub.audience_of(user_of(request)))
     return Response(text, media_type='application/json', headers={'Cache-Control': 'no-store'})
 
 
 @router.get('/trends')
 async def overview_trends(request: Request) -> Response:
-    return answer(await trends(Customer.visible_to(user_of(request))))
+    user = user_of(request)
+    audience = await live.hub.audience_of(user)
+    return answer(await live.shared('trends', audience.key, 60.0, lambda: trends(Customer.visible_to(user))))
 
 
 @router.get('/session')

@@ -1,0 +1,52 @@
+"""What a visitor sees when something cannot be done: a sentence and a way on, never a traceback."""
+
+import logging
+
+from nicegui import app
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from tortoise.exceptions import BaseORMException
+
+from pages.sign_in import page
+
+log = logging.getLogger(__name__)
+
+
+def _answer(request: Request, status: int, title: str, text: str) -> Response:
+    if request.url.path.startswith('/api/') or request.method not in ('GET', 'HEAD', 'POST'):
+        return JSONResponse({'error': text}, status, headers={'Cache-Control': 'no-store'})
+    return page('error.html', status, title=title, text=text)
+
+
+async def database_failed(request: Request, error: Exception) -> Response:
+    """The database is locked, read-only, full or gone: nothing was stored; that is what it says."""
+    log.error('the database failed at %s: %s', request.url.path, error)
+    answer = _answer(
+        request, 503, 'The database does not answer',
+        'Nothing was stored. Try again in a moment; if it stays like this, look at the console where the portal runs.',
+    )  # fmt: skip
+    answer.headers['Retry-After'] = '5'
+    return answer
+
+
+async def unexpected(request: Request, error: Exception) -> Response:
+    log.error('%s failed', request.url.path, exc_info=error)
+    return _answer(
+        request, 500, 'This page could not be made',
+        'The fault is ours and has been written to the log. Go back, or try again.',
+    )  # fmt: skip
+
+
+async def not_found(request: Request, error: Exception) -> Response:
+    status = getattr(error, 'status_code', 404)
+    return _answer(request, status, 'There is nothing here', 'This address leads nowhere, or not for you.')
+
+
+def register() -> None:
+    """Put these in the place of the framework's own."""
+    app.add_exception_handler(BaseORMException, database_failed)
+    app.add_exception_handler(OSError, database_failed)
+    app.add_exception_handler(404, not_found)
+    app.add_exception_handler(405, not_found)
+    app.add_exception_handler(Exception, unexpected)
+
