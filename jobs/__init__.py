@@ -22,7 +22,6 @@ from jobs.others import Others
 from jobs.pruning import Pruning
 from jobs.sources.simulated import SimulatedVendor
 from jobs.sources.simulated_connect import SimulatedConnect
-from models.database import is_sqlite
 from settings import settings
 
 log = logging.getLogger(__name__)
@@ -43,6 +42,7 @@ class Timetable:
         # It would log every failure with a traceback, every second; `_failed` says it once.
         logging.getLogger('apscheduler').setLevel(logging.CRITICAL)
         self._refresh: MonitorRefresh | None = None
+        self._others = Others()
         self._running: set[asyncio.Task] = set()
         self._last_runs: dict[str, datetime] = {}
         self._told: dict[str, float] = {}
@@ -51,8 +51,7 @@ class Timetable:
         """Begin with everything at once, then each job at its pace."""
         self.add('aging', age_readings, seconds=5)
         self.add('pruning', Pruning().prune, seconds=600)
-        if is_sqlite():
-            self.add('others', Others().look, seconds=1)
+        self.add('others', self._others.look, seconds=1)
         given = settings()
         if given.demo and given.demo_rate:  # customers that are not simulated have no source yet: nothing to read
             vendor = SimulatedVendor(given.demo_rate)
@@ -73,6 +72,7 @@ class Timetable:
             await asyncio.wait(self._running, timeout=20)
         if self._refresh is not None:
             await self._refresh.stop()
+        await self._others.stop()
         self.scheduler.shutdown()
         await asyncio.sleep(0)
 

@@ -1,22 +1,21 @@
 """Notice what other processes wrote: an import or a command beside the running server."""
 
 from models import events
-from models.database import commits_of_others, is_sqlite
+from models.database import CommitsOfOthers
 
 
 class Others:
-    """Compares SQLite's counter of foreign commits with the last one; on PostgreSQL there is nothing to do."""
+    """Tells the open pages when another process has committed; they ask again for what they show."""
 
     def __init__(self) -> None:
-        self._seen: int | None = None
+        self._commits = CommitsOfOthers()
 
     async def look(self) -> bool:
         """Tell the open pages if others have committed since the last time; return whether they have."""
-        if not is_sqlite():
-            return False
-        found = await commits_of_others()
-        changed = self._seen is not None and found != self._seen
-        self._seen = found
+        changed = await self._commits.happened()
         if changed:
             events.MANY_CHANGED.emit(None)
         return changed
+
+    async def stop(self) -> None:
+        await self._commits.close()

@@ -113,6 +113,8 @@ class ConnectStep(Model):
             changes: dict[str, Any] = {'state': state, 'reason': because[:200] if verb in ('block', 'skip') else ''}
             if verb == 'start':
                 changes['started_at'] = now
+            if verb == 'complete' and self.started_at is None:
+                changes['started_at'] = now
             changes['completed_at'] = now if state in (StepState.COMPLETE, StepState.SKIPPED) else None
             if not await ConnectStep.filter(id=self.id, state__in=list(allowed)).update(**changes):
                 fresh = await ConnectStep.get(id=self.id)

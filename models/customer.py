@@ -4,12 +4,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from tortoise import Model, fields
+from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q, Subquery
 from tortoise.queryset import QuerySet
 
 from models import events
 from models.access import CustomerAccess
-from models.connect_step import ConnectStep, StepState
+from models.connect_step import TEMPLATES, ConnectStep, StepState, unlock
 from models.events import Changed, transaction
 from models.history import HistoryEvent
 from models.monitor import Health, Monitor, MonitorKind, MonitorState
@@ -188,9 +189,19 @@ class Customer(Model):
         `listing` COMPLETE is a customer that has been through Connect elsewhere; otherwise what it is listed under
         follows from the RFI (`restate`).
         """
+        clean = cls.check(**{'account_type': AccountType.STANDARD, 'domain': '', 'seats': 0, **facts})
+        try:
+            return await cls._add(partner, clean, by=by, rfi=rfi, listing=listing, products=products)
+        except IntegrityError:  # somebody else added the same code at the same moment
+            raise cls.Invalid('account_code', f'{clean["account_code"]!r} is another customer’s') from None
+
+    @classmethod
+    async def _add(
+        cls, partner: Partner, clean: dict[str, Any], *, by: 'PortalUser | None', rfi: RfiState, listing: Listing,
+        products: Sequence[str],
+    ) -> 'Customer':  # fmt: skip
         from models.product import CustomerProduct, load_catalogue
 
-        clean = cls.check(**{'account_type': AccountType.STANDARD, 'domain': '', 'seats': 0, **facts})
         now = datetime.now(UTC)
         async with transaction():
             if await cls.filter(partner_id=partner.id, account_code=clean['account_code']).exists():
@@ -233,8 +244,6 @@ class Customer(Model):
                         for position, t in enumerate(ConnectStep.applicable(services), 1)
                     ]
                 )
-                from models.connect_step import unlock
-
                 await unlock(customer.id)
                 if rfi in (RfiState.COMPLETE, RfiState.NOT_APPLICABLE):
                     state = StepState.COMPLETE if rfi == RfiState.COMPLETE else StepState.SKIPPED
@@ -334,8 +343,10 @@ class Customer(Model):
                 return
             if (step := await fresh._current_step()) is not None:
                 raise ConnectStep.NotAllowed(f'{step.title} is still to be done.')
-            fresh.listing = Listing.COMPLETE
-            fresh.completed_at = datetime.now(UTC)
+            # Named by the old list: of two who complete it at once, one does.
+            if not await Customer.filter(id=fresh.id, listing=fresh.listing).update(listing=Listing.COMPLETE):
+                return
+            fresh.listing, fresh.completed_at = Listing.COMPLETE, datetime.now(UTC)
             changed = await fresh.restate()
             await HistoryEvent.add(
                 fresh.partner_id, 'connect.completed', 'Connect complete: the customer is live',
@@ -354,13 +365,17 @@ class Customer(Model):
                 raise ConnectStep.NotAllowed(f'There is no step {step_key!r:.40}.')
             if fresh.listing != Listing.COMPLETE:
                 raise ConnectStep.NotAllowed('The customer is in Connect already.')
+            if not await Customer.filter(id=fresh.id, listing=fresh.listing).update(listing=Listing.IN_PROGRESS):
+                return
             await ConnectStep.update_or_create(
                 {
-                    'title': template.title, 'position': 50, 'owner': template.owner, 'is_optional': False,
-                    'state': StepState.IN_PROGRESS, 'started_at': datetime.now(UTC), 'completed_at': None,
+                    'title': template.title, 'position': 1 + TEMPLATES.index(template), 'owner': template.owner,
+                    'is_optional': False, 'state': StepState.IN_PROGRESS, 'started_at': datetime.now(UTC),
+                    'completed_at': None, 'reason': '',
                 },
                 customer_id=fresh.id, key=step_key,
             )  # fmt: skip
+            await unlock(fresh.id)
             fresh.listing, fresh.completed_at = Listing.IN_PROGRESS, None
             changed = await fresh.restate()
             await HistoryEvent.add(

@@ -138,13 +138,45 @@ async def update_many(connection: BaseDBAsyncClient, model: type[Model], names: 
     )
 
 
-async def commits_of_others() -> int:
-    """A number that changes when another process has committed to the SQLite file (PRAGMA data_version).
+class CommitsOfOthers:
+    """Notices what other processes commit: PRAGMA data_version on SQLite, LISTEN on PostgreSQL."""
 
-    Asked on the writing connection: what this process commits there does not count.
-    """
-    found = await get_connection('default').execute_query_dict('PRAGMA data_version')
-    return found[0]['data_version']
+    def __init__(self) -> None:
+        self._version: int | None = None
+        self._listening: Any = None
+        self._heard = False
+
+    async def happened(self) -> bool:
+        """Whether others have committed since this was asked the last time; nobody knows the first time: False."""
+        return await self._counted() if is_sqlite() else await self._heard_of()
+
+    async def _counted(self) -> bool:
+        # On the writing connection: what this process commits there does not count.
+        found = await get_connection('default').execute_query_dict('PRAGMA data_version')
+        before, self._version = self._version, found[0]['data_version']
+        return before is not None and before != self._version
+
+    async def _heard_of(self) -> bool:
+        if self._listening is None or self._listening.is_closed():
+            import asyncpg
+
+            from models.events import CHANNEL
+
+            missed = self._listening is not None
+            self._listening = await asyncpg.connect(_plain(settings().database_url))
+            await self._listening.add_listener(CHANNEL, self._listen)
+            self._heard = missed  # nobody knows what was said while nobody listened
+        heard, self._heard = self._heard, False
+        return heard
+
+    def _listen(self, _connection: Any, _pid: int, _channel: str, process: object) -> None:
+        from models.events import PROCESS
+
+        self._heard = self._heard or process != PROCESS
+
+    async def close(self) -> None:
+        if self._listening is not None and not self._listening.is_closed():
+            await self._listening.close()
 
 
 # -- migrations -------------------------------------------------------------------------------------------------------

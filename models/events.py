@@ -5,6 +5,7 @@ Events carry ids and the names of changed fields, never rows: a receiver reads w
 """
 
 import logging
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -15,6 +16,9 @@ from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.transactions import in_transaction
 
 log = logging.getLogger(__name__)
+
+CHANNEL = 'portal_changes'  # where processes tell each other of commits on PostgreSQL
+PROCESS = secrets.token_hex(8)
 P = ParamSpec('P')
 
 _waiting: ContextVar[list[Callable[[], None]] | None] = ContextVar('events_waiting_for_commit', default=None)
@@ -63,6 +67,9 @@ async def transaction() -> AsyncIterator[BaseDBAsyncClient]:
     try:
         async with in_transaction('default') as connection:
             yield connection
+            if waiting and connection.capabilities.dialect == 'postgres':
+                # Part of the commit: the servers of other processes hear of it, and only if it comes about.
+                await connection.execute_query('SELECT pg_notify($1, $2)', [CHANNEL, PROCESS])
     finally:
         _waiting.reset(token)
     for deliver in waiting:

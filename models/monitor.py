@@ -160,23 +160,23 @@ class Monitor(Model):
     @classmethod
     async def age(cls, *, now: datetime | None = None, limit: int = 2000) -> int:
         """Mark the readings that have become old since the last time; return how many icons changed."""
-        from models.database import reader
+        from models.database import rows, rows_within
 
-        now = now or datetime.now(UTC)
-        due = await cls.filter(is_old=False, old_at__lte=int(now.timestamp())).limit(limit).using_db(reader())
-        if not due:
+        due = {'is_old': False, 'old_at__lte': int((now or datetime.now(UTC)).timestamp())}
+        if not await rows(cls.filter(**due).limit(1).values('id')):
             return 0
         changes: dict[int, dict[str, Health]] = {}
         async with transaction() as connection:
-            for monitor in due:
-                # Named by when it would be old: a reading that came in since then keeps the icon fresh.
-                if await cls.filter(id=monitor.id, is_old=False, old_at=monitor.old_at, state=monitor.state).update(
-                    is_old=True
-                ):
-                    icons = changes.setdefault(monitor.customer_id, {})
-                    icons[monitor.kind.value] = Health.of(monitor.state, is_old=True)
+            # Read again within: a reading that came in since then has moved its `old_at`.
+            found = await rows_within(
+                connection, cls.filter(**due).limit(limit).values('id', 'customer_id', 'kind', 'state'), lock=True
+            )
+            for row in found:
+                changes.setdefault(row['customer_id'], {})[row['kind']] = Health.of(row['state'], is_old=True)
+            for start in range(0, len(found), 500):
+                await cls.filter(id__in=[row['id'] for row in found[start : start + 500]]).update(is_old=True)
             await _show(connection, changes)
-        return sum(len(icons) for icons in changes.values())
+        return len(found)
 
 
 class Flip(Model):

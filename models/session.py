@@ -111,5 +111,7 @@ class Session(Model):
     @classmethod
     async def prune(cls, before: datetime) -> int:
         """Forget sessions that ended or expired before `before`."""
-        gone = await cls.filter(expires_at__lt=before).limit(5000).values_list('id', flat=True)
+        gone = (
+            await cls.filter(Q(expires_at__lt=before) | Q(ended_at__lt=before)).limit(5000).values_list('id', flat=True)
+        )
         return await cls.filter(id__in=list(gone)).delete() if gone else 0

@@ -49,4 +49,3 @@ def register() -> None:
     app.add_exception_handler(404, not_found)
     app.add_exception_handler(405, not_found)
     app.add_exception_handler(Exception, unexpected)
-

@@ -1,6 +1,8 @@
 """Signing in and out, and the first start: ordinary forms, so that password managers understand them."""
 
+import asyncio
 import hmac
+import math
 import secrets
 import time
 from collections import OrderedDict
@@ -13,6 +15,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from components import theme
 from models import Partner, PortalRole, PortalUser, Session
+from models.partner import TAGLINE
+from models.text import printable
 from models.user import MIN_PASSWORD
 from pages.guard import COOKIE
 from settings import settings
@@ -21,6 +25,7 @@ router = APIRouter(include_in_schema=False)
 templates = Environment(loader=PackageLoader('pages', 'templates'), autoescape=select_autoescape(default=True))
 
 MAX_FORM = 16_384
+MAX_EMAIL = 254
 FREE_TRIES = 5
 LONGEST_WAIT = 60.0
 REMEMBERED = 10_000
@@ -38,7 +43,7 @@ class Throttle:
     def wait(self, *keys: str) -> float:
         """Seconds until somebody under all of these keys may try again."""
         now = time.monotonic()
-        return max((self._until(key) - now for key in keys), default=0.0)
+        return max(0.0, *(self._until(key) - now for key in keys))
 
     def _until(self, key: str) -> float:
         count, last = self._failures.get(key, (0, 0.0))
@@ -61,6 +66,7 @@ class Throttle:
 
 throttle = Throttle()
 set_up_code = secrets.token_hex(4)
+_setting_up = asyncio.Lock()  # one after the other: the second finds the MSP of the first
 
 
 def page(template: str, status: int = 200, **values: object) -> HTMLResponse:
@@ -69,13 +75,16 @@ def page(template: str, status: int = 200, **values: object) -> HTMLResponse:
 
 
 async def form_of(request: Request) -> dict[str, str]:
-    """The fields of a small form; a huge body is cut off and read as an empty one."""
+    """The fields of a small form; one that is huge, or has too many fields, is read as an empty one."""
     body = b''
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_FORM:
             return {}
-    parsed = parse_qs(body.decode('utf-8', 'replace'), keep_blank_values=True, max_num_fields=50)
+    try:
+        parsed = parse_qs(body.decode('utf-8', 'replace'), keep_blank_values=True, max_num_fields=50)
+    except ValueError:  # more fields than any form of ours has
+        return {}
     return {name: values[0] for name, values in parsed.items()}
 
 
@@ -103,21 +112,29 @@ async def login_page(request: Request) -> Response:
 async def login(request: Request) -> Response:
     form = await form_of(request)
     email, password, target = form.get('email', ''), form.get('password', ''), safe_target(form.get('next', '/'))
-    account, address = f'account {email.strip().lower()[:254]}', f'address {address_of(request)}'
+    # Spelt as `PortalUser.signing_in` reads it, or every spelling of one account would have tries of its own.
+    account, address = f'account {printable(email).lower()[:MAX_EMAIL]}', f'address {address_of(request)}'
 
     def again(message: str, status: int) -> HTMLResponse:
-        return page('login.html', status, next=target, email=email[:254], error=message, demo=settings().demo)
+        return page('login.html', status, next=target, email=email[:MAX_EMAIL], error=message, demo=settings().demo)
 
     if (wait := throttle.wait(account, address)) > 0:
-        response = again(f'Too many attempts. Wait {wait:.0f} seconds and try again.', 429)
-        response.headers['Retry-After'] = str(int(wait) + 1)
-        return response
+        return _slowed_down(again(_too_many(wait), 429), wait)
     user = await PortalUser.signing_in(email, password)
     if user is None:
         throttle.failed(account, address)
         return again('This e-mail address and password do not match. Check both and try again.', 401)
     throttle.succeeded(account)
     return await _signed_in(request, user, target)
+
+
+def _too_many(wait: float) -> str:
+    return f'Too many attempts. Wait {math.ceil(wait)} seconds and try again.'
+
+
+def _slowed_down(response: HTMLResponse, wait: float) -> HTMLResponse:
+    response.headers['Retry-After'] = str(math.ceil(wait))
+    return response
 
 
 async def _signed_in(request: Request, user: PortalUser, target: str) -> Response:
@@ -158,20 +175,23 @@ async def setup(request: Request) -> Response:
     address = f'setup {address_of(request)}'
 
     def again(message: str, field: str, status: int = 422) -> HTMLResponse:
-        kept = {key: form.get(key, '')[:254] for key in ('msp', 'name', 'email')}
+        kept = {key: form.get(key, '')[:MAX_EMAIL] for key in ('msp', 'name', 'email')}
         return page('setup.html', status, values=kept, error=message, field=field, min_password=MIN_PASSWORD)
 
     if (wait := throttle.wait(address)) > 0:
-        return again(f'Too many attempts. Wait {wait:.0f} seconds and try again.', 'code', 429)
+        return _slowed_down(again(_too_many(wait), 'code', 429), wait)
     if not hmac.compare_digest(form.get('code', '').strip().lower().encode(), set_up_code.encode()):
         throttle.failed(address)
         return again('This is not the code that the console shows. Look for “set-up code”.', 'code', 403)
-    if not form.get('msp', '').strip():
+    if not printable(form.get('msp', '')):
         return again('Say what your company is called.', 'msp')
     if form.get('password', '') != form.get('again', ''):
         return again('The two passwords differ.', 'again')
     try:
-        user = await set_up(form['msp'], form.get('name', ''), form.get('email', ''), form.get('password', ''))
+        async with _setting_up:
+            if await Partner.exists():
+                return RedirectResponse('/login', 303)
+            user = await set_up(form['msp'], form.get('name', ''), form.get('email', ''), form.get('password', ''))
     except PortalUser.WeakPassword as error:
         return again(str(error), 'password')
     except (PortalUser.EmailTaken, ValueError) as error:
@@ -185,8 +205,11 @@ async def set_up(msp: str, name: str, email: str, password: str) -> PortalUser:
     from models.user import check_password
 
     check_password(password)
+    domain = email.strip().rpartition('@')[2]
+    if len(f'{TAGLINE}@{domain}') > MAX_EMAIL:
+        raise ValueError('This e-mail address is too long.')
     async with transaction():
-        partner = await Partner.set_up(msp, domain=email.strip().rpartition('@')[2])
+        partner = await Partner.set_up(msp, domain=domain)
         return await PortalUser.register(
             partner, name=name, email=email, password=password, role=PortalRole.ADMINISTRATOR
         )

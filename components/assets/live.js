@@ -33,6 +33,11 @@ export const live = {
     if (socket?.readyState === 1) socket.send(JSON.stringify({ watch: topic }));
   },
   recent,
+  quit() { // the browser is on its way to another page: nothing here may send it elsewhere
+    ended = true;
+    window.socket?.disconnect();
+  },
+  leave, // the session is over: to sign-in, once
 };
 
 function emit(event, detail) {
@@ -90,7 +95,7 @@ async function askWhy() {
 
 function leave() {
   if (ended) return;
-  ended = true;
+  live.quit(); // the page framework would navigate as well, and two at once can crash the tab
   document.documentElement.dataset.live = 'ended';
   location.replace('/login?next=' + encodeURIComponent(location.pathname + location.search));
 }
@@ -152,7 +157,7 @@ addEventListener('online', () => live.state !== 'live' && connect());
 document.addEventListener('visibilitychange', () => {
   if (!document.hidden) look();
 });
-addEventListener('pageshow', (event) => event.persisted && connect());
+addEventListener('pageshow', (event) => event.persisted && (ended ? location.reload() : connect()));
 document.documentElement.dataset.live = 'connecting';
 connect();
 

@@ -112,6 +112,9 @@ document.addEventListener('click', (event) => {
   }
 }, true);
 
+// Signing out leads to sign-in by itself; the news that the session is over must not overtake it.
+document.addEventListener('submit', (event) => { if (event.target.getAttribute('action') === '/logout') live.quit(); });
+
 showTheme();
 showPlace();
 showDot();

@@ -245,7 +245,7 @@ class Table {
       }
     } catch (error) {
       if (this.gone) return;
-      if (error.status === 401) return location.replace('/login?next=' + encodeURIComponent(location.pathname + location.search));
+      if (error.status === 401) return live.leave();
       params.failCallback();
       this.showProblem(error.message);
     }

@@ -60,7 +60,8 @@ async def measure(scale: Scale, names: list[str]) -> tuple[list[Row], bool]:
 
 def table(rows: list[Row], *, quick: bool, took: float) -> str:
     met = {True: 'yes', False: '**no**', None: ''}
-    lines = [f'Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by `make bench` in {took / 60:.1f} minutes on {machine()}.', '']
+    when = f'{datetime.now(UTC):%Y-%m-%d %H:%M} UTC'
+    lines = [f'Measured {when} by `make bench` in {took / 60:.1f} minutes on {machine()}.', '']
     if quick:
         lines += ['A quick run: small databases and few repeats. Its figures mean nothing.', '']
     lines += ['| What | Measured | Target | Met |', '|---|---|---|---|']

@@ -11,8 +11,8 @@ from playwright.async_api import Browser, Page, async_playwright
 from tests.bench.harness import COOKIE
 
 ARGUMENTS = [
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync',
+    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+    '--disable-background-networking', '--disable-component-update', '--disable-sync',
 ]  # fmt: skip
 SIZE = {'width': 1440, 'height': 900}
 

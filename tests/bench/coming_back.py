@@ -29,5 +29,6 @@ async def measure(data: Data) -> list[Row]:
     if len(heard['rows_at']) < count:
         raise Unmeasured(f'{count - len(heard["rows_at"])} of {count} had no rows {LONGEST:.0f} s after the restart')
     after = sorted(at - ready for at in heard['rows_at'])
-    told = f'last after {ms(max(0.0, after[-1]))}, half after {ms(max(0.0, median(after)))} (it was away for {ready - stopped:.1f} s)'
+    last, half = ms(max(0.0, after[-1])), ms(max(0.0, median(after)))
+    told = f'last after {last}, half after {half} (it was away for {ready - stopped:.1f} s)'
     return [Row(f'{count} pages come back after a restart: ready → rows', told, 'reported')]

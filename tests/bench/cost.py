@@ -7,9 +7,20 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.bench.harness import Data, Helper, Prepared, Row, Server, Unmeasured, at_most, cpu_seconds, ended, free_port
+from tests.bench.harness import (
+    Data,
+    Helper,
+    Prepared,
+    Row,
+    Server,
+    Unmeasured,
+    at_most,
+    cpu_seconds,
+    ended,
+    free_port,
+    started,
+)
 from tests.bench.harness import portal as portal_with
-from tests.bench.harness import started
 
 EVERY = 0.12
 SETTLE = 2.5
@@ -21,8 +32,9 @@ async def measure(data: Data) -> list[Row]:
         async with _raw_server(prepared.folder) as (pid, port):
             raw, raw_count = await _raw(data, pid, port, prepared, recorded)
     size = sum(len(text.encode()) for _, text in recorded) / max(1, len(recorded))
-    note = f'{ours * 1e6:.1f} µs ÷ {raw * 1e6:.1f} µs; {count:,} and {raw_count:,} messages of {size:.0f} bytes on average'
-    what = f'CPU per delivered message, {data.scale.clients} clients, one change per {EVERY * 1000:.0f} ms: portal ÷ raw uvicorn'
+    note = f'{ours * 1e6:.1f} µs ÷ {raw * 1e6:.1f} µs; {count:,} and {raw_count:,} messages of {size:.0f} bytes'
+    load = f'{data.scale.clients} clients, one change per {EVERY * 1000:.0f} ms'
+    what = f'CPU per delivered message, {load}: portal ÷ raw uvicorn'
     return [at_most(what, ours / raw, 6, note=note)]
 
 

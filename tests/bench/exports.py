@@ -38,10 +38,11 @@ async def _waits(poll: Helper) -> list[float]:
 
 async def _download(url: str, cookies: dict[str, str], kind: str) -> tuple[float, int]:
     began, length = time.monotonic(), 0
-    async with aiohttp.ClientSession(cookies=cookies, timeout=aiohttp.ClientTimeout(180)) as http:
-        async with http.get(f'{url}/api/ui/tables/complete/export.{kind}') as response:
-            if response.status != 200:
-                raise Unmeasured(f'the export as {kind} answered {response.status}')
-            async for part in response.content.iter_chunked(65_536):
-                length += len(part)
+    address = f'{url}/api/ui/tables/complete/export.{kind}'
+    timeout = aiohttp.ClientTimeout(180)
+    async with aiohttp.ClientSession(cookies=cookies, timeout=timeout) as http, http.get(address) as response:
+        if response.status != 200:
+            raise Unmeasured(f'the export as {kind} answered {response.status}')
+        async for part in response.content.iter_chunked(65_536):
+            length += len(part)
     return time.monotonic() - began, length

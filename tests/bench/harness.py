@@ -81,9 +81,9 @@ def environment(data_dir: Path, **more: str) -> dict[str, str]:
     """The environment of a portal that keeps everything in this folder and hears of nothing else."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(_OURS)}
     return kept | {
-        'PYTHONPATH': str(ROOT), 'PYTHONDONTWRITEBYTECODE': '1', 'PORTAL_DATA_DIR': str(data_dir), 'PORTAL_HOST': '127.0.0.1',
-        'PORTAL_DATABASE_URL': '', 'PORTAL_HELP_URL': '', 'PORTAL_DEMO': '1', 'PORTAL_DEMO_RATE': '0',
-        'PORTAL_LOG_LEVEL': 'WARNING', 'NICEGUI_STORAGE_PATH': str(data_dir / 'nicegui'),
+        'PYTHONPATH': str(ROOT), 'PYTHONDONTWRITEBYTECODE': '1', 'PORTAL_DATA_DIR': str(data_dir),
+        'PORTAL_HOST': '127.0.0.1', 'PORTAL_DATABASE_URL': '', 'PORTAL_HELP_URL': '', 'PORTAL_DEMO': '1',
+        'PORTAL_DEMO_RATE': '0', 'PORTAL_LOG_LEVEL': 'WARNING', 'NICEGUI_STORAGE_PATH': str(data_dir / 'nicegui'),
     } | more  # fmt: skip
 
 

@@ -24,9 +24,10 @@ async def measure(data: Data) -> list[Row]:
         before = resident_kib(server.pid)
         after = await _open_pages(server, prepared, scale.pages, hold=SETTLE)
         a_page = (after - before) / scale.pages
+    what = f'Memory per page of a list with its socket of the page framework ({scale.pages})'
     return [
         Row(f'Memory per live socket ({scale.sockets})', f'{a_socket:,.0f} KiB', 'reported'),
-        Row(f'Memory per page of a list with its socket of the page framework ({scale.pages})', f'{a_page:,.0f} KiB', 'reported'),
+        Row(what, f'{a_page:,.0f} KiB', 'reported'),
     ]
 
 

@@ -40,7 +40,7 @@ async def move(chromium: Browser, server: Server, prepared: Prepared, count: int
 
 async def measure(data: Data) -> list[Row]:
     sizes, repeats = data.scale.sizes, data.scale.repeats
-    times: dict[tuple[str, int], list[float]] = {(kind, size): [] for kind in PATHS for size in sizes}
+    times: dict[tuple[str, int], list[float]] = {(kind, size): [] for size in sizes for kind in PATHS}
     async with contextlib.AsyncExitStack() as stack:
         servers = {size: await stack.enter_async_context(portal(data, size, bare=True)) for size in sizes}
         chromium = await stack.enter_async_context(browser())
@@ -58,9 +58,8 @@ def _loads(times: dict[tuple[str, int], list[float]], sizes: tuple[int, ...]) ->
     found = []
     for size in sizes:
         ours, bare = median(times['portal', size]), median(times['bare', size])
-        found.append(at_most(
-            f'First row painted, {size:,} customers: portal ÷ bare page', ours / bare, 2.0, note=f'{ms(ours)} ÷ {ms(bare)}'
-        ))  # fmt: skip
+        what = f'First row painted, {size:,} customers: portal ÷ bare page'
+        found.append(at_most(what, ours / bare, 2.0, note=f'{ms(ours)} ÷ {ms(bare)}'))
     most, least = median(times['portal', sizes[-1]]), median(times['portal', sizes[0]])
     what = f'First row painted: {sizes[-1]:,} ÷ {sizes[0]:,} customers'
     return [*found, at_most(what, most / least, 1.2, note=f'{ms(most)} ÷ {ms(least)}')]

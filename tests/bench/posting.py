@@ -36,7 +36,8 @@ class Poster:
         await asyncio.gather(*under_way)
         return {
             'posts': self.posts, 'durations': self.durations, 'flips': self.flips, 'refused': self.refused,
-            'problems': self.problems[:3], 'sent_in': max(sent_in, count * self.every), 'all_in': time.monotonic() - began,
+            'problems': self.problems[:3], 'sent_in': max(sent_in, count * self.every),
+            'all_in': time.monotonic() - began,
         }  # fmt: skip
 
     async def _post(self) -> None:

@@ -13,7 +13,7 @@ from settings import settings
 
 def customers_csv(count: int) -> bytes:
     # Names that sort before those of the demonstration, so that they are what a list shows first.
-    lines = [f'Aaa Bench {n:04},BENCH{n:04},250,standard,bench{n}.example,SEC+ARC,complete,n/a' for n in range(count)]
+    lines = [f'000 Bench {n:04},BENCH{n:04},250,standard,bench{n}.example,SEC+ARC,complete,n/a' for n in range(count)]
     return '\n'.join(['name,account_code,licences,account_type,domain,products,list,rfi', *lines]).encode()
 
 

@@ -67,11 +67,11 @@ def test_a_customer_is_found_by_search_by_letter_and_by_sorting(visitors: Visito
 
 
 def test_customers_that_begin_with_no_letter_are_under_the_last_sign(visitors: Visitors) -> None:
-    shown = opened(visitors, '/customers/complete')
+    shown = opened(visitors, '/customers/complete?q=dent')
     shown.page.get_by_role('button', name='Other first letters').click()
-    shown.expect_names('100% Cotton', '3rd Street Dental')
+    shown.expect_names('3rd Street Dental')
     shown.page.reload()
-    shown.expect_names('100% Cotton', '3rd Street Dental')
+    shown.expect_names('3rd Street Dental')
 
 
 def test_a_search_without_a_match_says_so_and_how_to_widen_it(visitors: Visitors) -> None:
@@ -176,7 +176,7 @@ def test_every_column_sorts_one_way_then_the_other_and_back(visitors: Visitors, 
     shown = opened(visitors, address)
     shown.page.locator('summary', has_text='Columns').click()
     expect(shown.page.get_by_label('Domain')).to_be_visible()
-    for tick in shown.page.locator('.menu-list input[type=checkbox]:not(:checked)').all():
+    for tick in shown.page.locator('details[open] input[type=checkbox]').all():
         tick.check()
     shown.page.keyboard.press('Escape')
     columns = shown.page.locator('.ag-header-cell').evaluate_all('cells => cells.map(cell => cell.getAttribute("col-id"))')
