@@ -352,6 +352,9 @@ class Socket:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         session = scope['state']['session']
         await receive()
+        if session.user is None:
+            await send({'type': 'websocket.close', 'code': 1008})
+            return
         await send({'type': 'websocket.accept'})
         async with hub.joined(send, session.user, session.id) as connection:
             number = hub.number(session.user.partner_id)

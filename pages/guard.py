@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from nicegui import Client, core
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,7 +29,7 @@ COOKIE = 'portal_session'
 PUBLIC = ('/login', '/setup', '/healthz', '/readyz', '/favicon.ico', '/assets/', '/_nicegui/', '/api/v1/')
 # What is below /_nicegui/ and belongs to one page all the same (uploads).
 _OF_A_CLIENT = '/_nicegui/client/'
-# How far each kind of session reaches; a path below none of these is unknown to it.
+# How far each kind of session reaches: as in PUBLIC, an entry that ends with a slash is everything below it.
 REACH: dict[SessionKind, tuple[str, ...]] = {
     SessionKind.USER: ('/',),
     SessionKind.RFI_LINK: ('/rfi/',),
@@ -36,6 +37,7 @@ REACH: dict[SessionKind, tuple[str, ...]] = {
     SessionKind.SET_UP: ('/setup',),
 }
 SWEEP = 2.0  # seconds between two looks for sessions that another process ended or that expired
+LEAVING = 1.0  # seconds in which a page of an ended session may go to sign-in before its socket is taken away
 
 # Which session opened which NiceGUI client.
 _owners: dict[str, int] = {}
@@ -56,11 +58,20 @@ _HEADERS = [
 def is_public(path: str) -> bool:
     if path.startswith(_OF_A_CLIENT):
         return False
-    return any(path == entry or (entry.endswith('/') and path.startswith(entry)) for entry in PUBLIC)
+    return is_below(path, PUBLIC)
+
+
+def is_below(path: str, entries: tuple[str, ...]) -> bool:
+    return any(path == entry or (entry.endswith('/') and path.startswith(entry)) for entry in entries)
 
 
 def is_same_origin(origin: str | None, host: str | None) -> bool:
-    return bool(origin and host) and urlsplit(origin).netloc.lower() == str(host).lower()  # type: ignore[arg-type]
+    if not origin or not host:
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # no address at all
+        return False
 
 
 def session_of(connection: HTTPConnection) -> Session:
@@ -69,9 +80,10 @@ def session_of(connection: HTTPConnection) -> Session:
 
 
 def user_of(connection: HTTPConnection) -> PortalUser:
-    """Who is asking; there is one, or the guard had not let the request through."""
+    """Who is asking; for a session that is nobody's (a screen, a link) what needs somebody is not there."""
     user = session_of(connection).user
-    assert user is not None
+    if user is None:
+        raise HTTPException(404)
     return user
 
 
@@ -108,7 +120,7 @@ class Guard:
             return HTMLResponse('The database cannot be read just now. Try again in a moment.', 503)
         if session is None:
             return _ask_to_sign_in(connection, path)
-        if not any(path.startswith(reach) for reach in REACH[session.kind]):
+        if not is_below(path, REACH[session.kind]):
             return JSONResponse({'error': 'Not found.'}, 404)
         if path.startswith('/_nicegui_ws/'):
             client_id = parse_qs(scope.get('query_string', b'').decode('latin-1')).get('client_id', [''])[0]
@@ -172,12 +184,13 @@ def protect_sockets() -> None:
 
 def _checked(handler: Callable[..., Any]) -> Callable[..., Any]:
     def check(sid: str, message: Any) -> Any:
-        client = Client.instances.get(message.get('client_id', '')) if isinstance(message, dict) else None
+        client_id = message.get('client_id') if isinstance(message, dict) else None
+        client = Client.instances.get(client_id) if isinstance(client_id, str) else None
         if client is None or sid not in client._socket_to_document_id:
             return None
         try:
             return handler(sid, message)
-        except (KeyError, TypeError, ValueError):  # a message that no page of ours would send
+        except (KeyError, TypeError, ValueError, AttributeError):  # a message that no page of ours would send
             log.warning('a malformed message on a page’s socket was dropped')
             return None
 
@@ -187,7 +200,8 @@ def _checked(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 def _checked_handshake(handler: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
     async def check(sid: str, data: Any) -> bool:
-        if not isinstance(data, dict) or not {'client_id', 'tab_id', 'document_id'} <= set(data):
+        names = ('client_id', 'tab_id', 'document_id')
+        if not isinstance(data, dict) or not all(isinstance(data.get(name), str) for name in names):
             return False
         if not sid.startswith('test-'):
             environ = core.sio.get_environ(sid) or {}
@@ -214,7 +228,7 @@ def end_pages(session_ids: list[int]) -> None:
 
 
 async def _take_away(client: Client) -> None:
-    await asyncio.sleep(1)  # time for the message that sends the browser to sign-in
+    await asyncio.sleep(LEAVING)  # time for the message that sends the browser to sign-in
     for sid in list(client._socket_to_document_id):
         await core.sio.disconnect(sid)
     if not client.is_deleted:

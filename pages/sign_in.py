@@ -43,7 +43,7 @@ class Throttle:
     def wait(self, *keys: str) -> float:
         """Seconds until somebody under all of these keys may try again."""
         now = time.monotonic()
-        return max(0.0, *(self._until(key) - now for key in keys))
+        return max((0.0, *(self._until(key) - now for key in keys)))
 
     def _until(self, key: str) -> float:
         count, last = self._failures.get(key, (0, 0.0))

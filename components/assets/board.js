@@ -51,7 +51,7 @@ class Board {
       total: figure('Customers', '/customers/complete', 'last 30 days'),
       in_connect: figure('In Connect', '/customers/in-progress', 'last 30 days'),
       seats: figure('Licences', '/customers/complete?sort=seats&dir=desc', 'last 30 days'),
-      bad: figure('Customers with a problem', '/customers/complete?sort=inbound_queue', 'bad signals, last 24 hours'),
+      bad: figure('Customers with a problem', '/customers/complete?sort=worst', 'bad signals, last 24 hours'),
     };
     this.attention = h('ul', { class: 'lines' });
     this.stuck = h('ul', { class: 'lines' });

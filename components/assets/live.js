@@ -177,15 +177,15 @@ export function ago(ms) {
   return Math.floor(s / 86400) + (s < 172800 ? ' day' : ' days');
 }
 
-const zoned = { hour: '2-digit', minute: '2-digit' };
+const zoned = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
 export function clock(ms) {
   const date = new Date(ms);
   const today = new Date(live.now()).toDateString() === date.toDateString();
-  return date.toLocaleString(undefined, today ? zoned : { ...zoned, day: 'numeric', month: 'short' });
+  return today ? date.toLocaleTimeString('en-GB', zoned) : date.toLocaleString('en-GB', { ...zoned, day: 'numeric', month: 'short' });
 }
 
 export function exact(ms) {
-  return new Date(ms).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'long' });
+  return new Date(ms).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'long' });
 }
 
 export function number(value) {

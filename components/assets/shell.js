@@ -68,7 +68,7 @@ function showDot() {
   const dot = document.getElementById('live-dot');
   if (!dot) return;
   const s = Math.round((Date.now() - live.since) / 1000);
-  const time = new Date(live.since).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  const time = new Date(live.since).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
   const text = live.state === 'live' ? 'Live' : live.state === 'stale' ? `Stale since ${time}` : s < 1 ? 'Connecting' : `Reconnecting ${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`;
   if (dot.textContent !== text) dot.textContent = text;
 }

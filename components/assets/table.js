@@ -23,9 +23,12 @@ const theme = AgGrid.themeQuartz.withParams({
   headerFontSize: 13, headerFontWeight: 600, rowHeight: 36, headerHeight: 36, cellHorizontalPadding: 12, spacing: 6,
 });
 
+const ASKED = ['q', 'letter', 'sort', 'dir'];
 const query = (asked, more = {}) => {
   const params = new URLSearchParams();
-  for (const [name, value] of Object.entries({ ...asked, ...more })) if (value) params.set(name, value);
+  // Always in one order, whatever was asked first: a place is kept and found under its address.
+  for (const name of ASKED) if (asked[name]) params.set(name, asked[name]);
+  for (const [name, value] of Object.entries(more)) if (value) params.set(name, value);
   const text = params.toString();
   return text ? '?' + text : '';
 };
@@ -63,6 +66,7 @@ class Table {
     this.gone = true;
     this.keepPlace();
     this.undo.forEach((undo) => undo());
+    this.stopRefocusing?.();
     [this.countTimer, this.reorderTimer, this.tipTimer, this.keepTimer, this.pauseTimer].forEach(clearTimeout);
     this.tip?.remove();
     this.api?.destroy();
@@ -148,7 +152,7 @@ class Table {
       onColumnMoved: (e) => e.finished && e.source !== 'api' && this.keepColumns(), onColumnVisible: () => this.keepColumns(),
       onBodyScrollEnd: () => this.keepPlaceSoon(), onCellFocused: (event) => this.cellFocused(event),
       onCellKeyDown: (event) => this.keyDown(event),
-      onFirstDataRendered: () => restored && this.api.ensureIndexVisible(Math.min(restored.index, this.api.getDisplayedRowCount() - 1), 'top'),
+      onFirstDataRendered: () => restored && this.restorePlace(restored),
       loadThemeGoogleFonts: false,
     });
     this.gridBox.addEventListener('pointerover', (event) => this.hovered(event));
@@ -166,7 +170,7 @@ class Table {
     if (column.kind === 'health') return { ...sort, ...icon, hide, cellRenderer: this.renderer('health', column), headerComponent: iconHeader(column, this.config.key) };
     if (column.kind === 'rfi') return { ...sort, ...icon, width: 64, hide, cellRenderer: this.renderer('rfi', column) };
     if (column.kind === 'number') return { ...sort, hide, width: 110, type: 'rightAligned', cellClass: 'number', cellRenderer: this.renderer('number', column) };
-    if (column.kind === 'console') return { ...sort, hide, width: 150, sortable: column.sortable, cellRenderer: this.renderer('console', column) };
+    if (column.kind === 'console') return { ...sort, hide, width: 166, sortable: column.sortable, cellRenderer: this.renderer('console', column) };
     return { ...sort, hide, width: column.kind === 'enum' ? 130 : 190, flex: undefined, cellRenderer: this.renderer('text', column) };
   }
 
@@ -298,7 +302,7 @@ class Table {
   readAddress() {
     const params = new URLSearchParams(location.search);
     const asked = {};
-    for (const name of ['q', 'letter', 'sort', 'dir']) if (params.get(name)) asked[name] = params.get(name);
+    for (const name of ASKED) if (params.get(name)) asked[name] = params.get(name);
     if (asked.letter && !(asked.letter.length === 1 && LETTERS.toLowerCase().includes(asked.letter.toLowerCase()))) delete asked.letter;
     if (asked.sort && !this.columns[asked.sort]?.sortable) delete asked.sort;
     if (query(asked) !== query(this.asked)) {
@@ -347,8 +351,8 @@ class Table {
 
   askAgain() {
     this.moved.clear();
-    this.api.refreshInfiniteCache();
     this.showPill();
+    this.readAnew();
     this.countsSoon(0);
   }
 
@@ -372,18 +376,33 @@ class Table {
     this.reorderedAt = Date.now();
     this.moved.clear();
     this.showPill();
-    const focused = this.api.getFocusedCell();
-    const id = focused && this.api.getDisplayedRowAtIndex(focused.rowIndex)?.id;
-    this.api.refreshInfiniteCache();
-    if (id) this.refocus(id, focused.column);
+    this.readAnew();
     this.countsSoon();
   }
 
-  refocus(id, column) {
+  readAnew() {
+    const focused = this.api.getFocusedCell();
+    const id = focused && this.api.getDisplayedRowAtIndex(focused.rowIndex)?.id;
+    this.api.refreshInfiniteCache();
+    if (id) this.refocus(id, focused);
+  }
+
+  // The grid keeps the focus on the row's number; it belongs to the customer, who may have another number in a moment.
+  refocus(id, { rowIndex, column }) {
+    this.stopRefocusing?.();
     const again = () => {
-      const node = this.api.getRowNode(id);
-      if (node && this.gridBox.contains(document.activeElement)) this.api.setFocusedCell(node.rowIndex, column);
-      this.api.removeEventListener('modelUpdated', again);
+      const now = this.api.getFocusedCell();
+      const moved = this.api.getRowNode(id)?.rowIndex ?? rowIndex;
+      if (now?.rowIndex === rowIndex && now.column === column && moved === rowIndex) return;
+      const mayMove = now?.rowIndex === rowIndex && now.column === column && this.gridBox.contains(document.activeElement);
+      this.stopRefocusing();
+      if (mayMove) this.api.setFocusedCell(moved, column);
+    };
+    const enough = setTimeout(() => this.stopRefocusing(), 5000);
+    this.stopRefocusing = () => {
+      clearTimeout(enough);
+      this.stopRefocusing = null;
+      if (!this.gone) this.api.removeEventListener('modelUpdated', again);
     };
     this.api.addEventListener('modelUpdated', again);
   }
@@ -452,7 +471,8 @@ class Table {
         this.fitting = true;
         this.api.setColumnsVisible(this.config.columns.slice(1).map((c) => c.name).filter((name) => !keep.includes(name)), false);
         this.api.setColumnsVisible(keep, true);
-        this.api.applyColumnState({ state: [{ colId: this.config.columns[0].name, width: 170, pinned: null }] });
+        const others = keep.reduce((sum, name) => sum + (this.columns[name].kind === 'text' ? 132 : 60), 0);
+        this.api.applyColumnState({ state: [{ colId: this.config.columns[0].name, width: Math.max(140, this.gridBox.clientWidth - others - 2), pinned: null }, ...keep.map((colId) => ({ colId, width: this.columns[colId].kind === 'text' ? 132 : 60 }))] });
       } else if (this.wide) {
         this.fitting = true;
         this.api.applyColumnState({ state: this.wide.map(({ sort, sortIndex, ...rest }) => rest), applyOrder: true });
@@ -462,13 +482,16 @@ class Table {
     if (!narrow && !this.config.state) this.growName();
   }
 
-  // What is left of the width goes to the name, so that a wide screen has no empty right half.
+  // What is left of the width goes to the name, then to the other columns of text, so that a wide screen is used.
   growName() {
     const shown = this.api.getAllDisplayedColumns();
-    const others = shown.slice(1).reduce((sum, column) => sum + column.getActualWidth(), 0);
-    const width = Math.min(520, Math.max(240, this.gridBox.clientWidth - others - 20));
+    const texts = shown.slice(1).filter((column) => this.columns[column.getColId()]?.kind === 'text');
+    const fixed = shown.slice(1).filter((column) => !texts.includes(column)).reduce((sum, column) => sum + column.getActualWidth(), 0);
+    const left = this.gridBox.clientWidth - fixed - 20 - texts.length * 190;
+    const name = Math.min(480, Math.max(240, left));
+    const text = 190 + Math.max(0, Math.min(260, Math.floor((left - name) / Math.max(1, texts.length))));
     this.fitting = true;
-    this.api.setColumnWidths([{ key: shown[0], newWidth: width }]);
+    this.api.setColumnWidths([{ key: shown[0], newWidth: name }, ...texts.map((key) => ({ key, newWidth: text }))]);
     setTimeout(() => { this.fitting = false; }, 50);
   }
 
@@ -494,7 +517,7 @@ class Table {
   keepPlace() {
     try {
       const range = this.api.getVerticalPixelRange();
-      sessionStorage.setItem(this.placeKey(), JSON.stringify({ index: Math.round(range.top / 36), rows: this.api.getDisplayedRowCount() }));
+      sessionStorage.setItem(this.placeKey(), JSON.stringify({ index: Math.floor(range.top / 36), top: range.top, rows: this.api.getDisplayedRowCount() }));
     } catch { /* a full or forbidden storage costs the place, nothing else */ }
   }
 
@@ -502,8 +525,13 @@ class Table {
     if (!window.portalCameBack) return null;
     try {
       const place = JSON.parse(sessionStorage.getItem(this.placeKey()));
-      return place?.index > 0 ? place : null;
+      return place?.top > 0 ? place : null;
     } catch { return null; }
+  }
+
+  restorePlace({ index, top }) {
+    this.api.ensureIndexVisible(Math.min(index, this.api.getDisplayedRowCount() - 1), 'top');
+    this.gridBox.querySelector('.ag-body-viewport').scrollTop = top;
   }
 
   // -- details of an icon -------------------------------------------------------------------------------------------------

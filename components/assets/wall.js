@@ -22,21 +22,15 @@ function count(name, value, tone) {
   return h('div', { class: `wall-count ${tone ? 'tone-' + tone : ''}` }, h('span', { class: 'wall-value' }, tone ? shape(tone === 'bad' ? 'bad' : 'unknown') : '', number(value)), h('span', { class: 'wall-name' }, name));
 }
 
-function room(section, most) {
-  const line = section.querySelector('.wall-line');
-  const height = line ? line.getBoundingClientRect().height : 60;
-  return Math.max(1, Math.min(most, Math.floor((innerHeight - section.getBoundingClientRect().top - height * 1.6) / Math.max(height, 20))));
-}
-
 function show() {
   if (!overview) return;
   const unknown = overview.signals.reduce((sum, s) => sum + s.unknown + s.old, 0);
-  counts.replaceChildren(count('Customers', overview.total), count('Live', overview.complete), count('In Connect', overview.in_connect), count('Customers with a problem', overview.bad, overview.bad ? 'bad' : ''), count('Signals not known', unknown, unknown ? 'unknown' : ''));
+  counts.replaceChildren(count('Customers', overview.total), count('Live', overview.complete), count('In Connect', overview.in_connect), count('With a problem', overview.bad, overview.bad ? 'bad' : ''), count('Not known', unknown, unknown ? 'unknown' : ''));
   signals.replaceChildren(...overview.signals.map((s) => h('div', { class: 'wall-signal' }, glyph(s.kind), h('span', {}, s.title), h('span', { class: 'wall-tally' },
     h('span', { class: s.bad ? 'tone-bad' : 'tone-good' }, shape(s.bad ? 'bad' : 'good'), number(s.bad || s.good), h('span', { class: 'sr-only' }, s.bad ? ' bad' : ' good')),
     s.unknown + s.old ? h('span', { class: 'tone-unknown' }, shape('unknown'), number(s.unknown + s.old), h('span', { class: 'sr-only' }, ' not known')) : ''))));
-  lines(bad, 'Problems now', overview.worst, overview.worst_more, (p) => [stateIcon(HEALTH[p.is_old ? 1 : 0]), p.name, p.title, p.value == null ? p.reason || 'Error' : amount(p), since(p.since)], 'No problems.');
-  lines(stuck, 'Stuck in Connect', overview.stuck, overview.stuck_more, (c) => [h('span', { class: c.because ? 'tone-bad' : 'tone-good' }, shape(c.because ? 'bad' : 'clock')), c.name, c.because || c.step, '', since(c.since)], 'Nobody is stuck.');
+  lines(bad, 'Problems now', overview.worst, overview.worst_more, (p) => [stateIcon(HEALTH[p.is_old ? 1 : 0]), p.name, p.title + (p.reason ? ` – ${p.reason}` : ''), p.value == null ? '' : amount(p), since(p.since)], 'No problems.');
+  lines(stuck, 'Stuck in Connect', overview.stuck, overview.stuck_more, (c) => [h('span', { class: c.because ? 'tone-bad' : 'tone-good' }, shape(c.because ? 'bad' : 'clock')), c.name, c.because ? `${c.step} – ${c.because}` : c.step, '', parseTime(c.since) ? ago(parseTime(c.since)) : ''], 'Nobody is stuck.');
   document.title = overview.bad ? `${overview.bad} bad – MSP Portal` : 'Wall – MSP Portal';
 }
 
@@ -45,14 +39,22 @@ function since(text) {
   return at ? `${clock(at)} · ${ago(at)}` : '';
 }
 
+// As many lines as there is room for, and how many more there are.
 function lines(section, title, items, more, cells, none) {
-  const fits = room(section, 30);
-  const shown = items.slice(0, items.length > fits ? fits - 1 : fits);
-  const left = items.length - shown.length + more;
-  section.replaceChildren(h('h2', {}, title), ...shown.map((item) => {
+  const rows = items.map((item) => {
     const [icon, name, what, value, when] = cells(item);
-    return h('div', { class: 'wall-line' }, icon, h('span', { class: 'wall-who' }, name), h('span', { class: 'wall-what' }, what), h('span', { class: 'wall-amount' }, value), h('span', { class: 'wall-when' }, when));
-  }), left > 0 ? h('div', { class: 'wall-more' }, `+${number(left)} more`) : '', shown.length ? '' : h('div', { class: 'wall-calm' }, none));
+    return h('div', { class: 'wall-line' }, icon, h('span', { class: 'wall-who' }, name), h('span', { class: 'wall-what' }, what), h('span', { class: 'wall-side' }, value && h('b', {}, value), h('span', {}, when)));
+  });
+  const rest = h('div', { class: 'wall-more' });
+  section.replaceChildren(h('h2', {}, title), ...rows, rest, items.length ? '' : h('div', { class: 'wall-calm' }, none));
+  let left = more;
+  const tell = () => { rest.hidden = !left; rest.textContent = `+${number(left)} more`; };
+  tell();
+  while (section.scrollHeight > section.clientHeight + 1 && rows.length > 1) {
+    rows.pop().remove();
+    left++;
+    tell();
+  }
 }
 
 function tick() {

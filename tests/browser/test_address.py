@@ -32,7 +32,7 @@ def expect_asked(page: Page, **asked: str) -> None:
 
 
 def scroll_of(page: Page) -> float:
-    return page.evaluate("document.querySelector('.ag-body-viewport, .ag-body').scrollTop")
+    return page.evaluate("document.querySelector('.ag-body-viewport').scrollTop")
 
 
 def test_the_address_holds_search_letter_and_sort_and_back_undoes_each_step(visitors: Visitors, many: int) -> None:

@@ -78,6 +78,18 @@ class Portal:
         """Another browser that is signed in."""
         return self.browser((await self.session(who))[1])
 
+    def texts(self) -> list[str]:
+        """What the page of `user` says; NiceGUI's own `should_see` does not look into plain HTML elements."""
+        elements = self.user._client.elements.values()
+        return [text for each in elements if (text := each._text or str(getattr(each, 'content', '') or ''))]
+
+    async def should_see(self, text: str) -> None:
+        for _ in range(100):
+            if any(text in each for each in self.texts()):
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f'{text!r} is not among {self.texts()}')
+
     async def add(self, partner: Partner, name: str, **facts: Any) -> Customer:
         """A customer whose RFI is back, so that it is listed, unless `facts` say otherwise."""
         code = facts.pop('account_code', f'{partner.slug[:4].upper()}{await Customer.all().count() + 1:04}')
@@ -150,3 +162,20 @@ class Wire:
 @pytest.fixture
 def wire() -> type[Wire]:
     return Wire
+
+
+async def _until(check: Callable[[], Any], seconds: float = 5.0) -> Any:
+    """Wait for what `check` (also async) gives to be true; give it back."""
+    async with asyncio.timeout(seconds):
+        while True:
+            found = check()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return found
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[Any]]:
+    return _until

@@ -1,0 +1,169 @@
+"""What changes outside is seen by those who may see it, without a reload and without losing one's place."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import List, Visitors, eventually
+from tests.browser.portal import Portal
+
+pytestmark = pytest.mark.browser
+FEW = {'width': 1440, 'height': 560}  # not all rows fit
+
+
+def opened(visitors: Visitors, who: str, address: str = '/customers/complete', **options) -> List:
+    shown = List(visitors.page(who, address, **options))
+    shown.loaded()
+    live(shown.page)
+    shown.page.evaluate('window.stillHere = true')
+    return shown
+
+
+def live(page: Page) -> None:
+    page.wait_for_function("document.documentElement.dataset.live === 'live'")
+
+
+def in_order(shown: List) -> list[str]:
+    return [row.get('name', '') for row in shown.rows()]
+
+
+def test_a_flip_reaches_every_open_page_that_shows_the_customer_and_no_other(visitors: Visitors, portal: Portal) -> None:
+    ana, tom, eve = (opened(visitors, who) for who in ('ana', 'tom', 'eve'))
+    board = visitors.page('ana', '/')
+    live(board)
+    for state, word in (('good', 'Good'), ('bad', 'Problem'), ('unknown', 'Unknown')):
+        portal.post({'customer': 'BIR001', 'monitor': 'inbound_queue', 'state': state, 'value': 3})
+        for shown in (ana, tom):
+            icon = shown.icon('Birch Foundry', 'inbound_queue')
+            expect(icon).to_have_accessible_name(f'Inbound email queue: {word}', timeout=2000)
+            assert shown.page.evaluate('window.stillHere') is True
+        attention = board.get_by_role('region', name='Needs attention now')
+        expect(attention.get_by_text('Birch Foundry')).to_have_count(1 if state == 'bad' else 0)
+    # Fabrikam has a customer of the same name and code; a reading of its own comes after those of the other.
+    portal.post({'customer': 'BIR001', 'monitor': 'outbound_queue', 'state': 'bad'}, partner='fabrikam-managed-services')
+    expect(eve.icon('Birch Foundry', 'outbound_queue')).to_have_accessible_name('Outbound email queue: Problem')
+    expect(eve.icon('Birch Foundry', 'inbound_queue')).to_have_accessible_name('Inbound email queue: Not configured')
+    expect(ana.icon('Birch Foundry', 'outbound_queue')).to_have_accessible_name('Outbound email queue: Not configured')
+
+
+def test_the_title_counts_the_customers_with_a_problem(visitors: Visitors, portal: Portal) -> None:
+    shown = opened(visitors, 'eve')
+    portal.post({'customer': 'BIR001', 'monitor': 'outbound_queue', 'state': 'good'}, partner='fabrikam-managed-services')
+    expect(shown.page).to_have_title('Customers: Complete – MSP Portal')
+    portal.post({'customer': 'BIR001', 'monitor': 'outbound_queue', 'state': 'bad'}, partner='fabrikam-managed-services')
+    expect(shown.page).to_have_title('1 bad – Customers: Complete – MSP Portal')
+
+
+def test_what_an_import_adds_or_renames_appears_by_itself(visitors: Visitors, portal: Portal) -> None:
+    shown = opened(visitors, 'ana')
+    before = shown.names()
+    file = portal.data / 'more.csv'
+    file.write_text('name;account_code;licences;list\nBaker Street Detectives;BAK221;3;complete\nCedar Clinic East;CED001;61;complete\n')
+    portal.command('import-customers', str(file), '--partner', 'northwind-it')
+    expected = sorted(
+        [*(name for name in before if name != 'Cedar Clinic'), 'Baker Street Detectives', 'Cedar Clinic East'],
+        key=lambda name: before.index(name) if name in before else before.index('Cedar Clinic') if 'Cedar' in name else 3.5,
+    )
+    eventually(shown.page, lambda: _same_members(shown, expected))
+    expect(shown.count).to_have_text(f'{len(before) + 1} customers')
+    portal.post({'customer': 'BAK221', 'monitor': 'inbound_queue', 'value': 100000})
+    expect(shown.icon('Baker Street Detectives', 'inbound_queue')).to_have_accessible_name('Inbound email queue: Problem')
+    assert shown.page.evaluate('window.stillHere') is True
+
+
+def _same_members(shown: List, expected: list[str]) -> None:
+    assert sorted(in_order(shown)) == sorted(expected)
+
+
+def test_scroll_and_focus_stay_with_the_same_customer_when_others_come(visitors: Visitors, portal: Portal) -> None:
+    shown = opened(visitors, 'ana', viewport=FEW)
+    page = shown.page
+    shown.cell('Granite Mutual', 'seats').scroll_into_view_if_needed()
+    shown.cell('Granite Mutual', 'seats').click()
+    expect(shown.cell('Granite Mutual', 'seats')).to_be_focused()
+    before = shown.cell('Granite Mutual').bounding_box()
+    row = _row_of_focus(page)
+    # Two that are filed before it: one through the models beside the server, one as the running server makes it.
+    portal.aside("""
+        northwind = await Partner.get(slug='northwind-it')
+        from models.rfi import RfiState
+        for name, code in (('Aardvark Removals', 'AAR001'), ('Abacus Tax', 'ABA001')):
+            await Customer.add(northwind, name=name, account_code=code, listing=Listing.COMPLETE, rfi=RfiState.NOT_APPLICABLE)
+    """)
+    eventually(page, lambda: _assert(_row_of_focus(page) == row + 2 or _index_of(shown, 'Granite Mutual') == row + 2))
+    eventually(page, lambda: _assert(_focused_customer(page) == 'Granite Mutual'))
+    after = shown.cell('Granite Mutual').bounding_box()
+    assert abs(after['y'] - before['y']) <= 2 * 36 + 2, 'the place was lost'
+    page.keyboard.press('ArrowDown')
+    assert _focused_customer(page) != 'Granite Mutual'
+
+
+def _assert(holds: bool) -> None:
+    assert holds
+
+
+def _index_of(shown: List, name: str) -> int:
+    return next((row['index'] for row in shown.rows() if row.get('name') == name), -1)
+
+
+def _row_of_focus(page: Page) -> int:
+    return page.evaluate("Number(document.activeElement?.closest('.ag-row')?.getAttribute('row-index') ?? -1)")
+
+
+def _focused_customer(page: Page) -> str:
+    return page.evaluate("""() => {
+      const row = document.activeElement?.closest('.ag-row')?.getAttribute('row-id');
+      return document.querySelector(`.ag-row[row-id="${row}"] .ag-cell[col-id=name]`)?.innerText.trim() ?? '';
+    }""")
+
+
+@pytest.mark.parametrize('by', ['pointer', 'focus'])
+def test_sorted_by_a_state_nothing_moves_while_somebody_is_in_the_rows(visitors: Visitors, portal: Portal, by: str) -> None:
+    portal.post({'customer': 'WHA001', 'monitor': 'journal_queue', 'state': 'good'})
+    shown = opened(visitors, 'ana', '/customers/complete?sort=journal_queue')
+    page = shown.page
+    before = in_order(shown)
+    assert before[0] != 'Wharf Traders'
+    if by == 'pointer':
+        shown.cell('Granite Mutual', 'seats').hover()
+    else:
+        shown.cell('Granite Mutual', 'seats').click()
+        page.mouse.move(5, 5)
+    portal.post({'customer': 'WHA001', 'monitor': 'journal_queue', 'state': 'bad'})
+    expect(shown.icon('Wharf Traders', 'journal_queue')).to_have_accessible_name('Journaling queue: Problem')
+    expect(shown.pill).to_have_text('1 moved')
+    page.wait_for_timeout(2500)  # longer than the pause between two re-orderings
+    assert in_order(shown) == before
+    if by == 'pointer':
+        page.mouse.move(5, 5)
+    else:
+        shown.pill.click()
+    expect(shown.pill).to_be_hidden()
+    eventually(page, lambda: _assert(in_order(shown).index('Wharf Traders') < before.index('Wharf Traders')))
+    assert sorted(in_order(shown)) == sorted(before)
+
+
+def test_an_icon_tells_value_threshold_since_and_last_read_to_pointer_and_keyboard(visitors: Visitors, portal: Portal) -> None:
+    portal.post({'customer': 'CED001', 'monitor': 'inbound_queue', 'value': 1234567, 'reason': 'The queue is long'})
+    shown = opened(visitors, 'ana', '/customers/complete?q=ced001')
+    page = shown.page
+    name = shown.names()[0]
+    icon = shown.icon(name, 'inbound_queue')
+    tip = page.get_by_role('tooltip')
+    icon.hover()
+    for part in ('Inbound email queue: Problem', 'Waiting now', '1,234,567', 'Problem above', 'Since', 'Last read', 'The queue is long'):
+        expect(tip).to_contain_text(part)
+    page.mouse.move(5, 5)
+    expect(tip).to_be_hidden()
+
+    shown.cell(name, 'products_in_short').click()
+    page.mouse.move(5, 5)
+    page.keyboard.press('ArrowRight')
+    expect(shown.cell(name, 'inbound_queue')).to_be_focused()
+    expect(tip).to_contain_text('1,234,567')
+    expect(icon).to_have_attribute('aria-describedby', 'tip')
+    page.keyboard.press('Escape')
+    expect(tip).to_be_hidden()
+    page.keyboard.press('Home')
+    expect(shown.cell(name)).to_be_focused()
+    page.keyboard.press('Enter')
+    expect(page.get_by_role('heading', level=1)).to_have_text(name)
