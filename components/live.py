@@ -21,7 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from components import live_table
 from models import Customer, CustomerAccess, Health, PortalUser, events
-from models.database import rows
+from models.database import reader, rows
 from models.events import Changed
 from models.overview import Overview
 
@@ -188,7 +188,7 @@ class Hub:
     # -- joining ------------------------------------------------------------------------------------------------------
 
     async def audience_of(self, user: PortalUser) -> Audience:
-        exceptions = await CustomerAccess.filter(user_id=user.id).exists()
+        exceptions = await CustomerAccess.filter(user_id=user.id).using_db(reader()).exists()
         sees_all = user.sees_all and not exceptions
         key = f'partner {user.partner_id}' if sees_all else f'user {user.id}'
         return self.audiences.get(key) or Audience(key, user, sees_all)
@@ -215,6 +215,8 @@ class Hub:
             self.audiences.pop(audience.key, None)
             if audience.overview_due:
                 audience.overview_due.cancel()
+        elif connection.user is audience.user:  # whose sight may just have changed
+            audience.user = next(iter(audience.connections)).user
 
     # -- what changed -------------------------------------------------------------------------------------------------
 
@@ -327,7 +329,7 @@ async def shared(what: str, audience: str, seconds: float, make: Callable[[], Co
     for key in [key for key, (until, future) in _shared.items() if until < now and future.done()]:
         del _shared[key]
     known = _shared.get((what, audience))
-    if known is None:
+    if known is None or (known[1].done() and (known[1].cancelled() or known[1].exception())):
         known = _shared[what, audience] = (now + seconds, asyncio.ensure_future(make()))
     return await asyncio.shield(known[1])
 

@@ -116,7 +116,9 @@ class Customer(Model):
     @classmethod
     def visible_to(cls, user: 'PortalUser') -> QuerySet['Customer']:
         """The one door: every customer that this user may know of."""
-        mine = Customer.filter(partner_id=user.partner_id)
+        from models.database import reader
+
+        mine = Customer.filter(partner_id=user.partner_id).using_db(reader())
         exceptions = CustomerAccess.filter(user_id=user.id, allowed=not user.sees_all).values('customer_id')
         return mine.filter(Q(id__not_in=Subquery(exceptions)) if user.sees_all else Q(id__in=Subquery(exceptions)))
 

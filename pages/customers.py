@@ -7,6 +7,7 @@ from nicegui import ui
 from components.frame import not_found, page_head, text
 from components.live_table import LiveTable
 from models import ConsoleRole, Customer, DelegatedAccess, Health, Listing, MonitorKind, Partner, PortalUser, RfiIcon
+from models.database import reader
 from pages.guard import viewer
 from pages.help import base
 
@@ -58,7 +59,7 @@ def console_of(role: str, url: str) -> dict[str, str]:
 
 async def waiting_note(user: PortalUser) -> dict[str, str]:
     """How many are not listed yet because their RFI has not come back (the reference page)."""
-    if (await Partner.get(id=user.partner_id)).lists_unsent_rfi:
+    if (await Partner.get(id=user.partner_id, using_db=reader())).lists_unsent_rfi:
         return {}
     waiting = await Customer.listed(user, Listing.WAITING).count()
     if not waiting:
@@ -115,11 +116,12 @@ def list_page(table: LiveTable, title: str) -> Any:
 
 async def customer_page(id: str, user: PortalUser) -> None:
     """A plain page with the name and the facts of the lists; the cards come with a later part."""
-    customer = await find(user, id)
-    if customer is None:
+    who = await viewer(ui.context.client)  # asked anew: what they may see can have changed since the page was opened
+    customer = await find(who, id) if who is not None else None
+    if who is None or customer is None:
         not_found()
         return
-    role = (await DelegatedAccess.roles_of(user, [customer.id])).get(customer.id, 'None')
+    role = (await DelegatedAccess.roles_of(who, [customer.id])).get(customer.id, 'None')
     with ui.element('div').classes('page-scroll'):
         page_head(customer.name)
         with ui.element('dl').classes('card facts'):

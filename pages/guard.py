@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from nicegui import Client, core
+from nicegui import Client, background_tasks, core
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -49,7 +49,7 @@ _HEADERS = [
     (
         b'content-security-policy',
         b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        b"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; "
+        b"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; "
         b"base-uri 'self'; form-action 'self'; frame-ancestors 'none'",
     ),
 ]
@@ -224,7 +224,7 @@ def end_pages(session_ids: list[int]) -> None:
             _owners.pop(client_id, None)
             continue
         client.run_javascript('window.location.replace("/login")')
-        asyncio.get_running_loop().create_task(_take_away(client))
+        background_tasks.create(_take_away(client), name='ending a page')
 
 
 async def _take_away(client: Client) -> None:

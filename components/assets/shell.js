@@ -102,13 +102,26 @@ function lose() {
   setTimeout(renew, 3000 + Math.random() * (document.hidden ? 60000 : 20000));
 }
 
+// To an address in full; while the server is away, as soon as it is back: never onto the browser's error page.
+let wanted = null;
+async function go(address) {
+  wanted = address;
+  if (live.state !== 'live') {
+    try {
+      if (!(await fetch('/healthz', { cache: 'no-store', signal: AbortSignal.timeout(2000) })).ok) return;
+    } catch { return; /* it is away */ }
+  }
+  if (wanted === address) location.href = address;
+}
+live.on('state', (state) => { if (state === 'live' && wanted) location.href = wanted; });
+
 document.addEventListener('click', (event) => {
   const link = event.target.closest?.('a[href^="/"]');
-  if (!link || link.target === '_blank' || link.hasAttribute('download') || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-  if (lost || !window.socket?.connected) {
+  if (!link || link.dataset.letter !== undefined || link.target === '_blank' || link.hasAttribute('download') || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (lost || !window.socket?.connected || live.state === 'stale') {
     event.stopImmediatePropagation();
     event.preventDefault();
-    if (live.state === 'live' || !lost) location.href = link.href;
+    go(link.href);
   }
 }, true);
 

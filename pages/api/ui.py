@@ -13,6 +13,7 @@ from components.live_table import TABLES, Asked, LiveTable
 from models import Customer, Monitor, MonitorKind
 from models.database import rows
 from models.overview import trends
+from pages.customers import find
 from pages.guard import user_of
 
 router = APIRouter(prefix='/api/ui', include_in_schema=False)
@@ -71,10 +72,8 @@ async def table_counts(request: Request, key: str) -> Response:
 @router.get('/customers/{customer_id}/monitors/{kind}')
 async def monitor_details(request: Request, customer_id: str, kind: str) -> Response:
     """What hovering over an icon tells: value, threshold, since, last read."""
-    if not customer_id.isdecimal() or len(customer_id) > 15 or kind not in list(MonitorKind):
-        return answer(NOT_FOUND, 404)
-    customer = await Customer.visible_to(user_of(request)).get_or_none(id=int(customer_id))
-    if customer is None:
+    customer = await find(user_of(request), customer_id)
+    if customer is None or kind not in list(MonitorKind):
         return answer(NOT_FOUND, 404)
     found = await rows(
         Monitor.filter(customer_id=customer.id, kind=kind).values(

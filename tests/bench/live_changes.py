@@ -104,7 +104,8 @@ def _load_row(seen: Delays, played: dict, heard: dict, order: str, clients: int)
         f'p99 {ms(worst)}, p50 {ms(percentile(seen.seconds, 0.5))} (n = {len(seen.seconds)}, never shown: {seen.lost})',
         f'{rate:,.0f} changes/s' + ('' if kept_up else f' asked, stored {late:.1f} s late'),
         f'a batch took p50 {ms(median(played["durations"]))}',
-        f'{heard["open"]} of {clients} clients heard {heard["count"] / clients / played["all_in"]:.1f} messages/s each',
+        f'{heard["open"]} of {clients} clients heard {heard["count"] / clients / played["all_in"]:.1f} messages/s each '
+        f'({heard["many"]} “many changed”)',
         f'heartbeats late by p99 {ms(percentile(heard["late"], 0.99))}' if heard['late'] else 'no heartbeats',
     ]
     met = worst <= 0.5 and kept_up and not seen.lost and heard['open'] == clients

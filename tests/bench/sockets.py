@@ -181,7 +181,8 @@ class Crowd:
         elif order == 'recorded':
             return {'recorded': self.recorded}
         return {
-            'count': self.count, 'bytes': self.bytes, 'open': self.open, 'late': self.late, 'rows_at': self.rows_at
+            'count': self.count, 'bytes': self.bytes, 'open': self.open, 'late': self.late, 'rows_at': self.rows_at,
+            'many': sum(text.startswith('{"t":"many"') for _, text in self.recorded),
         }  # fmt: skip
 
 

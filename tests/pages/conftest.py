@@ -1,14 +1,16 @@
 """The running portal for page tests, with the cast in it, and sockets spoken as plain ASGI."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
-from nicegui import core
+from nicegui import Client, core
 from nicegui.testing import User
 
 from components import live
@@ -77,6 +79,16 @@ class Portal:
     async def signed_in(self, who: PortalUser) -> httpx.AsyncClient:
         """Another browser that is signed in."""
         return self.browser((await self.session(who))[1])
+
+    async def open_refused(self, path: str) -> Client:
+        """Open a page that is answered with 404, as a browser does; `user.open` takes 200 only."""
+        answer = await self.http.get(path)
+        assert answer.status_code == 404
+        client = Client.instances[re.findall(r"'client_id': '([0-9a-f-]+)'", answer.text)[0]]
+        page = {'client_id': client.id, 'tab_id': self.user.tab_id, 'document_id': str(uuid4())}
+        await core.sio.handlers['/']['handshake'](f'test-{uuid4()}', page)
+        self.user.client = client
+        return client
 
     def texts(self) -> list[str]:
         """What the page of `user` says; NiceGUI's own `should_see` does not look into plain HTML elements."""

@@ -1,0 +1,135 @@
+"""What holds for every page: names are only ever text, keyboard and screen readers get along, nothing comes from elsewhere.
+
+That no page asks another host and that no console shows an error is checked in every test (`Visitors`).
+"""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import MARKUP, QUOTED, List, Visitors
+from tests.browser.portal import Portal
+
+pytestmark = pytest.mark.browser
+
+
+def expect_only_text(page: Page) -> None:
+    """Nothing of the names has become an element (a dialog would fail the test as well)."""
+    assert page.locator('img[src=x]').count() == 0
+    scripts = page.locator('script').evaluate_all('all => all.map(one => one.textContent.slice(0, 20))')
+    assert not [script for script in scripts if script.startswith('alert(')]
+    assert page.locator('b', has_text='bold reason').count() == 0
+
+
+def test_names_with_markup_are_text_everywhere(visitors: Visitors, portal: Portal) -> None:
+    reason = '<b>bold reason</b><img src=x onerror=alert(3)>'
+    for code in ('MARK01', 'QUO001'):
+        portal.post({'customer': code, 'monitor': 'inbound_queue', 'state': 'bad', 'value': 5, 'reason': reason})
+    for address, name in (('/customers/complete?q=alert(1)', MARKUP), ('/customers/complete?q=onerror', QUOTED),
+                          ('/customers/in-progress?q=alert(1)', f'{MARKUP} in Connect')):  # fmt: skip
+        shown = List(visitors.page('ana', address))
+        shown.expect_names(name)
+        expect_only_text(shown.page)
+        if 'complete' in address:
+            shown.icon(name, 'inbound_queue').hover()
+            expect(shown.page.get_by_role('tooltip')).to_contain_text(reason)
+            expect_only_text(shown.page)
+        shown.cell(name, 'console').get_by_role('button').hover()
+        shown.cell(name).get_by_role('link').click()
+        expect(shown.page.get_by_role('heading', level=1)).to_have_text(name)
+        expect(shown.page).to_have_title(re.compile(re.escape(name)))
+        expect_only_text(shown.page)
+        shown.page.reload()
+        expect(shown.page.get_by_role('heading', level=1)).to_have_text(name)
+        expect_only_text(shown.page)
+    board = visitors.page('ana', '/')
+    expect(board.get_by_role('region', name='Needs attention now')).to_contain_text(QUOTED)
+    wall = visitors.page('ana', '/noc')
+    expect(wall.get_by_role('region', name='Problems now')).to_contain_text(MARKUP)
+    for page in (board, wall):
+        expect_only_text(page)
+    shown.page.goto('/customers/complete?q=<img src=x onerror=alert(4)><b>bold reason')
+    expect(shown.empty).to_contain_text('<img src=x onerror=alert(4)>')
+    expect_only_text(shown.page)
+
+
+def test_the_menu_and_a_list_are_used_by_keyboard_alone(visitors: Visitors) -> None:
+    page = visitors.page('ana', '/')
+    expect(page.locator('#live-dot')).to_have_text('Live')
+    menu, button = page.locator('#menu'), page.get_by_role('button', name='Menu')
+    page.keyboard.press('Tab')
+    expect(button).to_be_focused()
+    page.keyboard.press('Enter')
+    expect(menu).to_be_visible()
+    expect(button).to_have_attribute('aria-expanded', 'true')
+    page.keyboard.press('Escape')
+    expect(menu).to_be_hidden()
+    expect(button).to_be_focused()
+    page.keyboard.press('Space')
+    expect(menu.get_by_role('link').first).to_be_focused()
+    while page.evaluate('document.activeElement.textContent') != 'Complete':
+        page.keyboard.press('Tab')
+    page.keyboard.press('Enter')
+    expect(page).to_have_url(re.compile('/customers/complete$'))
+    expect(menu).to_be_hidden()
+    shown = List(page)
+    shown.loaded()
+    page.keyboard.press('/')
+    expect(shown.search).to_be_focused()
+    page.keyboard.type('granite')
+    page.keyboard.press('Enter')
+    shown.expect_names('Granite Mutual')
+    for _ in range(60):  # Go, the menus, the letters, the header of the grid, its first row
+        page.keyboard.press('Tab')
+        if page.evaluate("Boolean(document.activeElement.closest('.ag-header-cell'))"):
+            break
+    page.keyboard.press('ArrowDown')
+    expect(shown.cell('Granite Mutual')).to_be_focused()
+    page.keyboard.press('Enter')
+    expect(page.get_by_role('heading', level=1)).to_have_text('Granite Mutual')
+
+
+@pytest.mark.parametrize('theme', ['light', 'dark'])
+def test_axe_finds_nothing_serious_on_any_page(visitors: Visitors, portal: Portal, theme: str) -> None:
+    portal.post({'customer': 'BIR001', 'monitor': 'inbound_queue', 'state': 'bad'})
+    door = visitors.context(color_scheme=theme).new_page()
+    door.goto('/login')
+    found = serious(door, '/login')
+    page = visitors.page('ana', '/', color_scheme=theme)
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == theme
+    birch = portal.aside("return (await Customer.get(account_code='BIR001', partner__slug='northwind-it')).id")
+    for address in (
+        '/', '/customers/in-progress', '/customers/complete', '/customers/waiting', '/customers/complete?q=nothing+here',
+        f'/customers/{birch}', '/help', '/help/connect/journaling', '/noc',
+    ):  # fmt: skip
+        page.goto(address)
+        page.wait_for_function("document.documentElement.dataset.live === 'live'")
+        if address.startswith('/customers/') and not address[-1].isdigit():
+            List(page).loaded()
+        found += serious(page, address)
+    page.goto('/customers/complete')
+    shown = List(page)
+    shown.loaded()
+    page.get_by_role('button', name='Menu').click()
+    found += serious(page, 'the menu')
+    page.keyboard.press('Escape')
+    page.locator('summary', has_text='Columns').click()
+    expect(page.get_by_label('Domain')).to_be_visible()
+    found += serious(page, 'the choice of columns')
+    page.keyboard.press('Escape')
+    shown.icon('Birch Foundry', 'inbound_queue').hover()
+    expect(page.get_by_role('tooltip')).to_contain_text('Last read')
+    found += serious(page, 'the details of an icon')
+    assert not found, '\n'.join(found)
+
+
+def serious(page: Page, where: str) -> list[str]:
+    violations = Axe().run(page).response['violations']
+    return [
+        f'{where}: {one["id"]} ({one["impact"]}): {node["html"][:160]} {node["failureSummary"][:200]}'
+        for one in violations
+        if one['impact'] in ('serious', 'critical')
+        for node in one['nodes'][:3]
+    ]
