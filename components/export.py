@@ -15,8 +15,8 @@ from models import PortalUser
 from models.database import reader, rows
 
 PORTION = 200  # rows read, and written, between two turns of the event loop
-AT_ONCE = asyncio.Semaphore(2)  # exports under way; a third waits
-_FORMULA = ('=', '+', '-', '@', '\t', '\r', '\n')
+AT_ONCE = asyncio.Semaphore(2)  # exports that work at a time; a third waits
+_FORMULA = ('=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n')
 
 
 class Failed(Exception):
@@ -56,10 +56,14 @@ def _lines(portion: list[list[Any]]) -> bytes:
 
 async def as_csv(table: LiveTable, user: PortalUser, asked: Asked) -> AsyncIterator[bytes]:
     """The lines of a CSV file: UTF-8 with a mark at the beginning, by which Excel knows it."""
-    async with AT_ONCE:
-        yield '\ufeff'.encode() + _lines([[column.heading for column in table.columns]])
-        async for portion in portions(table, user, asked):
-            yield _lines(portion)
+    yield '\ufeff'.encode() + _lines([[column.heading for column in table.columns]])
+    portion = portions(table, user, asked)
+    while True:
+        async with AT_ONCE:  # not while a part is on its way: a download that stands still must hold up nobody
+            part = await anext(portion, None)
+        if part is None:
+            return
+        yield _lines(part)
 
 
 async def as_xlsx(table: LiveTable, user: PortalUser, asked: Asked) -> Path:

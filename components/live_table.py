@@ -63,6 +63,8 @@ class Column:
         value = row[self.name]
         if self.titles is not None:
             return self.titles.get(str(value), value)
+        if self.kind == 'date' and value is not None:  # to the minute, in UTC, as spreadsheets read it
+            return str(value)[:16].replace('T', ' ')
         return value
 
     def described(self) -> dict[str, Any]:

@@ -98,6 +98,7 @@ class Customer(Model):
             ('partner_id', 'listing', 'initial', 'name_key'),
             ('partner_id', 'worst', 'name_key'),
             ('partner_id', 'listing', 'connect_since'),
+            ('partner_id', 'listing', 'seats', 'name_key'),
             *(('partner_id', 'listing', kind.value, 'name_key') for kind in MonitorKind),
         )
 

@@ -29,9 +29,11 @@ PASSWORD = 'correct horse battery'
 # Of PASSWORD, with the least that argon2 can do: the cast is made for hundreds of tests.
 PASSWORD_HASH = '$argon2id$v=19$m=8,t=1,p=1$vEJ5a+Ns8DUumED0h4a6Uw$5eLchV234hnPQlNe8Ec27vRS3zV0ax8hK+ixSorYqdU'
 
+LONG = bool(os.environ.get('PORTAL_TEST_LONG'))  # `make test-long`
 hypothesis.settings.register_profile(
     'portal',
-    derandomize=True,  # a failure today is a failure tomorrow, on every machine
+    derandomize=not LONG,  # a failure today is a failure tomorrow, on every machine
+    max_examples=1000 if LONG else 100,
     database=None,
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],

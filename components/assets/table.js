@@ -8,11 +8,14 @@ import { glyph } from './glyphs.js';
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ#';
 const REORDER_PAUSE = 2000; // ms at least between two re-orderings that nobody asked for
 const NARROW = 600;
+const TEXT = 190; // px of a column of text, and of the other kinds:
+const WIDTHS = { number: 110, enum: 130, date: 150, rfi: 64, health: 52, console: 166 };
+const RENDERED = ['health', 'rfi', 'number', 'console'];
 
 AgGrid.ModuleRegistry.registerModules([
   AgGrid.InfiniteRowModelModule, AgGrid.ColumnApiModule, AgGrid.RowApiModule, AgGrid.CellApiModule,
   AgGrid.ScrollApiModule, AgGrid.EventApiModule, AgGrid.CellStyleModule, AgGrid.RowStyleModule,
-  AgGrid.ValidationModule, AgGrid.GridStateModule, AgGrid.RenderApiModule, AgGrid.HighlightChangesModule,
+  AgGrid.GridStateModule, AgGrid.RenderApiModule, AgGrid.HighlightChangesModule,
 ].filter(Boolean));
 
 const theme = AgGrid.themeQuartz.withParams({
@@ -47,6 +50,7 @@ class Table {
     this.moved = new Set();
     this.generation = 0; // of questions asked: an answer to an older one is not shown
     this.undo = [];
+    this.expectRows();
     this.build();
     this.makeGrid();
     this.refreshCounts();
@@ -75,9 +79,10 @@ class Table {
   // -- what is around the grid ----------------------------------------------------------------------------------------
 
   build() {
+    const searching = `Search ${this.config.noun[0].toUpperCase()}${this.config.noun.slice(1)}`;
     this.box = h('input', {
       type: 'search', id: 'search', name: 'q', autocomplete: 'off', maxlength: 200, spellcheck: 'false',
-      placeholder: `Search ${this.config.noun}`, 'aria-label': `Search ${this.config.noun}`, title: `Part of a ${this.config.searched}`,
+      placeholder: searching, 'aria-label': searching, title: `Part of a ${this.config.searched}`,
     });
     this.box.value = this.asked.q || '';
     const form = h('form', { role: 'search', class: 'search', onsubmit: (event) => {
@@ -138,14 +143,15 @@ class Table {
 
   makeGrid() {
     const restored = this.restoredPlace();
+    this.widths = this.shared(this.config.columns.map((c) => c.name).filter((name) => !this.config.hidden.includes(name)));
     this.api = AgGrid.createGrid(this.gridBox, {
       theme, rowModelType: 'infinite', cacheBlockSize: this.config.block, maxBlocksInCache: 6, cacheOverflowSize: 1,
-      infiniteInitialRowCount: restored?.rows || 1, maxConcurrentDatasourceRequests: 2, blockLoadDebounceMillis: 30,
+      infiniteInitialRowCount: restored?.rows || 1, maxConcurrentDatasourceRequests: 2, blockLoadDebounceMillis: 0,
       getRowId: (p) => String(p.data.id), suppressMultiSort: true, ensureDomOrder: true,
       suppressColumnMoveAnimation: true, animateRows: false, suppressDragLeaveHidesColumns: true, rowBuffer: 6,
       enableCellTextSelection: true, columnDefs: this.config.columns.map((c, i) => this.definition(c, i)),
       defaultColDef: { resizable: true, sortingOrder: ['asc', 'desc'], suppressHeaderMenuButton: true, minWidth: 44 },
-      initialState: this.config.state || undefined,
+      initialState: this.config.state ? { ...this.config.state, partialColumnState: true } : undefined,
       datasource: { getRows: (params) => this.load(params) },
       onSortChanged: (event) => this.sortChosen(event),
       onColumnResized: (e) => e.finished && ['uiColumnResized', 'autosizeColumns'].includes(e.source) && this.keepColumns(),
@@ -158,20 +164,33 @@ class Table {
     this.gridBox.addEventListener('pointerover', (event) => this.hovered(event));
     this.gridBox.addEventListener('pointerleave', () => { this.hideTip(); this.reorderSoon(); });
     this.gridBox.addEventListener('focusout', () => setTimeout(() => this.reorderSoon(), 0));
-    this.showSort();
     this.fitToWidth();
   }
 
   definition(column, index) {
-    const sort = { field: column.name, colId: column.name, headerName: column.heading, sortable: column.sortable };
+    // The order it opens with: setting it afterwards would ask for the rows again.
+    const order = column.name === this.sortColumn() ? (this.asked.dir === 'desc' ? 'desc' : 'asc') : null;
     const hide = this.config.hidden.includes(column.name);
-    const icon = { width: 52, minWidth: 44, headerClass: 'icon-header', cellClass: 'icon-cell' };
-    if (index === 0) return { ...sort, pinned: 'left', width: 300, minWidth: 140, lockPosition: 'left', cellRenderer: this.renderer('name', column) };
-    if (column.kind === 'health') return { ...sort, ...icon, hide, cellRenderer: this.renderer('health', column), headerComponent: iconHeader(column, this.config.key) };
-    if (column.kind === 'rfi') return { ...sort, ...icon, width: 64, hide, cellRenderer: this.renderer('rfi', column) };
-    if (column.kind === 'number') return { ...sort, hide, width: 110, type: 'rightAligned', cellClass: 'number', cellRenderer: this.renderer('number', column) };
-    if (column.kind === 'console') return { ...sort, hide, width: 166, sortable: column.sortable, cellRenderer: this.renderer('console', column) };
-    return { ...sort, hide, width: column.kind === 'enum' ? 130 : 190, flex: undefined, cellRenderer: this.renderer('text', column) };
+    const kind = index === 0 ? 'name' : RENDERED.includes(column.kind) ? column.kind : 'text';
+    const definition = {
+      field: column.name, colId: column.name, headerName: column.heading, sortable: column.sortable, initialSort: order,
+      hide, width: this.widths[column.name] || WIDTHS[column.kind] || TEXT, cellRenderer: this.renderer(kind, column),
+    };
+    if (kind === 'name') return { ...definition, pinned: 'left', minWidth: 140, lockPosition: 'left' };
+    if (kind === 'number') return { ...definition, type: 'rightAligned', cellClass: 'number' };
+    if (kind === 'rfi') return { ...definition, headerClass: 'icon-header', cellClass: 'icon-cell' };
+    if (kind === 'health') return { ...definition, headerClass: 'icon-header', cellClass: 'icon-cell', headerComponent: iconHeader(column) };
+    return definition;
+  }
+
+  // What is left of the width goes to the name, then to the other columns of text, so that a wide screen is used.
+  shared(names) {
+    const texts = names.slice(1).filter((name) => this.columns[name].kind === 'text');
+    const fixed = names.slice(1).reduce((sum, name) => sum + (WIDTHS[this.columns[name].kind] || TEXT), 0);
+    const left = this.gridBox.clientWidth - fixed - 20;
+    const name = Math.min(480, Math.max(240, left));
+    const text = TEXT + Math.max(0, Math.min(260, Math.floor((left - name) / Math.max(1, texts.length))));
+    return Object.fromEntries([[names[0], name], ...texts.map((key) => [key, text])]);
   }
 
   renderer(kind, column) {
@@ -243,6 +262,7 @@ class Table {
       const last = answer.rows.length < params.endRow - params.startRow ? end : this.counts && this.counts.generation === generation ? this.counts.shown : -1;
       this.showProblem(null);
       params.successCallback(answer.rows, last);
+      this.firstRowsHere?.();
       if (params.startRow === 0) {
         this.showEmpty(answer.rows.length === 0);
         performance.mark('portal-first-rows');
@@ -251,6 +271,7 @@ class Table {
       if (this.gone) return;
       if (error.status === 401) return live.leave();
       params.failCallback();
+      this.firstRowsHere?.();
       this.showProblem(error.message);
     }
   }
@@ -262,6 +283,9 @@ class Table {
       const counts = await fetch(`/api/ui/tables/${this.config.key}/counts${query(this.asked)}`, { cache: 'no-store' }).then(read);
       if (this.gone || generation !== this.generation) return;
       this.counts = { ...counts, generation };
+      // After the first rows: empty ones would be drawn in their place and thrown away again.
+      await this.firstRows;
+      if (this.gone || generation !== this.generation) return;
       if (this.api.getDisplayedRowCount() !== counts.shown) this.api.setRowCount(Math.max(counts.shown, 0), true);
       this.showEmpty(counts.shown === 0);
       this.showCount();
@@ -279,6 +303,10 @@ class Table {
 
   // -- search, letter, sort and the address -----------------------------------------------------------------------------
 
+  expectRows() {
+    this.firstRows = new Promise((resolve) => { this.firstRowsHere = resolve; });
+  }
+
   ask(change, { push = true } = {}) {
     this.asked = Object.fromEntries(Object.entries({ ...this.asked, ...change }).filter(([, value]) => value));
     if (push) {
@@ -288,6 +316,7 @@ class Table {
     this.box.value = this.asked.q || '';
     this.generation++;
     this.counts = null;
+    this.expectRows();
     this.moved.clear();
     this.showPill();
     this.showSort();
@@ -482,16 +511,12 @@ class Table {
     if (!narrow && !this.config.state) this.growName();
   }
 
-  // What is left of the width goes to the name, then to the other columns of text, so that a wide screen is used.
   growName() {
-    const shown = this.api.getAllDisplayedColumns();
-    const texts = shown.slice(1).filter((column) => this.columns[column.getColId()]?.kind === 'text');
-    const fixed = shown.slice(1).filter((column) => !texts.includes(column)).reduce((sum, column) => sum + column.getActualWidth(), 0);
-    const left = this.gridBox.clientWidth - fixed - 20 - texts.length * 190;
-    const name = Math.min(480, Math.max(240, left));
-    const text = 190 + Math.max(0, Math.min(260, Math.floor((left - name) / Math.max(1, texts.length))));
+    const widths = this.shared(this.api.getAllDisplayedColumns().map((column) => column.getColId()));
+    const changed = Object.entries(widths).filter(([name, width]) => this.api.getColumn(name).getActualWidth() !== width);
+    if (!changed.length) return;
     this.fitting = true;
-    this.api.setColumnWidths([{ key: shown[0], newWidth: name }, ...texts.map((key) => ({ key, newWidth: text }))]);
+    this.api.setColumnWidths(changed.map(([key, newWidth]) => ({ key, newWidth })));
     setTimeout(() => { this.fitting = false; }, 50);
   }
 
@@ -635,7 +660,7 @@ function closeOutside(details, undo) {
 }
 
 // A column of icons has an icon for a heading; its name is there for hovering and for screen readers.
-function iconHeader(column, key) {
+function iconHeader(column) {
   return class {
     init(params) {
       this.params = params;

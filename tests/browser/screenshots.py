@@ -1,0 +1,143 @@
+"""Pictures of the portal from the demo data: `python tests/browser/screenshots.py OUTDIR [--all]`.
+
+Without `--all` the ones in the README; with it every page in light and dark at three widths, to be looked at.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.portal import CHROMIUM_ARGUMENTS, Portal, chromium, temporary_portal
+
+README = {
+    'in-progress': '/customers/in-progress', 'complete': '/customers/complete', 'dashboard': '/', 'wall': '/noc',
+}  # fmt: skip
+SIZES = ((390, 844), (1440, 900), (3840, 2160))
+
+
+def settle(page: Page) -> None:
+    """Wait until the page shows what it has to show, and nothing moves."""
+    page.wait_for_function("!document.querySelector('#live-dot, #wall') || document.documentElement.dataset.live === 'live'")
+    page.wait_for_function("!document.querySelector('.skeleton') && !/^(…|\\u00a0)$/.test(document.querySelector('.count')?.textContent)")
+    page.wait_for_function(
+        "!document.querySelector('.figure, .grid, .wall-counts') || "
+        "document.querySelector('.spark, .ag-row .cell, .wall-count, .empty:not([hidden])')"
+    )
+    page.wait_for_load_state('networkidle')
+
+
+def hover_icon(page: Page) -> None:
+    page.locator('.ag-row [data-monitor][aria-label*=Problem]').first.hover()
+    page.get_by_text('Last read').wait_for()
+
+
+def nothing(page: Page) -> None: ...
+
+
+# name: address and what is done there before the picture
+EVERY: dict[str, tuple[str, Callable[[Page], object]]] = {
+    'dashboard': ('/', nothing),
+    'in-progress': ('/customers/in-progress', nothing),
+    'complete': ('/customers/complete', nothing),
+    'waiting': ('/customers/waiting', nothing),
+    'no-match': ('/customers/complete?q=nobody+is+called+this&letter=q', nothing),
+    'sorted-and-searched': ('/customers/complete?q=e&sort=inbound_queue', nothing),
+    'icon-details': ('/customers/complete?sort=inbound_queue', hover_icon),
+    'columns': ('/customers/complete', lambda page: page.locator('summary[title="Choose columns"]').click()),
+    'menu': ('/customers/complete', lambda page: page.get_by_role('button', name='Menu').click()),
+    'person': ('/', lambda page: page.locator('summary[title="You and the theme"]').click()),
+    'customer': ('/customers/{customer}', nothing),
+    'not-found': ('/customers/abc', nothing),
+    'help': ('/help', nothing),
+    'help-article': ('/help/monitor/inbound_queue', nothing),
+    'wall': ('/noc', nothing),
+}
+
+
+def signed_in(portal: Portal, browser: Browser, who: str = 'ana', **options) -> Page:
+    context = browser.new_context(base_url=portal.address, locale='en-GB', **options)
+    context.request.post('/login', form={'email': f'{who}@northwind.example', 'password': portal.password}, max_redirects=0)
+    return context.new_page()
+
+
+def take(page: Page, address: str, file: Path, before: Callable[[Page], object] = nothing) -> None:
+    page.mouse.move(0, 0)
+    page.goto(address)
+    settle(page)
+    before(page)
+    page.screenshot(path=file, animations='disabled')
+    sys.stdout.write(f'{file}\n')
+
+
+def take_readme(portal: Portal, browser: Browser, folder: Path) -> None:
+    page = signed_in(portal, browser, viewport={'width': 1440, 'height': 900}, color_scheme='light')
+    for name, address in README.items():
+        take(page, address, folder / f'{name}.png')
+
+
+def take_all(portal: Portal, browser: Browser, folder: Path) -> None:
+    customer = portal.aside("return (await Customer.filter(name='Ravensworth Estates').first()).id")
+    for theme in ('light', 'dark'):
+        for width, height in SIZES:
+            options = {'viewport': {'width': width, 'height': height}, 'color_scheme': theme}
+            door = browser.new_context(base_url=portal.address, **options).new_page()
+            take(door, '/login', folder / f'login-{width}-{theme}.png')
+            page = signed_in(portal, browser, **options)
+            for name, (address, before) in EVERY.items():
+                if before is hover_icon and width == 390:
+                    continue  # the icon columns are off on a phone
+                take(page, address.format(customer=customer), folder / f'{name}-{width}-{theme}.png', before)
+    take_empty(portal, browser, folder)
+    take_outage(portal, browser, folder)
+
+
+def take_empty(portal: Portal, browser: Browser, folder: Path) -> None:
+    """As somebody who may see no customers at all."""
+    portal.aside("""
+        northwind = await Partner.get(slug='northwind-it')
+        from models.user import demo_password
+        from settings import settings
+        await PortalUser.register(northwind, name='New Here', email='new@northwind.example', sees_all=False,
+                                  password=demo_password(settings().secret_key()), role=PortalRole.TECHNICIAN)
+    """)
+    page = signed_in(portal, browser, 'new', viewport={'width': 1440, 'height': 900})
+    for name in ('dashboard', 'complete', 'wall'):
+        take(page, EVERY[name][0], folder / f'{name}-empty.png')
+
+
+def take_outage(portal: Portal, browser: Browser, folder: Path) -> None:
+    pages = {name: signed_in(portal, browser, viewport={'width': 1440, 'height': 900}) for name in ('complete', 'wall')}
+    for name, page in pages.items():
+        page.goto(EVERY[name][0])
+        settle(page)
+    portal.freeze()
+    for name, page in pages.items():
+        page.wait_for_function("document.documentElement.dataset.live === 'stale'")
+        page.screenshot(path=folder / f'{name}-stale.png')
+    portal.thaw()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description='Pictures of the portal from the demo data.')
+    parser.add_argument('folder', type=Path)
+    parser.add_argument('--all', action='store_true', help='every page, light and dark, at 390, 1440 and 3840')
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    portal = temporary_portal()
+    try:
+        with portal, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS))
+            (take_all if given.all else take_readme)(portal, browser, given.folder)
+            browser.close()
+    finally:
+        shutil.rmtree(portal.data, ignore_errors=True)
+
+
+if __name__ == '__main__':
+    main()
