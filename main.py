@@ -212,11 +212,13 @@ def demo(
     partner: PartnerOption = None,
 ) -> None:
     """Make believable customers, for trying the portal with many."""
+    from models import Partner
     from models.demo import load_demo, make_customers
 
     async def work() -> None:
         await load_demo(settings().secret_key())
-        owner = await partner_named(partner or 'northwind-it')
+        of_the_demo = 'northwind-it' if await Partner.exists(slug='northwind-it') else None
+        owner = await partner_named(partner or of_the_demo)
         with typer.progressbar(length=customers, label='customers', file=sys.stderr) as bar:
             made = await make_customers(
                 owner, customers, seed=seed, progress=lambda done, _all: bar.update(done - bar.pos)
@@ -269,6 +271,8 @@ def create_user(
     from models import PortalRole, PortalUser
 
     async def work() -> None:
+        if role not in list(PortalRole):
+            sys.exit(f'--role is one of {", ".join(PortalRole)}.')
         owner = await partner_named(partner)
         try:
             user = await PortalUser.register(

@@ -98,6 +98,8 @@ def settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = f'PORTAL_{str(first["loc"][0]).upper()}'
-        sys.exit(f'{name}: {first["msg"].removeprefix("Value error, ")} (it is {first["input"]!s:.80})')
+        # What has a password in it is not repeated: consoles are logged.
+        given = '' if first['loc'][0] in ('secret', 'database_url') else f' (it is {first["input"]!s:.80})'
+        sys.exit(f'{name}: {first["msg"].removeprefix("Value error, ")}{given}')
     except (UnicodeDecodeError, OSError) as error:
         sys.exit(f'.env cannot be read: {error}')

@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
+from tortoise.exceptions import BaseORMException
 
 from components import live_table
 from models import Customer, CustomerAccess, Health, PortalUser, events
@@ -112,8 +113,8 @@ class Audience:
     user: PortalUser  # one of them: what it may see, all of them may
     sees_all: bool
     connections: set[Connection] = field(default_factory=set)
-    overview: bytes = b''
-    overview_at: float = 0.0
+    overview_at: float = 0.0  # not before then, by the monotonic clock
+    overview_is_old: bool = False
     overview_due: asyncio.Task[None] | None = None
 
     def send(self, text: str, *, only: Callable[[Connection], bool] | None = None) -> None:
@@ -162,6 +163,10 @@ class Hub:
         for audience in self.audiences.values():
             for connection in tuple(audience.connections):
                 connection.close(1012)  # service restart
+        # The database closes next: nothing may still be reading.
+        for task in [a.overview_due for a in self.audiences.values()] + [g.flush for g in self._gathered.values()]:
+            if task is not None:
+                task.cancel()
         self.audiences.clear()
         self._gathered.clear()
 
@@ -257,8 +262,8 @@ class Hub:
                 await asyncio.sleep(WINDOW)
         finally:
             gathered.flush = None
-            if not gathered.rows and not gathered.many:
-                self._gathered.pop(partner_id, None)
+            if self._gathered.get(partner_id) is gathered and not gathered.rows and not gathered.many:
+                del self._gathered[partner_id]
 
     async def _send_out(self, partner_id: int, changed: dict[int, set[str]], joined: set[int], many: bool) -> None:
         audiences = [a for a in self.audiences.values() if a.user.partner_id == partner_id]
@@ -283,23 +288,29 @@ class Hub:
 
     def _renew_overview(self, audience: Audience) -> None:
         """Soon, once for all who watch it, and never back to back: it reads every customer of the audience."""
+        audience.overview_is_old = True
         if audience.overview_due is None or audience.overview_due.done():
-            audience.overview_due = asyncio.get_running_loop().create_task(self._send_overview(audience))
+            audience.overview_due = asyncio.get_running_loop().create_task(self._keep_overview(audience))
+
+    async def _keep_overview(self, audience: Audience) -> None:
+        while audience.overview_is_old:  # again for what changed while it was being read
+            await asyncio.sleep(max(0.0, audience.overview_at - time.monotonic()))
+            audience.overview_is_old = False
+            try:
+                await self._send_overview(audience)
+            except (BaseORMException, OSError) as error:
+                log.warning('the overview could not be read; trying again: %s', error)
+                audience.overview_is_old = True
+                audience.overview_at = time.monotonic() + BEAT
 
     async def _send_overview(self, audience: Audience) -> None:
-        watched = any(c.watches_overview for c in audience.connections)
-        now = time.monotonic()
-        await asyncio.sleep(max(0.0, audience.overview_at - now))
-        if watched:
-            started = time.monotonic()
+        started = time.monotonic()
+        if any(c.watches_overview for c in audience.connections):
             text = await overview_text(audience)
-            took = time.monotonic() - started
-            audience.overview_at = time.monotonic() + max(OVERVIEW_PAUSE, 5 * took)
             audience.send(text, only=lambda c: c.watches_overview)
-        bad = await Customer.visible_to(audience.user).filter(worst__lte=Health.BAD_OLD).count()
-        if not watched:
-            audience.overview_at = time.monotonic() + OVERVIEW_PAUSE
-        audience.send(f'{{"t":"bad","bad":{bad}}}')
+        took = time.monotonic() - started
+        audience.overview_at = time.monotonic() + max(OVERVIEW_PAUSE, 5 * took)
+        audience.send(f'{{"t":"bad","bad":{await _count_bad(audience.user)}}}')
 
     # -- the heartbeat ------------------------------------------------------------------------------------------------
 
@@ -313,6 +324,10 @@ class Hub:
                 audience.send(f'{{"t":"h","n":{number},"now":{time.time() * 1000:.0f}}}')
                 if beats % 15 == 0:  # what time alone changes, and proof that the numbers are still being made
                     self._renew_overview(audience)
+
+
+async def _count_bad(user: PortalUser) -> int:
+    return await Customer.visible_to(user).filter(worst__lte=Health.BAD_OLD).using_db(reader()).count()
 
 
 async def _visible(user: PortalUser, ids: Any) -> set[int]:
@@ -362,8 +377,7 @@ class Socket:
             number = hub.number(session.user.partner_id)
             hello = {'t': 'hello', 'epoch': EPOCH, 'n': number, 'now': time.time() * 1000}
             connection.push(orjson.dumps(hello).decode())
-            bad = await Customer.visible_to(session.user).filter(worst__lte=Health.BAD_OLD).count()
-            connection.push(f'{{"t":"bad","bad":{bad}}}')
+            connection.push(f'{{"t":"bad","bad":{await _count_bad(session.user)}}}')
             await _listen(receive, connection)
 
 

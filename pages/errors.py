@@ -3,6 +3,7 @@
 import logging
 
 from nicegui import app
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from tortoise.exceptions import BaseORMException
@@ -20,7 +21,7 @@ def _answer(request: Request, status: int, title: str, text: str) -> Response:
 
 async def database_failed(request: Request, error: Exception) -> Response:
     """The database is locked, read-only, full or gone: nothing was stored; that is what it says."""
-    log.error('the database failed at %s: %s', request.url.path, error)
+    log.warning('the database failed at %s: %s', request.url.path, error)
     answer = _answer(
         request, 503, 'The database does not answer',
         'Nothing was stored. Try again in a moment; if it stays like this, look at the console where the portal runs.',
@@ -37,15 +38,19 @@ async def unexpected(request: Request, error: Exception) -> Response:
     )  # fmt: skip
 
 
-async def not_found(request: Request, error: Exception) -> Response:
+async def refused(request: Request, error: Exception) -> Response:
+    """A route's own refusal, in its own words; a path that leads nowhere, in ours."""
     status = getattr(error, 'status_code', 404)
-    return _answer(request, status, 'There is nothing here', 'This address leads nowhere, or not for you.')
+    text = getattr(error, 'detail', '')
+    if status in (404, 405) and text in ('', 'Not Found', 'Method Not Allowed'):
+        text = 'This address leads nowhere, or not for you.'
+    return _answer(request, status, 'There is nothing here' if status == 404 else 'This cannot be done', text)
 
 
 def register() -> None:
     """Put these in the place of the framework's own."""
     app.add_exception_handler(BaseORMException, database_failed)
     app.add_exception_handler(OSError, database_failed)
-    app.add_exception_handler(404, not_found)
-    app.add_exception_handler(405, not_found)
+    app.add_exception_handler(HTTPException, refused)
+    app.add_exception_handler(404, refused)
     app.add_exception_handler(Exception, unexpected)

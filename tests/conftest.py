@@ -21,7 +21,8 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from tortoise.backends.base.executor import EXECUTOR_CACHE
 
 from models import Partner, PortalRole, PortalUser, events
-from models.database import migrated, opened
+from models.database import opened
+from models.migrating import migrated
 from settings import Settings, settings
 
 SECRET = 'x' * 40

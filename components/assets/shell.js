@@ -60,7 +60,7 @@ function showTitle() {
   const name = (page && page !== 'MSP Portal' ? page + ' – ' : '') + 'MSP Portal';
   document.title = (live.bad ? `${live.bad} bad – ` : '') + name;
 }
-new MutationObserver(() => showPlace()).observe(document.body, { childList: true, subtree: true });
+new MutationObserver(() => { showPlace(); showTheme(); }).observe(document.body, { childList: true, subtree: true });
 live.on('bad', showTitle);
 
 // -- the live dot -----------------------------------------------------------------------------------------------------------

@@ -605,10 +605,12 @@ class Table {
     document.body.append(this.tip);
     anchor.setAttribute('aria-describedby', 'tip');
     this.tipFor = anchor;
+    const zoom = anchor.currentCSSZoom || 1; // a very wide screen is zoomed: the window's pixels are not the tip's
     const at = anchor.getBoundingClientRect();
+    const [top, middle, bottom] = [at.top / zoom, (at.left + at.width / 2) / zoom, at.bottom / zoom];
     const { offsetWidth: w, offsetHeight: t } = this.tip;
-    this.tip.style.left = Math.max(8, Math.min(innerWidth - w - 8, at.left + at.width / 2 - w / 2)) + 'px';
-    this.tip.style.top = (at.bottom + t + 8 < innerHeight ? at.bottom + 6 : at.top - t - 6) + 'px';
+    this.tip.style.left = Math.max(8, Math.min(innerWidth / zoom - w - 8, middle - w / 2)) + 'px';
+    this.tip.style.top = (bottom + t + 8 < innerHeight / zoom ? bottom + 6 : top - t - 6) + 'px';
   }
 
   hideTip() {

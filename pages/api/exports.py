@@ -9,7 +9,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from components.export import Failed, as_csv, as_xlsx
 from models.customer_import import TEMPLATE_CSV
-from pages.api.ui import answer, asked_of
+from pages.api.ui import Asking, answer
 from pages.guard import user_of
 
 log = logging.getLogger(__name__)
@@ -22,34 +22,29 @@ def _name(key: str, kind: str) -> str:
 
 
 @router.get('/tables/{key}/export.csv')
-async def export_csv(request: Request, key: str) -> Response:
-    found = asked_of(request, key)
-    if isinstance(found, Response):
-        return found
-    table, asked = found
+async def export_csv(request: Request, asking: Asking) -> Response:
+    table, asked = asking
     # Content-Encoding identity: the compressing middleware would hold the stream up on the loop.
     return StreamingResponse(
         as_csv(table, user_of(request), asked), media_type='text/csv; charset=utf-8',
         headers={
-            'Content-Disposition': f'attachment; filename="{_name(key, "csv")}"', 'Cache-Control': 'no-store',
+            'Content-Disposition': f'attachment; filename="{_name(table.key, "csv")}"', 'Cache-Control': 'no-store',
             'Content-Encoding': 'identity',
         },
     )  # fmt: skip
 
 
 @router.get('/tables/{key}/export.xlsx')
-async def export_xlsx(request: Request, key: str) -> Response:
-    found = asked_of(request, key)
-    if isinstance(found, Response):
-        return found
-    table, asked = found
+async def export_xlsx(request: Request, asking: Asking) -> Response:
+    table, asked = asking
     try:
         path = await as_xlsx(table, user_of(request), asked)
     except Failed as error:
         log.error('an export failed: %s', error)
         return answer({'error': 'The file could not be made. Try CSV, or again in a moment.'}, 500)
     return FileResponse(
-        path, media_type=XLSX, filename=_name(key, 'xlsx'), background=BackgroundTask(path.unlink, missing_ok=True),
+        path, media_type=XLSX, filename=_name(table.key, 'xlsx'),
+        background=BackgroundTask(path.unlink, missing_ok=True),
         headers={'Cache-Control': 'no-store', 'Content-Encoding': 'identity'},
     )  # fmt: skip
 

@@ -1,12 +1,11 @@
 """What the portal's own pages ask for: rows, counts, details of an icon. A session is needed for all of it."""
 
 import time
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from starlette.responses import JSONResponse, Response
-from tortoise.exceptions import BaseORMException
 
 from components import live
 from components.live_table import TABLES, Asked, LiveTable
@@ -27,46 +26,37 @@ def answer(content: Any, status: int = 200) -> Response:
     )
 
 
-def asked_of(request: Request, key: str) -> tuple[LiveTable, Asked] | Response:
+def asked_of(request: Request, key: str) -> tuple[LiveTable, Asked]:
+    """The table of an address and what is asked of it; refuses in a sentence what cannot be."""
     table = TABLES.get(key)
     if table is None:
-        return answer(NOT_FOUND, 404)
+        raise HTTPException(404, NOT_FOUND['error'])
     try:
         return table, Asked(table, dict(request.query_params))
     except ValueError as error:
-        return answer({'error': str(error)}, 422)
+        raise HTTPException(422, str(error)) from None
+
+
+Asking = Annotated[tuple[LiveTable, Asked], Depends(asked_of)]
 
 
 @router.get('/tables/{key}/rows')
-async def table_rows(request: Request, key: str) -> Response:
+async def table_rows(request: Request, asking: Asking) -> Response:
     """A block of rows with the number of the last message that they include."""
-    found = asked_of(request, key)
-    if isinstance(found, Response):
-        return found
-    table, asked = found
+    table, asked = asking
     user = user_of(request)
     audience = await live.hub.audience_of(user)
     number = live.hub.number(user.partner_id)
-    try:
-        page = await table.page(user, asked, audience=audience.key, number=number)
-    except BaseORMException:
-        return answer({'error': 'The database does not answer just now.'}, 503)
+    page = await table.page(user, asked, audience=audience.key, number=number)
     return answer({'epoch': live.EPOCH, 'n': number, 'rows': page})
 
 
 @router.get('/tables/{key}/counts')
-async def table_counts(request: Request, key: str) -> Response:
-    found = asked_of(request, key)
-    if isinstance(found, Response):
-        return found
-    table, asked = found
+async def table_counts(request: Request, asking: Asking) -> Response:
+    table, asked = asking
     user = user_of(request)
-    try:
-        counts = await table.counts(user, asked)
-        waiting = await table.note(user) if table.note else None
-    except BaseORMException:
-        return answer({'error': 'The database does not answer just now.'}, 503)
-    return answer(counts | ({'note': waiting} if waiting is not None else {}))
+    counts = await table.counts(user, asked)
+    return answer(counts | ({'note': await table.note(user)} if table.note else {}))
 
 
 @router.get('/customers/{customer_id}/monitors/{kind}')

@@ -23,8 +23,12 @@ SIZES = ((390, 844), (1440, 900), (3840, 2160))
 
 def settle(page: Page) -> None:
     """Wait until the page shows what it has to show, and nothing moves."""
-    page.wait_for_function("!document.querySelector('#live-dot, #wall') || document.documentElement.dataset.live === 'live'")
-    page.wait_for_function("!document.querySelector('.skeleton') && !/^(…|\\u00a0)$/.test(document.querySelector('.count')?.textContent)")
+    page.wait_for_function(
+        "!document.querySelector('#live-dot, #wall') || document.documentElement.dataset.live === 'live'"
+    )
+    page.wait_for_function(
+        "!document.querySelector('.skeleton') && !/^(…|\\u00a0)$/.test(document.querySelector('.count')?.textContent)"
+    )
     page.wait_for_function(
         "!document.querySelector('.figure, .grid, .wall-counts') || "
         "document.querySelector('.spark, .ag-row .cell, .wall-count, .empty:not([hidden])')"
@@ -35,6 +39,11 @@ def settle(page: Page) -> None:
 def hover_icon(page: Page) -> None:
     page.locator('.ag-row [data-monitor][aria-label*=Problem]').first.hover()
     page.get_by_text('Last read').wait_for()
+
+
+def open_columns(page: Page) -> None:
+    page.locator('summary[title="Choose columns"]').click()
+    page.get_by_label('Domain').wait_for()
 
 
 def nothing(page: Page) -> None: ...
@@ -49,7 +58,7 @@ EVERY: dict[str, tuple[str, Callable[[Page], object]]] = {
     'no-match': ('/customers/complete?q=nobody+is+called+this&letter=q', nothing),
     'sorted-and-searched': ('/customers/complete?q=e&sort=inbound_queue', nothing),
     'icon-details': ('/customers/complete?sort=inbound_queue', hover_icon),
-    'columns': ('/customers/complete', lambda page: page.locator('summary[title="Choose columns"]').click()),
+    'columns': ('/customers/complete', open_columns),
     'menu': ('/customers/complete', lambda page: page.get_by_role('button', name='Menu').click()),
     'person': ('/', lambda page: page.locator('summary[title="You and the theme"]').click()),
     'customer': ('/customers/{customer}', nothing),
@@ -62,7 +71,9 @@ EVERY: dict[str, tuple[str, Callable[[Page], object]]] = {
 
 def signed_in(portal: Portal, browser: Browser, who: str = 'ana', **options) -> Page:
     context = browser.new_context(base_url=portal.address, locale='en-GB', **options)
-    context.request.post('/login', form={'email': f'{who}@northwind.example', 'password': portal.password}, max_redirects=0)
+    context.request.post(
+        '/login', form={'email': f'{who}@northwind.example', 'password': portal.password}, max_redirects=0
+    )
     return context.new_page()
 
 

@@ -121,7 +121,16 @@ def _at(page: Page, place: float) -> None:
 
 
 @pytest.mark.parametrize(
-    'query', ['sort=nothing', 'sort=seats&dir=sideways', 'letter=zz', 'letter=%00', 'sort=__class__', 'page=-1&start=x', 'letter=é']
+    'query',
+    [
+        'sort=nothing',
+        'sort=seats&dir=sideways',
+        'letter=zz',
+        'letter=%00',
+        'sort=__class__',
+        'page=-1&start=x',
+        'letter=é',
+    ],
 )
 def test_a_wrong_letter_or_sort_in_the_address_does_not_break_the_page(visitors: Visitors, query: str) -> None:
     shown = opened(visitors, f'/customers/complete?{query}')

@@ -104,14 +104,24 @@ def test_percent_and_underscore_are_looked_for_as_they_are(visitors: Visitors) -
 def test_odd_and_overlong_search_texts_break_nothing(visitors: Visitors) -> None:
     shown = opened(visitors, '/customers/complete')
     everybody = shown.names()
-    for text in ('\u202eabc', '\ud83d\udc69\u200d\ud83d\udcbb', 'e\u0301\u0301\u0301', "' OR 1=1 --", '{name}', '<b>', '\ufeff\u00a0'):
+    for text in (
+        '\u202eabc',
+        '\ud83d\udc69\u200d\ud83d\udcbb',
+        'e\u0301\u0301\u0301',
+        "' OR 1=1 --",
+        '{name}',
+        '<b>',
+        '\ufeff\u00a0',
+    ):
         shown.page.goto('/customers/complete')
         shown.loaded()
         search(shown, text)
         expect(shown.count).to_have_text(re.compile(r'^\d+ (of \d+ )?customers$'))
         expect(shown.page.get_by_role('alert')).to_be_hidden()
     # Longer than the box takes: as pasted by a script, and as typed into the address.
-    shown.page.evaluate('box => { box.removeAttribute("maxlength"); box.value = "x".repeat(5000); }', shown.search.element_handle())
+    shown.page.evaluate(
+        'box => { box.removeAttribute("maxlength"); box.value = "x".repeat(5000); }', shown.search.element_handle()
+    )
     shown.search.press('Enter')
     expect(shown.count).to_have_text(f'0 of {len(everybody)} customers')
     expect(shown.page.get_by_role('alert')).to_be_hidden()
@@ -150,7 +160,8 @@ ORDERS: dict[str, Callable[[str], Any]] = {
     'domain': str.lower,
     'connect_since': lambda text: 0,
     **dict.fromkeys(
-        ('inbound_queue', 'outbound_queue', 'journal_queue', 'journal_connector', 'directory_connector', 'worst'), _health
+        ('inbound_queue', 'outbound_queue', 'journal_queue', 'journal_connector', 'directory_connector', 'worst'),
+        _health,
     ),
 }
 
@@ -179,7 +190,9 @@ def test_every_column_sorts_one_way_then_the_other_and_back(visitors: Visitors, 
     for tick in shown.page.locator('details[open] input[type=checkbox]').all():
         tick.check()
     shown.page.keyboard.press('Escape')
-    columns = shown.page.locator('.ag-header-cell').evaluate_all('cells => cells.map(cell => cell.getAttribute("col-id"))')
+    columns = shown.page.locator('.ag-header-cell').evaluate_all(
+        'cells => cells.map(cell => cell.getAttribute("col-id"))'
+    )
     assert set(columns) <= set(ORDERS)
     assert len(columns) >= 10
     expect_order(shown, 'name', descending=False)
@@ -225,9 +238,14 @@ def test_columns_that_were_hidden_resized_and_moved_stay_so_for_the_user(visitor
     drag(page, shown.header('products_in_short').locator('.ag-header-cell-resize'), dx=90)
     expect_wider = before + 60
     assert shown.header('products_in_short').bounding_box()['width'] > expect_wider
-    drag(page, shown.header('role'), dx=shown.header('seats').bounding_box()['x'] - shown.header('role').bounding_box()['x'])
+    drag(
+        page,
+        shown.header('role'),
+        dx=shown.header('seats').bounding_box()['x'] - shown.header('role').bounding_box()['x'],
+    )
     order = column_order(page)
     assert order.index('role') < order.index('products_in_short')
+
     # Kept on the server, a moment after the last change.
     def kept() -> None:
         stored = portal.aside("return (await PortalUser.get(email='eve@fabrikam.example')).preferences")

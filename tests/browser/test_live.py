@@ -26,7 +26,9 @@ def in_order(shown: List) -> list[str]:
     return [row.get('name', '') for row in shown.rows()]
 
 
-def test_a_flip_reaches_every_open_page_that_shows_the_customer_and_no_other(visitors: Visitors, portal: Portal) -> None:
+def test_a_flip_reaches_every_open_page_that_shows_the_customer_and_no_other(
+    visitors: Visitors, portal: Portal
+) -> None:
     ana, tom, eve = (opened(visitors, who) for who in ('ana', 'tom', 'eve'))
     board = visitors.page('ana', '/')
     live(board)
@@ -39,7 +41,9 @@ def test_a_flip_reaches_every_open_page_that_shows_the_customer_and_no_other(vis
         attention = board.get_by_role('region', name='Needs attention now')
         expect(attention.get_by_text('Birch Foundry')).to_have_count(1 if state == 'bad' else 0)
     # Fabrikam has a customer of the same name and code; a reading of its own comes after those of the other.
-    portal.post({'customer': 'BIR001', 'monitor': 'outbound_queue', 'state': 'bad'}, partner='fabrikam-managed-services')
+    portal.post(
+        {'customer': 'BIR001', 'monitor': 'outbound_queue', 'state': 'bad'}, partner='fabrikam-managed-services'
+    )
     expect(eve.icon('Birch Foundry', 'outbound_queue')).to_have_accessible_name('Outbound email queue: Problem')
     expect(eve.icon('Birch Foundry', 'inbound_queue')).to_have_accessible_name('Inbound email queue: Not configured')
     expect(ana.icon('Birch Foundry', 'outbound_queue')).to_have_accessible_name('Outbound email queue: Not configured')
@@ -47,9 +51,13 @@ def test_a_flip_reaches_every_open_page_that_shows_the_customer_and_no_other(vis
 
 def test_the_title_counts_the_customers_with_a_problem(visitors: Visitors, portal: Portal) -> None:
     shown = opened(visitors, 'eve')
-    portal.post({'customer': 'BIR001', 'monitor': 'outbound_queue', 'state': 'good'}, partner='fabrikam-managed-services')
+    portal.post(
+        {'customer': 'BIR001', 'monitor': 'outbound_queue', 'state': 'good'}, partner='fabrikam-managed-services'
+    )
     expect(shown.page).to_have_title('Customers: Complete – MSP Portal')
-    portal.post({'customer': 'BIR001', 'monitor': 'outbound_queue', 'state': 'bad'}, partner='fabrikam-managed-services')
+    portal.post(
+        {'customer': 'BIR001', 'monitor': 'outbound_queue', 'state': 'bad'}, partner='fabrikam-managed-services'
+    )
     expect(shown.page).to_have_title('1 bad – Customers: Complete – MSP Portal')
 
 
@@ -57,16 +65,22 @@ def test_what_an_import_adds_or_renames_appears_by_itself(visitors: Visitors, po
     shown = opened(visitors, 'ana')
     before = shown.names()
     file = portal.data / 'more.csv'
-    file.write_text('name;account_code;licences;list\nBaker Street Detectives;BAK221;3;complete\nCedar Clinic East;CED001;61;complete\n')
+    file.write_text(
+        'name;account_code;licences;list\nBaker Street Detectives;BAK221;3;complete\nCedar Clinic East;CED001;61;complete\n'
+    )
     portal.command('import-customers', str(file), '--partner', 'northwind-it')
     expected = sorted(
         [*(name for name in before if name != 'Cedar Clinic'), 'Baker Street Detectives', 'Cedar Clinic East'],
-        key=lambda name: before.index(name) if name in before else before.index('Cedar Clinic') if 'Cedar' in name else 3.5,
+        key=lambda name: (
+            before.index(name) if name in before else before.index('Cedar Clinic') if 'Cedar' in name else 3.5
+        ),
     )
     eventually(shown.page, lambda: _same_members(shown, expected))
     expect(shown.count).to_have_text(f'{len(before) + 1} customers')
     portal.post({'customer': 'BAK221', 'monitor': 'inbound_queue', 'value': 100000})
-    expect(shown.icon('Baker Street Detectives', 'inbound_queue')).to_have_accessible_name('Inbound email queue: Problem')
+    expect(shown.icon('Baker Street Detectives', 'inbound_queue')).to_have_accessible_name(
+        'Inbound email queue: Problem'
+    )
     assert shown.page.evaluate('window.stillHere') is True
 
 
@@ -117,7 +131,9 @@ def _focused_customer(page: Page) -> str:
 
 
 @pytest.mark.parametrize('by', ['pointer', 'focus'])
-def test_sorted_by_a_state_nothing_moves_while_somebody_is_in_the_rows(visitors: Visitors, portal: Portal, by: str) -> None:
+def test_sorted_by_a_state_nothing_moves_while_somebody_is_in_the_rows(
+    visitors: Visitors, portal: Portal, by: str
+) -> None:
     portal.post({'customer': 'WHA001', 'monitor': 'journal_queue', 'state': 'good'})
     shown = opened(visitors, 'ana', '/customers/complete?sort=journal_queue')
     page = shown.page
@@ -142,7 +158,9 @@ def test_sorted_by_a_state_nothing_moves_while_somebody_is_in_the_rows(visitors:
     assert sorted(in_order(shown)) == sorted(before)
 
 
-def test_an_icon_tells_value_threshold_since_and_last_read_to_pointer_and_keyboard(visitors: Visitors, portal: Portal) -> None:
+def test_an_icon_tells_value_threshold_since_and_last_read_to_pointer_and_keyboard(
+    visitors: Visitors, portal: Portal
+) -> None:
     portal.post({'customer': 'CED001', 'monitor': 'inbound_queue', 'value': 1234567, 'reason': 'The queue is long'})
     shown = opened(visitors, 'ana', '/customers/complete?q=ced001')
     page = shown.page
@@ -150,7 +168,15 @@ def test_an_icon_tells_value_threshold_since_and_last_read_to_pointer_and_keyboa
     icon = shown.icon(name, 'inbound_queue')
     tip = page.get_by_role('tooltip')
     icon.hover()
-    for part in ('Inbound email queue: Problem', 'Waiting now', '1,234,567', 'Problem above', 'Since', 'Last read', 'The queue is long'):
+    for part in (
+        'Inbound email queue: Problem',
+        'Waiting now',
+        '1,234,567',
+        'Problem above',
+        'Since',
+        'Last read',
+        'The queue is long',
+    ):
         expect(tip).to_contain_text(part)
     page.mouse.move(5, 5)
     expect(tip).to_be_hidden()

@@ -51,7 +51,9 @@ class Watched:
     def check(self) -> None:
         assert not self.errors
         assert not [popup for popup in self.page.locator(FRAMEWORK).all() if popup.is_visible()]
-        expect(self.page.get_by_text(re.compile('connection lost|reconnecting', re.I)).locator('visible=true')).to_have_count(0)
+        expect(
+            self.page.get_by_text(re.compile('connection lost|reconnecting', re.I)).locator('visible=true')
+        ).to_have_count(0)
 
 
 def opened(visitors: Visitors) -> tuple[List, Page, list[Watched]]:

@@ -98,7 +98,7 @@ def test_axe_finds_nothing_serious_on_any_page(visitors: Visitors, portal: Porta
     door.goto('/login')
     found = serious(door, '/login')
     page = visitors.page('ana', '/', color_scheme=theme)
-    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == theme
+    assert page.evaluate('getComputedStyle(document.documentElement).colorScheme') == theme
     birch = portal.aside("return (await Customer.get(account_code='BIR001', partner__slug='northwind-it')).id")
     for address in (
         '/', '/customers/in-progress', '/customers/complete', '/customers/waiting', '/customers/complete?q=nothing+here',

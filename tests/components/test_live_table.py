@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from copy import copy
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -27,9 +28,9 @@ def nickname(sqlite_db) -> Iterator[None]:
     """Customer with one field more: what a line in models/customer.py and its migration would give."""
     meta = Customer._meta
     before = {
-        name: (value.copy() if hasattr(value, 'copy') else value)
-        for name, value in vars(meta).items()
-        if isinstance(value, dict | set | tuple)
+        name: copy(getattr(meta, name))
+        for name in type(meta).__slots__
+        if isinstance(getattr(meta, name, None), dict | set | tuple)
     }
     meta.add_field('nickname', fields.CharField(max_length=40, default='', db_default='', description='Nickname'))
     meta._generate_db_fields()

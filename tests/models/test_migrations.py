@@ -19,8 +19,9 @@ import pytest
 from tortoise import Tortoise
 from tortoise.migrations.api.migrate import migrate as run_migrations
 
-from models import Customer, Monitor, database
-from models.database import Unusable, migrated, opened
+from models import Customer, Monitor, database, migrating
+from models.database import Unusable, opened
+from models.migrating import migrated
 from settings import Settings
 
 REAL = Path(database.__file__).parent / 'migrations'
@@ -275,10 +276,10 @@ async def test_the_backup_is_the_database_as_it_was_and_only_a_few_are_kept(pack
     await migrated(test_settings)
     (backup,) = _backups(test_settings)
     assert _contents(Settings(database_url=f'sqlite://{backup}', _env_file=None)) == before  # type: ignore[call-arg]
-    for _ in range(database.KEPT_BACKUPS + 1):
+    for _ in range(migrating.KEPT_BACKUPS + 1):
         package.add(WIDEN)
         await migrated(test_settings)
-    assert len(_backups(test_settings)) == database.KEPT_BACKUPS
+    assert len(_backups(test_settings)) == migrating.KEPT_BACKUPS
 
 
 @pytest.mark.parametrize(
@@ -390,7 +391,7 @@ async def test_garbage_is_no_database_and_is_left_alone(test_settings):
 
 
 async def test_a_locked_database_says_so(sqlite_file, test_settings, monkeypatch):
-    monkeypatch.setattr(database, 'BUSY', 0.1)
+    monkeypatch.setattr(migrating, 'BUSY', 0.1)
     with contextlib.closing(sqlite3.connect(sqlite_file, isolation_level=None)) as other:
         other.execute('BEGIN IMMEDIATE')
         assert 'locked' in await _refused(test_settings)

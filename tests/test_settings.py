@@ -1,0 +1,163 @@
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from settings import Settings, settings
+
+ROOT = Path(__file__).parent.parent
+
+
+def _documented() -> dict[str, tuple[str, str]]:
+    """Default and description, by name, as the README's table of settings gives them."""
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    found = re.findall(r'^\| `PORTAL_(\w+)` \| (.*?) \| (.*?) \|$', text, re.MULTILINE)
+    assert len(found) == len({name for name, *_ in found}), 'a setting is listed twice'
+    return {name.lower(): (default, description) for name, default, description in found}
+
+
+def _written(default: Any) -> str:
+    if isinstance(default, bool):
+        return '`on`' if default else '`off`'
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
+    return f'`{default}`' if str(default) else '(empty)'
+
+
+def test_the_readme_lists_every_setting_with_its_default_and_its_description():
+    expected = {name: (_written(field.default), field.description) for name, field in Settings.model_fields.items()}
+    assert _documented() == expected
+
+
+def test_every_setting_has_a_description_that_is_a_sentence():
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith('.'), name
+
+
+# -- a wrong setting --------------------------------------------------------------------------------------------------
+
+
+def _environment(folder: Path, **given: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(('PORTAL_', 'PYTEST_', 'NICEGUI_'))}
+    return kept | {'PORTAL_DATA_DIR': str(folder / 'data')} | {f'PORTAL_{name.upper()}': v for name, v in given.items()}
+
+
+def _served(folder: Path, **given: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / 'main.py'), 'serve'], env=_environment(folder, **given), cwd=folder,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+WRONG = [
+    ('port', '99999'), ('port', 'x'), ('database_url', 'mysql://x'), ('help_url', 'javascript:x'), ('secret', 'short'),
+    ('session_hours', '0'), ('poll_seconds', '1'), ('demo', 'perhaps'), ('demo_rate', '-1'), ('log_level', 'loud'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(('name', 'value'), WRONG)
+def test_a_wrong_setting_ends_the_process_with_one_line_that_names_it(monkeypatch, name, value):
+    monkeypatch.setenv(f'PORTAL_{name.upper()}', value)
+    settings.cache_clear()
+    with pytest.raises(SystemExit) as ended:
+        settings()
+    said = str(ended.value)
+    assert said.startswith(f'PORTAL_{name.upper()}: ')
+    assert '\n' not in said
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'), [('secret', 'hunter2-hunter2'), ('database_url', 'mysql://me:hunter2@host/portal')]
+)
+def test_a_wrong_setting_that_is_secret_is_not_printed(monkeypatch, name, value):
+    monkeypatch.setenv(f'PORTAL_{name.upper()}', value)
+    settings.cache_clear()
+    with pytest.raises(SystemExit) as ended:
+        settings()
+    assert 'hunter2' not in str(ended.value)
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [('port', '99999'), ('database_url', 'mysql://x'), ('help_url', 'javascript:x'), ('secret', 'short')],
+)
+def test_a_wrong_setting_stops_the_start(tmp_path, name, value):
+    ended = _served(tmp_path, **{name: value})
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f'PORTAL_{name.upper()}: ')
+    assert ended.stderr.count('\n') == 1
+    assert ended.stdout == ''
+    assert not (tmp_path / 'data').exists()
+
+
+def test_an_address_that_cannot_be_listened_on_stops_the_start_with_one_line(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = _served(tmp_path, port=str(port))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f'PORTAL_HOST/PORTAL_PORT: 127.0.0.1:{port} cannot be listened on')
+    assert ended.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize('host', ['no.such.host.invalid', '300.1.1.1', '192.0.2.1', 'a' * 300, '::g'])
+def test_a_host_that_is_none_stops_the_start_with_one_line(monkeypatch, host):
+    import main
+
+    monkeypatch.setenv('PORTAL_HOST', host)
+    settings.cache_clear()
+    with pytest.raises(SystemExit) as ended:
+        main.check_port()
+    assert str(ended.value).startswith('PORTAL_HOST/PORTAL_PORT: ')
+    assert '\n' not in str(ended.value)
+
+
+# -- what settings mean -----------------------------------------------------------------------------------------------
+
+
+def test_settings_are_read_from_a_file_and_the_environment_goes_first(tmp_path, monkeypatch):
+    file = tmp_path / '.env'
+    file.write_text('PORTAL_PORT=8181\nPORTAL_HOST=0.0.0.0\nPORTAL_UNKNOWN=1\nOTHER=2\n')
+    monkeypatch.setitem(Settings.model_config, 'env_file', str(file))
+    monkeypatch.setenv('PORTAL_HOST', '127.0.0.2')
+    settings.cache_clear()
+    assert (settings().port, settings().host) == (8181, '127.0.0.2')
+
+
+def test_a_file_that_is_no_text_ends_the_process_with_one_line(tmp_path, monkeypatch):
+    file = tmp_path / '.env'
+    file.write_bytes(b'PORTAL_PORT=\xff\xfe')
+    monkeypatch.setitem(Settings.model_config, 'env_file', str(file))
+    settings.cache_clear()
+    with pytest.raises(SystemExit, match=r'\.env cannot be read'):
+        settings()
+
+
+def test_the_secret_is_made_once_and_kept_for_its_owner_only(tmp_path, monkeypatch):
+    monkeypatch.setenv('PORTAL_SECRET', '')
+    settings.cache_clear()
+    secret = settings().secret_key()
+    assert len(secret) >= 32
+    assert (settings().data_dir / 'secret').stat().st_mode & 0o777 == 0o600
+    settings.cache_clear()
+    assert settings().secret_key() == secret
+
+
+@pytest.mark.parametrize(('host', 'is_loopback'), [('127.0.0.1', True), ('localhost', True), ('::1', True), ('0.0.0.0', False)])
+def test_loopback_is_known(monkeypatch, host, is_loopback):
+    monkeypatch.setenv('PORTAL_HOST', host)
+    settings.cache_clear()
+    assert settings().is_loopback is is_loopback
+
+
+def test_nothing_shows_the_secret(test_settings):
+    assert 'x' * 40 not in repr(test_settings)
+    assert 'x' * 40 not in str(test_settings)
