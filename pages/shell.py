@@ -69,7 +69,8 @@ def _early_rows(key: str, request: Request) -> str:
     return (
         f'<link rel="modulepreload" href="{Island.grid_url()}">'
         + ''.join(
-            f'<link rel="modulepreload" href="{theme.asset(name)}">' for name in ('table.js', 'icons.js', 'glyphs.js')
+            f'<link rel="modulepreload" href="{theme.asset(name)}">'
+            for name in ('table.js', 'icons.js', 'glyphs.js', 'tips.js')
         )
         + live_table.early_rows(table, asked)
     )

@@ -45,7 +45,8 @@ def test_every_setting_has_a_description_that_is_a_sentence():
 
 
 def _environment(folder: Path, **given: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(('PORTAL_', 'PYTEST_', 'NICEGUI_'))}
+    ours = ('PORTAL_', 'PYTEST_', 'NICEGUI_')
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {'PORTAL_DATA_DIR': str(folder / 'data')} | {f'PORTAL_{name.upper()}': v for name, v in given.items()}
 
 
@@ -151,11 +152,11 @@ def test_the_secret_is_made_once_and_kept_for_its_owner_only(tmp_path, monkeypat
     assert settings().secret_key() == secret
 
 
-@pytest.mark.parametrize(('host', 'is_loopback'), [('127.0.0.1', True), ('localhost', True), ('::1', True), ('0.0.0.0', False)])
-def test_loopback_is_known(monkeypatch, host, is_loopback):
-    monkeypatch.setenv('PORTAL_HOST', host)
-    settings.cache_clear()
-    assert settings().is_loopback is is_loopback
+def test_loopback_is_known(monkeypatch):
+    for host, expected in (('127.0.0.1', True), ('localhost', True), ('::1', True), ('0.0.0.0', False)):
+        monkeypatch.setenv('PORTAL_HOST', host)
+        settings.cache_clear()
+        assert settings().is_loopback is expected
 
 
 def test_nothing_shows_the_secret(test_settings):

@@ -1,7 +1,8 @@
 // The live table: AG Grid in its infinite row model, fed by a JSON route and patched in place by the live socket.
 // Search, letter and sort live in the address; each change is a step that Back undoes.
 import * as AgGrid from 'nicegui-aggrid';
-import { ago, clock, exact, h, live, number, parseTime } from './live.js';
+import { clock, h, live, number, parseTime } from './live.js';
+import { Tips, read } from './tips.js';
 import { HEALTH, RFI, shape, stateIcon } from './icons.js';
 import { glyph } from './glyphs.js';
 
@@ -50,6 +51,7 @@ class Table {
     this.moved = new Set();
     this.generation = 0; // of questions asked: an answer to an older one is not shown
     this.undo = [];
+    this.tips = new Tips((name) => this.columns[name].heading);
     this.expectRows();
     this.build();
     this.makeGrid();
@@ -71,8 +73,8 @@ class Table {
     this.keepPlace();
     this.undo.forEach((undo) => undo());
     this.stopRefocusing?.();
-    [this.countTimer, this.reorderTimer, this.tipTimer, this.keepTimer, this.pauseTimer].forEach(clearTimeout);
-    this.tip?.remove();
+    [this.countTimer, this.reorderTimer, this.keepTimer, this.pauseTimer].forEach(clearTimeout);
+    this.tips.hide();
     this.api?.destroy();
   }
 
@@ -162,7 +164,7 @@ class Table {
       loadThemeGoogleFonts: false,
     });
     this.gridBox.addEventListener('pointerover', (event) => this.hovered(event));
-    this.gridBox.addEventListener('pointerleave', () => { this.hideTip(); this.reorderSoon(); });
+    this.gridBox.addEventListener('pointerleave', () => { this.tips.hide(); this.reorderSoon(); });
     this.gridBox.addEventListener('focusout', () => setTimeout(() => this.reorderSoon(), 0));
     this.fitToWidth();
   }
@@ -235,7 +237,7 @@ class Table {
     if (kind === 'console') {
       if (value?.url) return h('a', { class: 'button small', href: value.url, target: '_blank', rel: 'noopener noreferrer', 'aria-label': `Admin Console of ${row.name}` }, 'Admin Console', shape('external'));
       const why = value?.why || 'Not available';
-      return h('button', { type: 'button', class: 'button small', 'aria-disabled': 'true', title: why, 'aria-label': `Admin Console of ${row.name}: ${why}`, onclick: (event) => this.say(event.currentTarget, why) }, 'Admin Console');
+      return h('button', { type: 'button', class: 'button small', 'aria-disabled': 'true', title: why, 'aria-label': `Admin Console of ${row.name}: ${why}`, onclick: (event) => this.tips.say(event.currentTarget, why) }, 'Admin Console');
     }
     let text = value ?? '';
     if (column.titles) text = column.titles[String(value)] ?? text;
@@ -563,84 +565,23 @@ class Table {
 
   hovered(event) {
     const icon = event.target.closest?.('[data-monitor]');
-    if (icon !== this.tipFor) icon ? this.showTip(icon) : this.hideTip();
+    if (icon !== this.tips.anchor) icon ? this.tips.show(icon) : this.tips.hide();
   }
 
   cellFocused(event) {
-    if (event.rowIndex == null || !event.column) return this.hideTip();
+    if (event.rowIndex == null || !event.column) return this.tips.hide();
     requestAnimationFrame(() => {
       const icon = this.gridBox.querySelector(`[row-index="${event.rowIndex}"] [col-id="${event.column.getColId?.() || event.column}"] [data-monitor]`);
-      icon ? this.showTip(icon) : this.hideTip();
+      icon ? this.tips.show(icon) : this.tips.hide();
     });
   }
 
   keyDown({ event, node, column }) {
-    if (event.key === 'Escape') this.hideTip();
+    if (event.key === 'Escape') this.tips.hide();
     if (event.key !== 'Enter' || !node?.data) return;
     const cell = this.gridBox.querySelector(`[row-index="${node.rowIndex}"] [col-id="${column.getColId()}"] :is(a, button)`);
     if (cell) cell.click();
   }
-
-  say(anchor, text) { this.place(anchor, h('p', {}, text)); }
-
-  async showTip(icon) {
-    this.hideTip();
-    this.tipFor = icon;
-    const { monitor, customer } = icon.dataset;
-    this.tipTimer = setTimeout(async () => {
-      const heading = this.columns[monitor].heading;
-      this.place(icon, h('p', { class: 'tip-title' }, icon.getAttribute('aria-label')), h('p', { class: 'quiet' }, '…'));
-      try {
-        const details = await fetch(`/api/ui/customers/${customer}/monitors/${monitor}`, { cache: 'no-store' }).then(read);
-        if (this.tipFor === icon) this.place(icon, ...tipLines(heading, details));
-      } catch {
-        if (this.tipFor === icon) this.place(icon, h('p', { class: 'tip-title' }, icon.getAttribute('aria-label')), h('p', { class: 'quiet' }, 'The details cannot be read just now.'));
-      }
-    }, 120);
-  }
-
-  place(anchor, ...content) {
-    this.tip?.remove();
-    this.tip = h('div', { class: 'tip', role: 'tooltip', id: 'tip' }, ...content);
-    document.body.append(this.tip);
-    anchor.setAttribute('aria-describedby', 'tip');
-    this.tipFor = anchor;
-    const zoom = anchor.currentCSSZoom || 1; // a very wide screen is zoomed: the window's pixels are not the tip's
-    const at = anchor.getBoundingClientRect();
-    const [top, middle, bottom] = [at.top / zoom, (at.left + at.width / 2) / zoom, at.bottom / zoom];
-    const { offsetWidth: w, offsetHeight: t } = this.tip;
-    this.tip.style.left = Math.max(8, Math.min(innerWidth / zoom - w - 8, middle - w / 2)) + 'px';
-    this.tip.style.top = (bottom + t + 8 < innerHeight / zoom ? bottom + 6 : top - t - 6) + 'px';
-  }
-
-  hideTip() {
-    clearTimeout(this.tipTimer);
-    this.tipFor?.removeAttribute('aria-describedby');
-    this.tipFor = null;
-    this.tip?.remove();
-    this.tip = null;
-  }
-}
-
-export async function read(response) {
-  if (response.ok) return response.json();
-  let message = `the server answered ${response.status}.`;
-  try { message = (await response.json()).error || message; } catch { /* no JSON: the status says enough */ }
-  throw Object.assign(new Error(message), { status: response.status });
-}
-
-export function tipLines(heading, details) {
-  const word = { good: 'Good', bad: 'Problem', unknown: 'Unknown', not_configured: 'Not configured' }[details.state] + (details.is_old ? ', old reading' : '');
-  const since = parseTime(details.since);
-  const readAt = parseTime(details.read_at);
-  const lines = [h('p', { class: 'tip-title' }, `${heading}: ${word}`)];
-  const row = (name, value, title) => h('div', { class: 'tip-row' }, h('span', { class: 'quiet' }, name), h('span', { title }, value));
-  if (details.value != null) lines.push(row('Waiting now', number(details.value)));
-  if (details.threshold != null) lines.push(row('Problem above', number(details.threshold)));
-  if (since) lines.push(row('Since', `${clock(since)} (${ago(since)})`, exact(since)));
-  lines.push(row('Last read', readAt ? `${clock(readAt)} (${ago(readAt)}${ago(readAt) === 'just now' ? '' : ' ago'})` : 'never'));
-  if (details.reason) lines.push(h('p', {}, details.reason));
-  return lines;
 }
 
 function withLabel(element, attributes) {

@@ -1,4 +1,4 @@
-"""What holds for every page: names are only ever text, keyboard and screen readers get along, nothing comes from elsewhere.
+"""What holds for every page: names are only ever text, and keyboard and screen readers get along.
 
 That no page asks another host and that no console shows an error is checked in every test (`Visitors`).
 """
@@ -101,8 +101,8 @@ def test_axe_finds_nothing_serious_on_any_page(visitors: Visitors, portal: Porta
     assert page.evaluate('getComputedStyle(document.documentElement).colorScheme') == theme
     birch = portal.aside("return (await Customer.get(account_code='BIR001', partner__slug='northwind-it')).id")
     for address in (
-        '/', '/customers/in-progress', '/customers/complete', '/customers/waiting', '/customers/complete?q=nothing+here',
-        f'/customers/{birch}', '/help', '/help/connect/journaling', '/noc',
+        '/', '/customers/in-progress', '/customers/complete', '/customers/complete?q=nothing+here',
+        f'/customers/{birch}', '/help/connect/journaling', '/noc',
     ):  # fmt: skip
         page.goto(address)
         page.wait_for_function("document.documentElement.dataset.live === 'live'")

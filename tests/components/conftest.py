@@ -28,9 +28,7 @@ def add() -> Callable[..., Awaitable[Customer]]:
 
     async def add(partner: Partner, name: str, **facts: Any) -> Customer:
         code = f'C{await Customer.all().count() + 1:05}'
-        return await Customer.add(
-            partner, name=name, **{'account_code': code, 'rfi': RfiState.NOT_APPLICABLE, **facts}
-        )
+        return await Customer.add(partner, name=name, **{'account_code': code, 'rfi': RfiState.NOT_APPLICABLE, **facts})
 
     return add
 
@@ -40,8 +38,9 @@ def until() -> Callable[..., Awaitable[Any]]:
     async def until(check: Callable[[], Any], seconds: float = 5.0) -> Any:
         """Wait for what `check` gives to be true; give it back."""
         async with asyncio.timeout(seconds):
-            while not (found := check()):
+            while True:
+                if found := check():
+                    return found
                 await asyncio.sleep(0.005)
-            return found
 
     return until

@@ -11,8 +11,17 @@ from components import live, live_table
 from components.live import BACKLOG, MANY, Connection, Hub
 from components.live_table import LiveTable
 from models import (
-    ConsoleRole, Customer, CustomerAccess, DelegatedAccess, Listing, MonitorKind, MonitorState, PortalUser, Rfi,
-    RfiState, events,
+    ConsoleRole,
+    Customer,
+    CustomerAccess,
+    DelegatedAccess,
+    Listing,
+    MonitorKind,
+    MonitorState,
+    PortalUser,
+    Rfi,
+    RfiState,
+    events,
 )  # fmt: skip
 from models.events import Changed
 
@@ -87,7 +96,8 @@ async def rooms(monkeypatch) -> AsyncIterator[Rooms]:
 @pytest.fixture
 def tables() -> None:
     """The lists of the portal, as far as they matter here."""
-    LiveTable('complete', Customer, ['name', 'seats', 'inbound_queue', 'rfi'], lambda user: Customer.listed(user, Listing.COMPLETE))
+    complete = ['name', 'seats', 'inbound_queue', 'rfi']
+    LiveTable('complete', Customer, complete, lambda user: Customer.listed(user, Listing.COMPLETE))
     LiveTable('in-progress', Customer, ['name', 'seats', 'connect_status', 'rfi'], Customer.listed_in_progress)
 
 
@@ -296,9 +306,7 @@ async def test_what_is_pushed_holds_no_role_and_no_address_of_a_console(sqlite_d
 
     acme = await add(northwind.partner, 'Acme', listing=Listing.COMPLETE)
     await Customer.filter(id=acme.id).update(console_url='https://console.example/acme')
-    await DelegatedAccess.create(
-        partner=northwind.partner, user=northwind.ana, role=ConsoleRole.PARTNER_ADMINISTRATOR
-    )
+    await DelegatedAccess.create(partner=northwind.partner, user=northwind.ana, role=ConsoleRole.PARTNER_ADMINISTRATOR)
     await until(lambda: not rooms.hub._gathered)
     page, _ = await rooms.open(northwind.ana)
     every = frozenset(Customer._meta.fields_map)

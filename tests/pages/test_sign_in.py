@@ -62,9 +62,7 @@ async def test_who_was_disabled_cannot_sign_in(portal):
 
 async def test_the_generic_account_cannot_sign_in_even_with_a_password(portal):
     await Partner.set_up('Contoso', domain='contoso.example')
-    await PortalUser.filter(email='msp_client@contoso.example').update(
-        password_hash=portal.northwind.ana.password_hash
-    )
+    await PortalUser.filter(email='msp_client@contoso.example').update(password_hash=portal.northwind.ana.password_hash)
     for password in ('', portal.password):
         answer = await portal.http.post('/login', data=_form('msp_client@contoso.example', password))
         assert answer.status_code == 401

@@ -10,8 +10,20 @@ from starlette.requests import Request
 
 from components.live_table import TABLES, Asked, LiveTable
 from models import (
-    AccountType, ConsoleRole, Customer, CustomerAccess, DelegatedAccess, Health, Listing, Monitor, MonitorKind,
-    MonitorState, Partner, PortalUser, RfiIcon, RfiState,
+    AccountType,
+    ConsoleRole,
+    Customer,
+    CustomerAccess,
+    DelegatedAccess,
+    Health,
+    Listing,
+    Monitor,
+    MonitorKind,
+    MonitorState,
+    Partner,
+    PortalUser,
+    RfiIcon,
+    RfiState,
 )  # fmt: skip
 
 KEYS = ('in-progress', 'complete', 'waiting')
@@ -94,7 +106,8 @@ async def test_search_finds_a_part_of_name_code_or_domain_and_takes_every_charac
 ODD = st.one_of(
     st.text(max_size=60),
     st.text('%_\\\'"\x00*?[](){}^$&|;', max_size=20),
-    st.sampled_from(['x' * 5000, '\x00', '\ud7ff', '\uffff', '🦊' * 200, 'ﷺ' * 200, '\u0301' * 500, '\u202e', 'İ', 'ẞ' * 300]),
+    st.sampled_from(['x' * 5000, '\x00', '\ud7ff', '\uffff', '\u202e', 'İ']),
+    st.sampled_from(['🦊' * 200, 'ﷺ' * 200, '\u0301' * 500, 'ẞ' * 300]),
 )
 
 
@@ -248,12 +261,11 @@ async def test_a_role_everywhere_counts_where_there_is_none_of_its_own(db, north
     ana, partner = northwind.ana, northwind.partner
     await _add(partner, 'a')
     b = await _add(partner, 'b')
-    await DelegatedAccess.create(
-        partner=partner, user=ana, customer=None, role=ConsoleRole.PARTNER_ADMINISTRATOR
-    )
+    await DelegatedAccess.create(partner=partner, user=ana, customer=None, role=ConsoleRole.PARTNER_ADMINISTRATOR)
     await DelegatedAccess.create(partner=partner, user=ana, customer=b, role='Basic Administrator')
     rows = await _listed(complete, ana, sort='role')
-    assert [(row['name'], row['role']) for row in rows] == [('b', 'Basic Administrator'), ('a', 'Partner Administrator')]
+    assert {row['name']: row['role'] for row in rows} == {'b': 'Basic Administrator', 'a': 'Partner Administrator'}
+    assert [row['name'] for row in rows] == ['b', 'a']
 
 
 async def test_an_expiry_that_is_still_to_come_today_counts_in_the_order_as_in_the_cell(db, northwind, complete):
