@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,8 +87,24 @@ class Assets(StaticFiles):
         return response
 
 
+class PassedOn:
+    """In the place of two HTTP middlewares that `ui.run` adds.
+
+    They log a traceback whenever a browser hangs up early, and each costs every request a task. The guard sets the
+    header that one of them is for; the other is for a path prefix, which the portal does not have.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.inner(scope, receive, send)
+
+
 def run() -> None:
     build()
+    for name in ('RedirectWithPrefixMiddleware', 'SetCacheControlMiddleware'):
+        setattr(import_module('nicegui.ui_run'), name, PassedOn)
     given = settings()
     app.on_startup(announce)
     ui.run(

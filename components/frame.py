@@ -61,7 +61,7 @@ def frame(user: PortalUser) -> Generator[None, None, None]:
             ui.element('span').classes('grow')
             text('span', 'Connecting', 'live-dot').props('id=live-dot role=status')
             _person(user)
-        with ui.element('main').classes('page').props('id=page'):
+        with ui.element('div').classes('page').props('id=page'):  # inside the framework's <main>
             yield
         ui.element('div').classes('drawer-shade').props('id=menu-shade hidden')
         with ui.element('nav').classes('drawer').props('id=menu hidden aria-label=Menu'):

@@ -373,12 +373,21 @@ class Socket:
             await send({'type': 'websocket.close', 'code': 1008})
             return
         await send({'type': 'websocket.accept'})
-        async with hub.joined(send, session.user, session.id) as connection:
-            number = hub.number(session.user.partner_id)
-            hello = {'t': 'hello', 'epoch': EPOCH, 'n': number, 'now': time.time() * 1000}
-            connection.push(orjson.dumps(hello).decode())
-            connection.push(f'{{"t":"bad","bad":{await _count_bad(session.user)}}}')
-            await _listen(receive, connection)
+        try:
+            async with hub.joined(send, session.user, session.id) as connection:
+                await self._greet(connection)
+                await _listen(receive, connection)
+        except (BaseORMException, OSError) as error:
+            log.warning('a page could not be served live: %s', error)
+            with contextlib.suppress(Exception):  # gone already
+                await send({'type': 'websocket.close', 'code': 1013})
+
+    async def _greet(self, connection: Connection) -> None:
+        user = connection.user
+        hello = {'t': 'hello', 'epoch': EPOCH, 'n': hub.number(user.partner_id), 'now': time.time() * 1000}
+        connection.push(orjson.dumps(hello).decode())
+        bad = await Customer.visible_to(user).filter(worst__lte=Health.BAD_OLD).count()
+        connection.push(f'{{"t":"bad","bad":{bad}}}')
 
 
 async def _listen(receive: Callable[[], Awaitable[Message]], connection: Connection) -> None:

@@ -22,7 +22,7 @@ def sort_key(text: str) -> str:
     A name of punctuation only keeps it, so that it still has a place.
     """
     folded = fold(text).strip()
-    stripped = folded.lstrip('"\'“”‘’«»([{<#-–—.,:;!?*&@/\\ ')
+    stripped = folded.lstrip('"\'“”‘’«»([{<>#-–—.,:;!?*&@/\\ ')
     return stripped or folded
 
 

@@ -1,11 +1,15 @@
 """What a visitor sees when something cannot be done: a sentence and a way on, never a traceback."""
 
 import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
 
 from nicegui import app
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.websockets import WebSocket
 from tortoise.exceptions import BaseORMException
 
 from pages.sign_in import page
@@ -47,10 +51,24 @@ async def refused(request: Request, error: Exception) -> Response:
     return _answer(request, status, 'There is nothing here' if status == 404 else 'This cannot be done', text)
 
 
+def _for_pages_only(handler: Callable[[Request, Exception], Awaitable[Response]]) -> Callable[..., Any]:
+    """A socket cannot be given a page: it is closed, and comes back when it can be served."""
+
+    async def handle(connection: Request | WebSocket, error: Exception) -> Response | None:
+        if isinstance(connection, WebSocket):
+            log.warning('a socket was closed: %s: %s', type(error).__name__, error)
+            with suppress(RuntimeError):  # it is closed already
+                await connection.close(1013)
+            return None
+        return await handler(connection, error)
+
+    return handle
+
+
 def register() -> None:
     """Put these in the place of the framework's own."""
-    app.add_exception_handler(BaseORMException, database_failed)
-    app.add_exception_handler(OSError, database_failed)
-    app.add_exception_handler(HTTPException, refused)
-    app.add_exception_handler(404, refused)
+    app.add_exception_handler(BaseORMException, _for_pages_only(database_failed))
+    app.add_exception_handler(OSError, _for_pages_only(database_failed))
+    app.add_exception_handler(HTTPException, _for_pages_only(refused))
+    app.add_exception_handler(404, _for_pages_only(refused))
     app.add_exception_handler(Exception, unexpected)

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from nicegui import Client, background_tasks, core
+from nicegui.version import __version__
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -29,6 +30,8 @@ COOKIE = 'portal_session'
 PUBLIC = ('/login', '/setup', '/healthz', '/readyz', '/favicon.ico', '/assets/', '/_nicegui/', '/api/v1/')
 # What is below /_nicegui/ and belongs to one page all the same (uploads).
 _OF_A_CLIENT = '/_nicegui/client/'
+# The framework's own files: their address has its version, so a browser may keep them.
+_STATIC = f'/_nicegui/{__version__}/'
 # How far each kind of session reaches: as in PUBLIC, an entry that ends with a slash is everything below it.
 REACH: dict[SessionKind, tuple[str, ...]] = {
     SessionKind.USER: ('/',),
@@ -98,11 +101,11 @@ class Guard:
         connection = HTTPConnection(scope)
         refusal = await self._refusal(scope, connection)
         if refusal is None:
-            await self.app(scope, receive, _with_headers(send) if scope['type'] == 'http' else send)
+            await self.app(scope, receive, _with_headers(send, scope['path']) if scope['type'] == 'http' else send)
         elif scope['type'] == 'websocket':
             await send({'type': 'websocket.close', 'code': 1008})
         else:
-            await refusal(scope, receive, _with_headers(send))
+            await refusal(scope, receive, _with_headers(send, scope['path']))
 
     async def _refusal(self, scope: Scope, connection: HTTPConnection) -> Response | None:
         path, is_socket = scope['path'], scope['type'] == 'websocket'
@@ -144,11 +147,17 @@ def _ask_to_sign_in(connection: HTTPConnection, path: str) -> Response:
     return RedirectResponse('/login' + (f'?next={quote(target, safe="/")}' if target != '/' else ''), 303)
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, path: str) -> Send:
+    kept = path.startswith(_STATIC) and not path.startswith(_STATIC + 'dynamic_resources/')
+
     async def sending(message: Message) -> None:
         if message['type'] == 'http.response.start':
-            present = {name for name, _ in message['headers']}
-            message['headers'] = [*message['headers'], *(h for h in _HEADERS if h[0] not in present)]
+            given = list(message['headers'])
+            if kept and message['status'] == 200:
+                given = [header for header in given if header[0] != b'cache-control']
+                given.append((b'cache-control', core.app.config.cache_control_directives.encode()))
+            present = {name for name, _ in given}
+            message['headers'] = [*given, *(header for header in _HEADERS if header[0] not in present)]
         await send(message)
 
     return sending
@@ -223,7 +232,8 @@ def end_pages(session_ids: list[int]) -> None:
         if client is None:
             _owners.pop(client_id, None)
             continue
-        client.run_javascript('window.location.replace("/login")')
+        # Not by itself where the live socket has told the page to: two navigations at once can crash a tab.
+        client.run_javascript('window.portalLeave ? portalLeave() : location.replace("/login")')
         background_tasks.create(_take_away(client), name='ending a page')
 
 

@@ -9,6 +9,8 @@ addEventListener('popstate', () => { window.portalCameBack = true; }, true);
 document.addEventListener('click', (event) => { if (event.target.closest?.('a[href]')) window.portalCameBack = false; }, true);
 window.portalCameBack = performance.getEntriesByType('navigation')[0]?.type !== 'navigate';
 
+window.portalLeave = live.leave; // for the server, when it ends a session
+
 // -- menu ---------------------------------------------------------------------------------------------------------------
 function drawer(open) {
   const panel = document.getElementById('menu');

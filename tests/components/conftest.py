@@ -12,6 +12,8 @@ from models import Customer, Partner, RfiState
 @pytest.fixture(autouse=True)
 def _nothing_of_other_tests() -> Iterator[None]:
     """Module-level state of a process that starts once; a test brings its own tables and its own database."""
+    import pages.customers  # noqa: F401 – the portal's own tables come once a process, and have to stay
+
     before = dict(TABLES)
     live._shared.clear()
     yield

@@ -32,7 +32,7 @@ def nickname(sqlite_db) -> Iterator[None]:
         for name in type(meta).__slots__
         if isinstance(getattr(meta, name, None), dict | set | tuple)
     }
-    meta.add_field('nickname', fields.CharField(max_length=40, default='', db_default='', description='Nickname'))
+    meta.add_field('nickname', fields.CharField(max_length=40, default='', db_default='', description='Also known as'))
     meta._generate_db_fields()
     EXECUTOR_CACHE.clear()
     yield
@@ -52,7 +52,7 @@ async def test_a_field_and_its_name_in_a_list_is_all_it_takes_to_see_sort_and_up
     table = LiveTable('nicknames', Customer, ['name', 'nickname'], Customer.visible_to)
 
     shown = table.columns[1].described()
-    assert (shown['heading'], shown['kind'], shown['sortable']) == ('Nickname', 'text', True)
+    assert (shown['heading'], shown['kind'], shown['sortable']) == ('Also known as', 'text', True)
     rows = await _rows(table, northwind.ana)
     assert [(row['name'], row['nickname']) for row in rows] == [('Acme', 'b'), ('Best', 'C'), ('Cars', 'a')]
     rows = await _rows(table, northwind.ana, sort='nickname')

@@ -11,7 +11,7 @@ from settings import settings
 
 async def _until(holds) -> None:
     async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 - what is waited for knows nothing of the test
+        while not holds():
             await asyncio.sleep(0.005)
 
 
