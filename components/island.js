@@ -7,7 +7,7 @@ export default {
     if (this.gone) return;
     this.inner = module.mount(this.$el, JSON.parse(JSON.stringify(this.config)), (name, detail) => this.$emit(name, detail));
   },
-  unmounted() {
+  beforeUnmount() {
     this.gone = true;
     this.inner?.destroy();
   },

@@ -283,13 +283,14 @@ class LiveTable:
         island = Island(
             'table.js',
             {
-                'key': self.key, 'noun': self.noun, 'columns': [_told(c) for c in self.columns], 'links': self.links,
+                'key': self.key, 'path': urlsplit(address).path, 'noun': self.noun, 'links': self.links,
+                'columns': [_told(c) for c in self.columns],
                 'asked': asked, 'state': preferences, 'hidden': self.hidden, 'block': BLOCK,
                 'searched': 'name, account code or domain', 'narrow': self.narrow,
             },
         )  # fmt: skip
         island.on('columns', lambda event: on_columns(event.args))
-        return island.classes('table-island')
+        return island.style('display: contents')
 
 
 def _told(shown: Column | ViewerColumn) -> dict[str, Any]:

@@ -76,6 +76,7 @@ function connect() {
     if (socket !== mine || ended) return;
     socket = null;
     if (event.code === 4401) return leave();
+    if (event.code === 1012 || event.code === 1013) live.n = null; // what may be seen has changed, or some was lost
     if (live.state === 'live') become('connecting');
     if (!opened && ++refused >= 2) askWhy();
     const pause = Math.min(LONGEST_PAUSE, 150 * 2 ** attempts++) * (0.6 + 0.4 * Math.random());

@@ -37,14 +37,23 @@ const query = (asked, more = {}) => {
   return text ? '?' + text : '';
 };
 
+// Lists that were left. They go on being patched and cost nothing else, so that coming back shows them at once.
+const parked = new Map();
+const MOST_PARKED = 3;
+
 export function mount(root, config, tell) {
-  return new Table(root, config, tell);
+  const known = parked.get(config.key);
+  parked.delete(config.key);
+  const table = known || new Table(root, config, tell);
+  known?.resume(root, config, tell);
+  return { destroy: () => table.park() };
 }
 
 class Table {
   constructor(root, config, tell) {
-    Object.assign(this, { root, config, tell });
-    this.path = location.pathname;
+    Object.assign(this, { config, tell, path: config.path });
+    this.root = h('div', { class: 'table-island' });
+    root.append(this.root);
     this.asked = { ...config.asked };
     this.columns = Object.fromEntries(config.columns.map((column) => [column.name, column]));
     this.counts = null;
@@ -60,7 +69,7 @@ class Table {
       live.on('changes', (message) => this.patch(message)),
       live.on('again', () => this.askAgain()),
     );
-    const onPop = () => location.pathname === this.path && this.readAddress();
+    const onPop = () => !this.isParked && location.pathname === this.path && this.readAddress();
     addEventListener('popstate', onPop);
     this.undo.push(() => removeEventListener('popstate', onPop));
     this.resizing = new ResizeObserver(() => this.fitToWidth());
@@ -68,9 +77,40 @@ class Table {
     this.undo.push(() => this.resizing.disconnect());
   }
 
+  park() {
+    this.keepPlace();
+    this.tips.hide();
+    [this.countTimer, this.reorderTimer, this.pauseTimer].forEach(clearTimeout);
+    this.reorderTimer = null;
+    this.isParked = true;
+    this.root.remove();
+    parked.set(this.config.key, this);
+    if (parked.size > MOST_PARKED) {
+      const [key, oldest] = parked.entries().next().value;
+      parked.delete(key);
+      oldest.destroy();
+    }
+  }
+
+  resume(root, config, tell) {
+    Object.assign(this, { tell, isParked: false });
+    root.append(this.root);
+    this.fitToWidth();
+    if (query(config.asked) !== query(this.asked)) {
+      this.asked = {};
+      return this.ask(config.asked, { push: false });
+    }
+    const place = this.restoredPlace();
+    const viewport = this.gridBox.querySelector('.ag-body-viewport');
+    viewport.scrollTop = place?.top || 0;
+    viewport.dispatchEvent(new Event('scroll')); // taking it out of the page has scrolled it without a word
+    this.box.value = this.asked.q || '';
+    if (this.moved.size) this.reorder();
+    this.refreshCounts();
+  }
+
   destroy() {
     this.gone = true;
-    this.keepPlace();
     this.undo.forEach((undo) => undo());
     this.stopRefocusing?.();
     [this.countTimer, this.reorderTimer, this.keepTimer, this.pauseTimer].forEach(clearTimeout);
@@ -376,11 +416,12 @@ class Table {
         this.moved.add(id);
       }
     }
-    if (message.lists) this.countsSoon();
+    if (message.lists && !this.isParked) this.countsSoon();
     if (reorder) this.reorderSoon();
   }
 
   askAgain() {
+    if (this.isParked) return void this.moved.add('everything'); // asked for when somebody looks again
     this.moved.clear();
     this.showPill();
     this.readAnew();
@@ -392,7 +433,7 @@ class Table {
   }
 
   reorderSoon() {
-    if (this.gone || !this.moved.size) return;
+    if (this.gone || this.isParked || !this.moved.size) return;
     if (this.isBusy()) return this.showPill();
     if (this.reorderTimer) return;
     const wait = Math.max(0, (this.reorderedAt || 0) + REORDER_PAUSE - Date.now());
@@ -492,7 +533,7 @@ class Table {
   }
 
   fitToWidth() {
-    if (!this.api || this.gone) return;
+    if (!this.api || this.gone || !this.gridBox.clientWidth) return;
     const narrow = this.gridBox.clientWidth < NARROW && this.gridBox.clientWidth > 0;
     if (narrow !== this.narrow) {
       this.narrow = narrow;
