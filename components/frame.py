@@ -1,5 +1,6 @@
 """The frame around every page: toolbar with menu, live dot and person; the rest belongs to the page."""
 
+import html
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -73,6 +74,18 @@ def frame(user: PortalUser) -> Generator[None, None, None]:
                     link._props['href'] = address
                     if group == 'Customer':
                         link._props['aria-label'] = f'Customer | {title}'
+
+
+def early_frame(title: str, content: str) -> str:
+    """A picture of the frame in plain HTML, for what is shown before the page framework has started."""
+    menu = (
+        f'<span class="icon-button"><svg viewBox="0 0 16 16" class="shape" aria-hidden="true">{_SHAPES["menu"]}</svg>'
+    )
+    return (
+        f'<div id="early"><div class="app"><div class="toolbar">{menu}</span><span class="brand">'
+        '<span class="brand-mark"></span><span>MSP Portal</span></span></div><div class="page page-list">'
+        f'<div class="page-head"><h1>{html.escape(title)}</h1></div>{content}</div></div></div>'
+    )
 
 
 def _person(user: PortalUser) -> None:

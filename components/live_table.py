@@ -8,6 +8,7 @@ it is filled in when the rows are asked for and never pushed. The browser's side
 """
 
 import asyncio
+import html
 import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,6 +23,7 @@ from tortoise.expressions import Function, Q
 from tortoise.functions import Count, Lower
 from tortoise.queryset import QuerySet
 
+from components import theme
 from components.island import Island
 from models import Customer, Health, PortalUser, RfiIcon
 from models.database import reader, rows
@@ -276,19 +278,18 @@ class LiveTable:
 
     # -- the element --------------------------------------------------------------------------------------------------
 
+    def config(self, user: PortalUser, address: str) -> dict[str, Any]:
+        """What the browser's side is told of the table."""
+        return {
+            'key': self.key, 'path': urlsplit(address).path, 'noun': self.noun, 'links': self.links,
+            'columns': [_told(column) for column in self.columns], 'block': BLOCK, 'narrow': self.narrow,
+            'asked': Asked.forgiving(self, dict(parse_qsl(urlsplit(address).query))), 'hidden': self.hidden,
+            'state': (user.preferences or {}).get(f'columns {self.key}'), 'searched': 'name, account code or domain',
+        }  # fmt: skip
+
     def build(self, user: PortalUser, address: str, *, on_columns: Callable[[Any], Any]) -> 'Island':
         """The table as an element of a page; the query of `address` says with what search, letter and sort it opens."""
-        preferences = (user.preferences or {}).get(f'columns {self.key}')
-        asked = Asked.forgiving(self, dict(parse_qsl(urlsplit(address).query)))
-        island = Island(
-            'table.js',
-            {
-                'key': self.key, 'path': urlsplit(address).path, 'noun': self.noun, 'links': self.links,
-                'columns': [_told(c) for c in self.columns],
-                'asked': asked, 'state': preferences, 'hidden': self.hidden, 'block': BLOCK,
-                'searched': 'name, account code or domain', 'narrow': self.narrow,
-            },
-        )  # fmt: skip
+        island = Island('table.js', self.config(user, address))
         island.on('columns', lambda event: on_columns(event.args))
         return island.style('display: contents')
 
@@ -335,12 +336,22 @@ async def lists_of(user: PortalUser, ids: set[int]) -> dict[str, list[int]]:
     }
 
 
-def early_rows(table: LiveTable, asked: dict[str, str]) -> str:
-    """A script that asks for the first rows at once; table.js takes the answer when it comes to need it."""
-    address = f'/api/ui/tables/{table.key}/rows?{urlencode({**asked, "end": BLOCK})}'
+def early(table: LiveTable, user: PortalUser, address: str) -> str:
+    """For the head of a page that begins with this table: it is made, and its first rows are asked for, while the page
+    framework is still starting. Its place is in `components.frame.early_frame`."""
+    config = table.config(user, address)
+    rows_at = f'/api/ui/tables/{table.key}/rows?{urlencode({**config["asked"], "end": BLOCK})}'
+    modules = ('table.js', 'live.js', 'icons.js', 'glyphs.js', 'tips.js')
+    addresses = [Island.grid_url(), *map(theme.asset, modules)]
     return (
-        f'<script>window.portalEarly={{address:{json.dumps(address)},'
-        f'answer:fetch({json.dumps(address)},{{cache:"no-store"}}).then(r=>r.ok?r.json():Promise.reject('
-        'Object.assign(new Error(`the server answered ${r.status}.`),{status:r.status})))};'
-        'window.portalEarly.answer.catch(()=>{})</script>'
+        # A preload does not wait for the style sheets, as a script in the head has to.
+        f'<link rel="preload" as="fetch" crossorigin="anonymous" href="{html.escape(rows_at)}">'
+        + ''.join(f'<link rel="modulepreload" href="{address}">' for address in addresses)
+        + f'<script type="module" async>import {{ begin }} from {_script(theme.asset("table.js"))};'
+        f'begin({_script(config)}, {_script(rows_at)})</script>'
     )
+
+
+def _script(value: Any) -> str:
+    """A value as a literal of a script inside a page: nothing in it can end the script."""
+    return json.dumps(value).replace('<', '\\u003c')

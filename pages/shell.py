@@ -5,20 +5,22 @@ from nicegui.elements.sub_pages import SubPages
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from components import live_table, theme
-from components.frame import frame, not_found
-from components.island import Island
+from components import live_table
+from components.frame import early_frame, frame, not_found
 from pages import customers, help
 from pages.customers import find, list_page
 from pages.dashboard import dashboard_page
 from pages.guard import own, session_of, user_of
 
+TITLES = {
+    customers.in_progress.key: 'Customers: In Progress',
+    customers.complete.key: 'Customers: Complete',
+    customers.waiting.key: 'Customers: Waiting for RFI',
+}
 # Fixed paths first: a {name} would swallow them.
 ROUTES = {
     '/': dashboard_page,
-    '/customers/in-progress': list_page(customers.in_progress, 'Customers: In Progress'),
-    '/customers/complete': list_page(customers.complete, 'Customers: Complete'),
-    '/customers/waiting': list_page(customers.waiting, 'Customers: Waiting for RFI'),
+    **{f'/customers/{key}': list_page(live_table.TABLES[key], title) for key, title in TITLES.items()},
     '/customers/{id}': customers.customer_page,
     '/help': help.index_page,
     '/help/{topic}/{key}': help.article_page,
@@ -42,8 +44,9 @@ async def shell(request: Request) -> Response | None:
         client.status_code = 404
     ui.page_title('MSP Portal')
     key = request.url.path.removeprefix('/customers/')
-    if key in live_table.TABLES:
-        ui.add_head_html(_early_rows(key, request))
+    if key in TITLES:
+        ui.add_head_html(live_table.early(live_table.TABLES[key], user, client.sub_pages_router.current_path))
+        ui.add_body_html(early_frame(TITLES[key], '<div id="early-table" style="display:contents"></div>'))
     with frame(user):
         Rooms(ROUTES, data={'user': user}, show_404=True)
     return None
@@ -60,20 +63,6 @@ async def exists(path: str, request: Request) -> bool:
     if path.startswith('/help/') and len(parts) == 4:
         return help.article(parts[2], parts[3]) is not None
     return False
-
-
-def _early_rows(key: str, request: Request) -> str:
-    """Ask for the first rows and load the grid while the page itself is still being put together."""
-    table = live_table.TABLES[key]
-    asked = live_table.Asked.forgiving(table, dict(request.query_params))
-    return (
-        f'<link rel="modulepreload" href="{Island.grid_url()}">'
-        + ''.join(
-            f'<link rel="modulepreload" href="{theme.asset(name)}">'
-            for name in ('table.js', 'icons.js', 'glyphs.js', 'tips.js')
-        )
-        + live_table.early_rows(table, asked)
-    )
 
 
 def register() -> None:

@@ -41,17 +41,35 @@ const query = (asked, more = {}) => {
 const parked = new Map();
 const MOST_PARKED = 3;
 
+// A list that is the first thing of a page is made while the page framework is still starting, in a picture of the frame
+// (#early, components/live_table.py), and moves into the page when that is there.
+let early = null;
+
+export function begin(config, address) {
+  const answer = fetch(address).then(read); // the answer to what the head has asked for already
+  answer.catch(() => {}); // told where it is used
+  const start = () => {
+    const root = document.getElementById('early-table');
+    if (root) early = new Table(root, config, () => {}, { address, answer });
+    else if (document.readyState === 'loading') requestAnimationFrame(start);
+  };
+  start();
+}
+
 export function mount(root, config, tell) {
-  const known = parked.get(config.key);
+  const table = early?.config.key === config.key ? early : parked.get(config.key);
+  if (table && table === early) table.moveTo(root, tell);
+  else table?.resume(root, config, tell);
   parked.delete(config.key);
-  const table = known || new Table(root, config, tell);
-  known?.resume(root, config, tell);
-  return { destroy: () => table.park() };
+  early = null;
+  document.getElementById('early')?.remove();
+  const shown = table || new Table(root, config, tell);
+  return { destroy: () => shown.park() };
 }
 
 class Table {
-  constructor(root, config, tell) {
-    Object.assign(this, { config, tell, path: config.path });
+  constructor(root, config, tell, asked = null) {
+    Object.assign(this, { config, tell, path: config.path, askedEarly: asked });
     this.root = h('div', { class: 'table-island' });
     root.append(this.root);
     this.asked = { ...config.asked };
@@ -92,18 +110,21 @@ class Table {
     }
   }
 
-  resume(root, config, tell) {
+  moveTo(root, tell, top = this.gridBox.querySelector('.ag-body-viewport').scrollTop) {
     Object.assign(this, { tell, isParked: false });
     root.append(this.root);
     this.fitToWidth();
+    const viewport = this.gridBox.querySelector('.ag-body-viewport');
+    viewport.scrollTop = top;
+    viewport.dispatchEvent(new Event('scroll')); // taking it out of the page has scrolled it without a word
+  }
+
+  resume(root, config, tell) {
+    this.moveTo(root, tell, this.restoredPlace()?.top || 0);
     if (query(config.asked) !== query(this.asked)) {
       this.asked = {};
       return this.ask(config.asked, { push: false });
     }
-    const place = this.restoredPlace();
-    const viewport = this.gridBox.querySelector('.ag-body-viewport');
-    viewport.scrollTop = place?.top || 0;
-    viewport.dispatchEvent(new Event('scroll')); // taking it out of the page has scrolled it without a word
     this.box.value = this.asked.q || '';
     if (this.moved.size) this.reorder();
     this.refreshCounts();
@@ -293,9 +314,9 @@ class Table {
     const generation = this.generation;
     const address = `/api/ui/tables/${this.config.key}/rows${query(this.asked, { start: String(params.startRow || '') || undefined, end: String(params.endRow) })}`;
     try {
-      const early = params.startRow === 0 && window.portalEarly?.address === address ? window.portalEarly.answer : null;
-      window.portalEarly = null;
-      const answer = await (early || fetch(address, { cache: 'no-store' }).then(read));
+      const known = this.askedEarly?.address === address ? this.askedEarly.answer : null;
+      this.askedEarly = null;
+      const answer = await (known || fetch(address, { cache: 'no-store' }).then(read));
       if (this.gone || generation !== this.generation) return params.failCallback();
       for (const message of live.epoch === answer.epoch ? live.recent : []) {
         if (message.n > answer.n) for (const row of answer.rows) Object.assign(row, message.rows?.[row.id]);

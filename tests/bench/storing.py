@@ -15,9 +15,7 @@ MONITORS = ('inbound_queue', 'outbound_queue', 'journal_queue', 'journal_connect
 async def measure(data: Data) -> list[Row]:
     prepared = await data.prepared(0, real=CUSTOMERS)
     try:
-        found = json.loads(
-            await run('-m', 'tests.bench.recording', str(data.scale.batches), data_dir=prepared.folder)
-        )
+        found = json.loads(await run('-m', 'tests.bench.recording', str(data.scale.batches), data_dir=prepared.folder))
     finally:
         data.forget(prepared)
     async with portal(data, 0, real=CUSTOMERS) as (server, fresh):
