@@ -84,7 +84,7 @@ def early_frame(title: str, content: str) -> str:
     return (
         f'<div id="early"><div class="app"><div class="toolbar">{menu}</span><span class="brand">'
         '<span class="brand-mark"></span><span>MSP Portal</span></span></div><div class="page page-list">'
-        f'<div class="page-head"><h1>{html.escape(title)}</h1></div>{content}</div></div></div>'
+        f'<div class="page-head"><div class="title">{html.escape(title)}</div></div>{content}</div></div></div>'
     )
 
 

@@ -31,6 +31,7 @@ class Rooms(SubPages, component=None):
     """The pages inside the frame; an unknown one says so in our words."""
 
     def _render_404(self) -> None:
+        self._cancel_active_tasks()  # `/customers/1/2` has begun to build customer 1
         not_found()
 
 

@@ -98,7 +98,7 @@ class Table {
   park() {
     this.keepPlace();
     this.tips.hide();
-    [this.countTimer, this.reorderTimer, this.pauseTimer].forEach(clearTimeout);
+    [this.countTimer, this.reorderTimer, this.pauseTimer, this.placeTimer].forEach(clearTimeout);
     this.reorderTimer = null;
     this.isParked = true;
     this.root.remove();
@@ -604,6 +604,7 @@ class Table {
   }
 
   keepPlace() {
+    if (this.isParked) return; // out of the page there is no place to keep
     try {
       const range = this.api.getVerticalPixelRange();
       sessionStorage.setItem(this.placeKey(), JSON.stringify({ index: Math.floor(range.top / 36), top: range.top, rows: this.api.getDisplayedRowCount() }));

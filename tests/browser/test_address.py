@@ -147,6 +147,7 @@ def test_moving_between_the_lists_loads_no_page_anew(visitors: Visitors, many: i
     page.get_by_role('link', name='Customer | In Progress').click()
     expect(page).to_have_url(re.compile('/customers/in-progress$'))
     expect(shown.header('connect_status')).to_be_visible()
+    expect(page.locator('.notice').first).to_be_visible()  # it takes the place of a row
     in_progress = shown.names()
     page.go_back()
     expect(page).to_have_url(re.compile('/customers/complete$'))

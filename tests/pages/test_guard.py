@@ -396,7 +396,7 @@ def told(monkeypatch) -> list[str]:
     return scripts
 
 
-TO_SIGN_IN = 'window.location.replace("/login")'
+TO_SIGN_IN = 'window.portalLeave ? portalLeave() : location.replace("/login")'
 
 
 @pytest.mark.parametrize('how', ['signs out', 'is disabled', 'has a new password'])
