@@ -51,6 +51,7 @@ function showTheme() {
 
 // -- where we are -----------------------------------------------------------------------------------------------------------
 function showPlace() {
+  showDot();
   for (const link of document.querySelectorAll('#menu a')) {
     const here = link.pathname === location.pathname;
     here ? link.setAttribute('aria-current', 'page') : link.removeAttribute('aria-current');
