@@ -101,6 +101,13 @@ CONNECT_MOVED: Event[[Changed]] = Event()
 RFI_MOVED: Event[[Changed]] = Event()
 """An RFI was requested, sent back, completed or found in error."""
 
+CUSTOMER_TOUCHED: Event[[int, dict[int, frozenset[str]]]] = Event()
+"""On the pages of these customers (id) of a partner (first argument) these parts show something else now: `history`,
+`notes`, `contacts`, `infrastructure`, `attachments`, `products`, `connect`, `rfi`, `monitor`."""
+
+READINGS_STORED: Event[[frozenset[int]]] = Event()
+"""Readings of these customers (ids) were stored, whether or not an icon changed."""
+
 MANY_CHANGED: Event[[int | None]] = Event()
 """More changed than is worth naming, for one partner or (None) for anyone: another process committed, say."""
 
@@ -111,8 +118,8 @@ SIGHT_CHANGED: Event[[int]] = Event()
 """What this user (id) may see, or the role, has changed."""
 
 ALL: tuple[Event, ...] = (
-    CUSTOMERS_ADDED, CUSTOMERS_CHANGED, MONITORS_FLIPPED, CONNECT_MOVED, RFI_MOVED, MANY_CHANGED, SESSIONS_ENDED,
-    SIGHT_CHANGED,
+    CUSTOMERS_ADDED, CUSTOMERS_CHANGED, MONITORS_FLIPPED, CONNECT_MOVED, RFI_MOVED, CUSTOMER_TOUCHED, READINGS_STORED,
+    MANY_CHANGED, SESSIONS_ENDED, SIGHT_CHANGED,
 )  # fmt: skip
 ABOUT_CUSTOMERS: tuple[Event[[Changed]], ...] = (
     CUSTOMERS_ADDED, CUSTOMERS_CHANGED, MONITORS_FLIPPED, CONNECT_MOVED, RFI_MOVED,

@@ -76,6 +76,7 @@ class CustomerProduct(Model):
     product_id: int
     quantity = fields.IntField(default=0, db_default=0)
     since = fields.DateField(null=True)
+    renews_on = fields.DateField(null=True)
 
     class Meta:
         table = 'customer_product'
