@@ -116,7 +116,7 @@ class Migration(migrations.Migration):
         ops.CreateModel(
             name='Sample',
             fields=[
-                ('id', fields.BigIntField(primary_key=True, unique=True, db_index=True)),
+                ('id', fields.BigIntField(primary_key=True, generated=False)),
                 ('at', fields.BigIntField()),
                 ('value', fields.FloatField(null=True)),
                 ('state', fields.CharEnumField(description='GOOD: good\nBAD: bad\nUNKNOWN: unknown\nNOT_CONFIGURED: not_configured', enum_type=MonitorState, max_length=15)),
