@@ -3,7 +3,7 @@
 import asyncio
 import csv
 import io
-import os
+import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -67,13 +67,12 @@ async def as_csv(table: LiveTable, user: PortalUser, asked: Asked) -> AsyncItera
 
 
 async def as_xlsx(table: LiveTable, user: PortalUser, asked: Asked) -> Path:
-    """An Excel file, to be deleted by the caller; made in a process of its own, for it is seconds of work."""
+    """An Excel file, alone in a folder that the caller deletes; made in a process of its own, for it is seconds of work."""
     async with AT_ONCE:
-        handle, name = tempfile.mkstemp(suffix='.csv')
-        source = Path(name)
-        target = source.with_suffix('.xlsx')
+        folder = Path(tempfile.mkdtemp(prefix='portal-export-'))
+        source, target = folder / 'rows.csv', folder / 'rows.xlsx'
         try:
-            with os.fdopen(handle, 'wb') as file:
+            with source.open('wb') as file:
                 file.write(_lines([[column.heading for column in table.columns]]))
                 file.write(_lines([['number' if column.kind == 'number' else 'text' for column in table.columns]]))
                 async for portion in portions(table, user, asked):
@@ -86,12 +85,17 @@ async def as_xlsx(table: LiveTable, user: PortalUser, asked: Asked) -> Path:
                 _, error = await process.communicate()
             except asyncio.CancelledError:
                 process.kill()
+                await process.wait()  # it writes no more
                 raise
             if process.returncode:
                 raise Failed(error.decode(errors='replace')[-500:])
-            return target
         except BaseException:
-            target.unlink(missing_ok=True)
+            forget(target)
             raise
-        finally:
-            source.unlink(missing_ok=True)
+        source.unlink()
+        return target
+
+
+def forget(made: Path) -> None:
+    """Delete what `as_xlsx` made, with everything beside it."""
+    shutil.rmtree(made.parent, ignore_errors=True)

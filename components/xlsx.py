@@ -8,10 +8,13 @@ import xlsxwriter
 
 
 def write(source: str, target: str) -> None:
+    # The writer's own temporary files beside the target: whoever deletes that folder leaves nothing behind.
+    options = {
+        'constant_memory': True, 'strings_to_formulas': False, 'strings_to_urls': False,
+        'tmpdir': os.path.dirname(target),
+    }  # fmt: skip
     with open(source, encoding='utf-8', newline='') as file:
-        book = xlsxwriter.Workbook(
-            target, {'constant_memory': True, 'strings_to_formulas': False, 'strings_to_urls': False}
-        )
+        book = xlsxwriter.Workbook(target, options)
         sheet = book.add_worksheet('Customers')
         lines = csv.reader(file)
         headings, kinds = next(lines), next(lines)

@@ -10,11 +10,32 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket
-from tortoise.exceptions import BaseORMException
+from tortoise.exceptions import (
+    BaseORMException,
+    DBConnectionError,
+    IncompleteInstanceError,
+    IntegrityError,
+    NotExistOrMultiple,
+    NoValuesFetched,
+    ObjectDoesNotExistError,
+    OperationalError,
+)
 
 from pages.sign_in import page
 
 log = logging.getLogger(__name__)
+
+# Tortoise calls these operational too; they tell of a fault in what was asked, not of a database that is away.
+_NOT_AWAY = (
+    IntegrityError, NoValuesFetched, NotExistOrMultiple, ObjectDoesNotExistError, IncompleteInstanceError,
+)  # fmt: skip
+
+
+def is_database_away(error: Exception) -> bool:
+    """Whether the error says that the database is locked, read-only, full or gone."""
+    if isinstance(error, OperationalError):
+        return not isinstance(error, _NOT_AWAY)
+    return isinstance(error, DBConnectionError | ConnectionError | TimeoutError)
 
 
 def _answer(request: Request, status: int, title: str, text: str) -> Response:
@@ -32,6 +53,10 @@ async def database_failed(request: Request, error: Exception) -> Response:
     )  # fmt: skip
     answer.headers['Retry-After'] = '5'
     return answer
+
+
+async def perhaps_database(request: Request, error: Exception) -> Response:
+    return await (database_failed if is_database_away(error) else unexpected)(request, error)
 
 
 async def unexpected(request: Request, error: Exception) -> Response:
@@ -67,8 +92,8 @@ def _for_pages_only(handler: Callable[[Request, Exception], Awaitable[Response]]
 
 def register() -> None:
     """Put these in the place of the framework's own."""
-    app.add_exception_handler(BaseORMException, _for_pages_only(database_failed))
-    app.add_exception_handler(OSError, _for_pages_only(database_failed))
+    app.add_exception_handler(BaseORMException, _for_pages_only(perhaps_database))
+    app.add_exception_handler(OSError, _for_pages_only(perhaps_database))
     app.add_exception_handler(HTTPException, _for_pages_only(refused))
     app.add_exception_handler(404, _for_pages_only(refused))
     app.add_exception_handler(Exception, unexpected)

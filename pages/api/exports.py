@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response, StreamingResponse
 
-from components.export import Failed, as_csv, as_xlsx
+from components.export import Failed, as_csv, as_xlsx, forget
 from models.customer_import import TEMPLATE_CSV
 from pages.api.ui import Asking, answer
 from pages.guard import user_of
@@ -44,7 +44,7 @@ async def export_xlsx(request: Request, asking: Asking) -> Response:
         return answer({'error': 'The file could not be made. Try CSV, or again in a moment.'}, 500)
     return FileResponse(
         path, media_type=XLSX, filename=_name(table.key, 'xlsx'),
-        background=BackgroundTask(path.unlink, missing_ok=True),
+        background=BackgroundTask(forget, path),
         headers={'Cache-Control': 'no-store', 'Content-Encoding': 'identity'},
     )  # fmt: skip
 

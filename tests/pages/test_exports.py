@@ -217,6 +217,20 @@ async def test_an_excel_file_that_nobody_waits_for_any_more_leaves_nothing_behin
     assert not list(temporary.iterdir())
 
 
+async def test_an_excel_file_given_up_while_it_is_written_leaves_nothing_behind(portal, temporary, until, monkeypatch):
+    """The writer has files of its own, which nobody would delete for it."""
+    slow = temporary.parent / 'slow'
+    slow.write_text('#!/bin/sh\ntouch "$(dirname "$4")/of-the-writer"\nexec sleep 60\n')
+    slow.chmod(0o700)
+    monkeypatch.setattr(export.sys, 'executable', str(slow))
+    making = asyncio.ensure_future(as_xlsx(TABLES['complete'], portal.northwind.ana, Asked(TABLES['complete'], {})))
+    await until(lambda: list(temporary.rglob('of-the-writer')))
+    making.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+    assert not list(temporary.iterdir())
+
+
 async def test_the_template_for_importing_can_be_downloaded_by_who_is_signed_in(portal):
     assert (await portal.http.get('/api/ui/import-template.csv')).status_code == 401
     await portal.sign_in(portal.northwind.tom)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from starlette.requests import Request
+from tortoise.exceptions import IntegrityError, OperationalError, ValidationError
 
 from components import live
 from components.live_table import TABLES, Asked, LiveTable
@@ -333,8 +334,6 @@ async def test_beyond_the_end_there_are_no_rows(portal):
 
 
 async def test_a_database_that_fails_is_said_in_a_sentence(portal, monkeypatch):
-    from tortoise.exceptions import OperationalError
-
     await portal.sign_in(portal.northwind.ana)
 
     async def fails(*_: Any, **__: Any) -> None:
@@ -347,6 +346,20 @@ async def test_a_database_that_fails_is_said_in_a_sentence(portal, monkeypatch):
         assert answer.status_code == 503
         assert 'Retry-After' in answer.headers
         assert answer.json()['error'].startswith('Nothing was stored.')
+
+
+@pytest.mark.parametrize('error', [IntegrityError('seats'), ValidationError('seats: too long'), FileNotFoundError('x')])
+async def test_a_fault_of_ours_is_not_blamed_on_the_database(portal, monkeypatch, caplog, error):
+    await portal.sign_in(portal.northwind.ana)
+
+    async def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(LiveTable, '_read', fails)
+    answer = await portal.http.get('/api/ui/tables/complete/rows')
+    assert answer.status_code == 500
+    assert answer.json()['error'].startswith('The fault is ours')
+    caplog.clear()  # that it is logged is right here; elsewhere an ERROR fails a page test
 
 
 # -- who sees what ----------------------------------------------------------------------------------------------------
