@@ -67,7 +67,7 @@ async def as_csv(table: LiveTable, user: PortalUser, asked: Asked) -> AsyncItera
 
 
 async def as_xlsx(table: LiveTable, user: PortalUser, asked: Asked) -> Path:
-    """An Excel file, alone in a folder that the caller deletes; made in a process of its own, for it is seconds of work."""
+    """An Excel file, alone in a folder that the caller forgets; made in a process of its own: it is seconds of work."""
     async with AT_ONCE:
         folder = Path(tempfile.mkdtemp(prefix='portal-export-'))
         source, target = folder / 'rows.csv', folder / 'rows.xlsx'

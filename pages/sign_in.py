@@ -63,6 +63,14 @@ class Throttle:
         for key in keys:
             self._failures.pop(key, None)
 
+    def take_back(self, key: str) -> None:
+        """One attempt that was counted as a failure was none."""
+        count, last = self._failures.get(key, (0, 0.0))
+        if count > 1:
+            self._failures[key] = (count - 1, last)
+        else:
+            self._failures.pop(key, None)
+
 
 throttle = Throttle()
 set_up_code = secrets.token_hex(4)
@@ -120,11 +128,13 @@ async def login(request: Request) -> Response:
 
     if (wait := throttle.wait(account, address)) > 0:
         return _slowed_down(again(_too_many(wait), 429), wait)
+    # Counted before the password is looked at, which takes a while: a burst sent at the same moment gets no free tries.
+    throttle.failed(account, address)
     user = await PortalUser.signing_in(email, password)
     if user is None:
-        throttle.failed(account, address)
         return again('This e-mail address and password do not match. Check both and try again.', 401)
     throttle.succeeded(account)
+    throttle.take_back(address)
     return await _signed_in(request, user, target)
 
 

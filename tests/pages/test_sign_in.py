@@ -122,6 +122,19 @@ async def test_an_account_is_slowed_down_however_it_is_spelt(portal, spelt):
     assert (await last.post('/login', data=_form(spelt, portal.password))).status_code == 429
 
 
+async def test_a_burst_at_the_same_moment_gets_no_more_tries_than_one_after_the_other(portal):
+    forms = [_form('ana@northwind.example', f'wrong {n}') for n in range(3 * FREE_TRIES)]
+    answers = await asyncio.gather(*(portal.http.post('/login', data=form) for form in forms))
+    assert [answer.status_code for answer in answers].count(401) == FREE_TRIES
+
+
+async def test_signing_in_rightly_counts_as_no_failure_of_the_address(portal):
+    for _ in range(2 * FREE_TRIES):
+        browser = portal.browser()
+        answer = await browser.post('/login', data=_form('ana@northwind.example', portal.password))
+        assert answer.status_code == 303
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
