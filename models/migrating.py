@@ -11,6 +11,7 @@ import logging
 import re
 import shutil
 import sqlite3
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,12 +27,14 @@ from tortoise.migrations.api.migrate import migrate as run_migrations
 from tortoise.migrations.executor import MigrationExecutor
 
 from models import database
+from models.history import TRIGGERS, TRIGGERS_THERE
 from settings import Settings
 
 log = logging.getLogger(__name__)
 
 KEPT_BACKUPS = 5
 BUSY = 5.0  # seconds that the start waits for another program's lock on the file
+CHECKING = 0.5  # seconds that the start spends on finding damage; a big file is checked in part
 # What the advisory lock of a migration is named by, on PostgreSQL.
 _LOCK = 0x6D7370
 
@@ -47,17 +50,18 @@ async def migrated(given: Settings) -> None:
         await _migrate_postgres(given)
         return
     path = given.sqlite_path
+    setting = 'PORTAL_DATABASE_URL' if given.database_url else 'PORTAL_DATA_DIR'
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (path.parent / f'.{path.name}.migrating').open('w') as lock:
             await _taken(lock.fileno())
             await _migrate_sqlite(given, path)
     except PermissionError as error:
-        raise database.Unusable(f'The database {path} cannot be written: {error.strerror}.') from error
+        raise database.Unusable(f'The database {path} cannot be written: {error.strerror} (see {setting}).') from error
     except OSError as error:
-        raise database.Unusable(f'The database {path} cannot be opened: {error.strerror}.') from error
+        raise database.Unusable(f'The database {path} cannot be opened: {error.strerror} (see {setting}).') from error
     except sqlite3.Error as error:
-        raise database.Unusable(f'The database {path} cannot be used: {_in_short(error)}.') from error
+        raise database.Unusable(f'The database {path} cannot be used: {database.in_short(error)}.') from error
 
 
 async def _taken(lock: int) -> None:
@@ -89,6 +93,7 @@ async def _migrate_sqlite(given: Settings, path: Path) -> None:
             await Tortoise.close_connections()
             await asyncio.to_thread(_put_back, path, before, migration, tables)
             await asyncio.to_thread(_check_nothing_lost, path, before)
+        await asyncio.to_thread(_check_protected, path)
     except BaseException as error:
         with contextlib.suppress(Exception):
             await Tortoise.close_connections()
@@ -100,12 +105,8 @@ async def _migrate_sqlite(given: Settings, path: Path) -> None:
         if isinstance(error, database.Unusable) or not isinstance(error, Exception):
             raise
         raise database.Unusable(
-            f'The database {path} could not be migrated ({_in_short(error)}); it is as it was before.'
+            f'The database {path} could not be migrated ({database.in_short(error)}); it is as it was before.'
         ) from error
-
-
-def _in_short(error: Exception) -> str:
-    return ' '.join(str(error).split()).rstrip('.')[:300] or type(error).__name__
 
 
 def _newest(migrating: dict[str, Any]) -> set[str]:
@@ -150,16 +151,37 @@ def _check_usable(path: Path) -> None:
             # Of a file that cannot be written, SQLite makes BEGIN IMMEDIATE a reading transaction and says nothing.
             file.execute(f'PRAGMA user_version={version}')
             file.execute('ROLLBACK')
+            damage = _damage(file)
         except sqlite3.OperationalError as error:
             if 'readonly' in str(error):
                 raise database.Unusable(f'The database {path} is read-only.') from error
             if 'locked' in str(error):
                 raise database.Unusable(f'The database {path} is locked by another program.') from error
-            raise database.Unusable(f'The database {path} cannot be used: {_in_short(error)}.') from error
+            raise database.Unusable(f'The database {path} cannot be used: {database.in_short(error)}.') from error
         except sqlite3.DatabaseError as error:
             raise database.Unusable(
-                f'The database {path} is not a database of the portal: {_in_short(error)}.'
+                f'The database {path} is not a database of the portal: {database.in_short(error)}.'
             ) from error
+    if damage:
+        raise database.Unusable(
+            f'The database {path} is damaged ({damage}); put a backup in its place ({path.parent / "backups"}).'
+        )
+
+
+def _damage(file: sqlite3.Connection) -> str:
+    until = time.monotonic() + CHECKING
+    file.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+    try:
+        found = file.execute('PRAGMA quick_check(1)').fetchone()[0]
+    except sqlite3.OperationalError as error:
+        if 'interrupted' in str(error):  # nothing was found in the time that there is
+            return ''
+        raise
+    except sqlite3.DatabaseError as error:
+        return database.in_short(error)
+    finally:
+        file.set_progress_handler(None, 0)
+    return '' if found == 'ok' else ' '.join(found.split())[:200]
 
 
 def _back_up(path: Path) -> Path:
@@ -286,20 +308,49 @@ def _check_nothing_lost(path: Path, before: Inventory) -> None:
         )
 
 
+def _check_protected(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        tables = {row[0] for row in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        triggers = {row[0] for row in file.execute(TRIGGERS_THERE['sqlite'])}
+    _refuse_unprotected(tables, triggers, 'sqlite')
+
+
+def _refuse_unprotected(tables: set[str], triggers: set[str], engine: str) -> None:
+    """A history that could be changed is none: where there are chains, there must be what protects them."""
+    missing = [name for name in TRIGGERS[engine] if name not in triggers]
+    if missing and 'history_chain' in tables:
+        raise database.Unusable(f'After migrating, nothing protects the history: the trigger {missing[0]} is missing.')
+
+
 async def _migrate_postgres(given: Settings) -> None:
     import asyncpg
 
     try:
         lock = await asyncpg.connect(database.plain_address(given.database_url))
     except (OSError, asyncpg.PostgresError, ValueError) as error:
-        raise database.Unusable(f'PostgreSQL at PORTAL_DATABASE_URL does not answer: {_in_short(error)}.') from error
+        raise database.Unusable(
+            f'PostgreSQL at PORTAL_DATABASE_URL does not answer: {database.in_short(error)}.'
+        ) from error
     try:
         await lock.execute('SELECT pg_advisory_lock($1)', _LOCK)
         try:
+            applied = await _applied_on_postgres(lock)
             await run_migrations(config=database.config(given, migrating=True))
+            if await _applied_on_postgres(lock) != applied:
+                tables = {row['tablename'] for row in await lock.fetch('SELECT tablename FROM pg_tables')}
+                triggers = {row['name'] for row in await lock.fetch(TRIGGERS_THERE['postgres'])}
+                _refuse_unprotected(tables, triggers, 'postgres')
+        except database.Unusable:
+            raise
         except Exception as error:
-            raise database.Unusable(f'The database could not be migrated: {_in_short(error)}.') from error
+            raise database.Unusable(f'The database could not be migrated: {database.in_short(error)}.') from error
         finally:
             await Tortoise.close_connections()
     finally:
         await lock.close()
+
+
+async def _applied_on_postgres(connection: Any) -> set[str]:
+    if not await connection.fetchval("SELECT to_regclass('tortoise_migrations')"):
+        return set()
+    return {row['name'] for row in await connection.fetch('SELECT name FROM tortoise_migrations')}

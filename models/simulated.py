@@ -3,9 +3,12 @@
 from datetime import datetime
 from typing import Any
 
+from tortoise.expressions import Subquery
+
 from models.customer import Listing
 from models.database import reader
-from models.history import HistoryEvent
+from models.events import transaction
+from models.history import HistoryChain, HistoryEvent, HistoryText
 from models.monitor import Flip
 
 
@@ -24,7 +27,7 @@ async def count_simulated(block: int) -> list[dict[str, Any]]:
 
 
 async def prune_simulated(customer_ids: list[int], *, flips_before: datetime, events_kept: int) -> int:
-    """Forget old flips of these simulated customers, and of each all but the newest entries of history.
+    """Forget old flips of these simulated customers, and of each the oldest entries of its history.
 
     A simulated customer moves all day for months. Return how many rows went, some thousands at most.
     """
@@ -34,13 +37,23 @@ async def prune_simulated(customer_ids: list[int], *, flips_before: datetime, ev
         customer_id__in=customer_ids, customer__is_simulated=True, at__lt=flips_before
     ).limit(5000).values_list('id', flat=True)  # fmt: skip
     gone = await Flip.filter(id__in=list(flips)).delete() if flips else 0
-    within = ','.join(str(int(customer_id)) for customer_id in customer_ids)
-    entries = await reader().execute_query_dict(
-        'SELECT "id" FROM (SELECT h."id", '
-        'ROW_NUMBER() OVER (PARTITION BY h."customer_id" ORDER BY h."at" DESC, h."id" DESC) AS "place" '
-        'FROM "history_event" h JOIN "customer" c ON c."id" = h."customer_id" AND c."is_simulated" '
-        f'WHERE h."customer_id" IN ({within})) AS placed WHERE "place" > {int(events_kept)} LIMIT 5000'
+    within = ','.join(f"'c:{int(customer_id)}'" for customer_id in customer_ids)
+    chains = await reader().execute_query_dict(
+        'SELECT h."chain", h."length", h."pruned" FROM "history_chain" h '
+        'JOIN "customer" c ON c."id" = h."customer_id" AND c."is_simulated" '
+        f'WHERE h."chain" IN ({within}) AND h."length" - h."pruned" > {int(events_kept)} ORDER BY h."chain"'
     )
-    if entries:
-        gone += await HistoryEvent.filter(id__in=[row['id'] for row in entries]).delete()
+    most = 5000
+    for chain in chains:
+        last = min(chain['length'] - events_kept, chain['pruned'] + most)
+        async with transaction():
+            # The oldest of the chain; where it begins now is written down, or they would be missed.
+            due = HistoryEvent.filter(chain=chain['chain'], sequence__lte=last)
+            await HistoryText.filter(event_id__in=Subquery(due.values('id'))).delete()
+            forgotten = await due.delete()
+            await HistoryChain.filter(chain=chain['chain']).update(pruned=last)
+        gone += forgotten
+        most -= forgotten
+        if most <= 0:
+            break
     return gone

@@ -1,8 +1,11 @@
 from datetime import timedelta
 
 from jobs.pruning import SIMULATED_EVENTS_KEPT, Pruning
-from models import Customer, Flip, HistoryEvent, MonitorKind, MonitorState, Session
+from models import Customer, Flip, HistoryEvent, HistoryText, MonitorKind, MonitorState, Session, history_reading
 from models.demo import make_customers
+from models.events import transaction
+from models.history import Entry, append_many
+from models.history_verifying import verify
 
 
 async def _flip(customer: Customer, at) -> Flip:
@@ -33,15 +36,18 @@ async def test_what_the_simulated_vendor_left_is_bounded_and_a_real_history_stay
     before = await HistoryEvent.filter(customer_id=real.id).count()
     for customer in (simulated, real):
         await _flip(customer, now - timedelta(days=8))
-        await HistoryEvent.bulk_create([
-            HistoryEvent(
-                partner_id=northwind.partner.id, customer_id=customer.id, kind='connect.step_complete',
-                at=now - timedelta(minutes=n), summary=f'{n}', data={},
-            )
-            for n in range(SIMULATED_EVENTS_KEPT + 20)
-        ])  # fmt: skip
-    assert await Pruning(clock).prune() == 21
-    kept = await HistoryEvent.filter(customer_id=simulated.id).order_by('-at')
-    assert [entry.summary for entry in kept] == [f'{n}' for n in range(SIMULATED_EVENTS_KEPT)]
+        async with transaction() as connection:
+            await append_many(connection, [
+                Entry(northwind.partner.id, customer.id, 'connect.step_complete', now - timedelta(minutes=n), f'{n}')
+                for n in reversed(range(SIMULATED_EVENTS_KEPT + 20))
+            ])  # fmt: skip
+    made = await HistoryEvent.filter(customer_id=simulated.id).count()
+    assert await Pruning(clock).prune() == made - SIMULATED_EVENTS_KEPT + 1
+    kept, _ = await history_reading.page(simulated.id, group='all', limit=1000)
+    kept = [entry['summary'] for entry in kept if not entry['flip']]
+    assert kept == [f'{n}' for n in range(SIMULATED_EVENTS_KEPT)]
+    assert await HistoryText.all().count() == await HistoryEvent.all().count()
+    assert await verify() == []
+    assert await Pruning(clock).prune() == 0
     assert await HistoryEvent.filter(customer_id=real.id).count() == before + SIMULATED_EVENTS_KEPT + 20
     assert list(await Flip.all().values_list('customer_id', flat=True)) == [real.id]

@@ -19,8 +19,11 @@ import pytest
 from tortoise import Tortoise
 from tortoise.migrations.api.migrate import migrate as run_migrations
 
-from models import Customer, Monitor, database, migrating
+from models import Customer, HistoryChain, HistoryEvent, Monitor, database, migrating
 from models.database import Unusable, opened
+from models.history import TRIGGERS
+from models.history_reading import page
+from models.history_verifying import verify
 from models.migrating import migrated
 from settings import Settings
 
@@ -32,7 +35,7 @@ from tortoise.migrations import operations as ops
 WIDEN = "ops.AlterField('Customer', 'name', fields.CharField(max_length=240))"
 REMOVE = "ops.RemoveField('Customer', 'blocked_because')"
 INDEX = "ops.AddIndex('Customer', Index(fields=['domain'], name='idx_customer_domain'))"
-HISTORY = "ops.AlterField('HistoryEvent', 'summary', fields.CharField(max_length=500))"
+HISTORY = "ops.AlterField('HistoryEvent', 'kind', fields.CharField(max_length=50))"
 UNINDEX = "ops.RemoveIndex('Customer', fields=['partner_id', 'worst', 'name_key'])"
 FREE = "ops.RemoveConstraint('Customer', fields=['partner_id', 'account_code'])"
 TRIGGER = "CREATE TRIGGER history_stays BEFORE DELETE ON history_event BEGIN SELECT RAISE(ABORT, 'history stays'); END"
@@ -98,7 +101,7 @@ def _fill(given: Settings, rows: int = 3) -> None:
             columns = connection.execute(f'PRAGMA table_info("{table}")').fetchall()
             names = ', '.join(f'"{column["name"]}"' for column in columns)
             for n in range(1, rows + 1):
-                values = [n if _is_number(column['type']) else f'{column["name"]} {n}' for column in columns]
+                values = [_value(column['name'], column['type'], n) for column in columns]
                 connection.execute(f'INSERT INTO "{table}" ({names}) VALUES ({", ".join("?" * len(values))})', values)
         assert connection.execute('PRAGMA foreign_key_check').fetchall() == []
 
@@ -108,14 +111,16 @@ def _tables(connection: sqlite3.Connection) -> list[str]:
     return [row['name'] for row in found if row['name'] != 'tortoise_migrations']
 
 
-def _is_number(kind: str) -> bool:
-    return 'INT' in kind or kind == 'REAL'
+def _value(name: str, kind: str, n: int) -> str | int:
+    if 'INT' in kind or kind == 'REAL':
+        return n
+    return {'TIMESTAMP': f'2026-01-0{n} 12:00:00+00:00', 'JSON': f'{{"n": {n}}}'}.get(kind, f'{name} {n}')
 
 
 def _contents(given: Settings) -> dict[str, list[dict[str, Any]]]:
     with _file(given) as connection:
         return {
-            table: [dict(row) for row in connection.execute(f'SELECT * FROM "{table}" ORDER BY id')]
+            table: [dict(row) for row in connection.execute(f'SELECT * FROM "{table}" ORDER BY 1')]
             for table in _tables(connection)
         }
 
@@ -171,7 +176,12 @@ async def test_a_filled_database_keeps_every_row_index_and_trigger(package, test
                 {k: v for k, v in row.items() if k in kept} | _new(row, after[table]) for row in before
             ]
     assert 'blocked_because' not in after['customer'][0]
-    assert _made(given).items() >= {name: sql for name, sql in made.items() if name != 'idx_blocked'}.items()
+    removed = {'idx_blocked', 'idx_history_eve_custome_5250b6', 'idx_history_eve_partner_44a9a0'}
+    assert _made(given).items() >= {name: sql for name, sql in made.items() if name not in removed}.items()
+    assert {*TRIGGERS['sqlite']} <= _made(given).keys()
+    assert [(text['summary'], text['actor'], text['data']) for text in after['history_text']] == [
+        (row['summary'], row['actor'], f'{{"n":{row["id"]}}}') for row in rows['history_event']
+    ]
     assert 'idx_blocked' not in _made(given)
     assert 'idx_customer_domain' in _made(given)
     assert _unique(given) >= unique
@@ -203,7 +213,8 @@ async def test_what_the_portal_itself_wrote_is_read_back_after_a_rebuild(package
 
 
 async def test_without_the_protection_the_rows_are_lost(package, test_settings):
-    package.copy_real(REAL_NAMES)
+    # The migrations before the history's triggers: with these, a rebuild without the protection does not even end.
+    package.copy_real(REAL_NAMES[:4])
     await migrated(test_settings)
     _fill(test_settings)
     made, unique = _made(test_settings), _unique(test_settings)
@@ -367,6 +378,92 @@ async def test_processes_that_start_at_once_take_turns_on_postgresql(postgres: C
         await asyncio.to_thread(_start_two, given)
     finally:
         await admin.execute('DROP DATABASE empty WITH (FORCE)')
+        await admin.close()
+
+
+# -- the history becomes chains ---------------------------------------------------------------------------------------
+
+OLD_ENTRY = 'INSERT INTO history_event (partner_id, customer_id, kind, at, actor_id, actor, summary, data) VALUES '
+
+
+def _old_entries(count: int) -> str:
+    """Entries as they were before there were chains: of two customers and the MSP in turn."""
+    return OLD_ENTRY + ', '.join(
+        f"(1, {('NULL', '7', '8')[n % 3]}, 'rfi.sent', '2026-01-02 03:04:05.{n:06}+00:00', 5, 'Émile', "
+        f'\'Entry {n}\', \'{{"b": 1.50, "a": [{n}]}}\')'
+        for n in range(count)
+    )
+
+
+async def _check_chained(given: Settings, count: int) -> None:
+    async with opened(given):
+        assert await verify() == []
+        ends = await HistoryChain.all().order_by('chain')
+        assert [(end.chain, end.length) for end in ends] == [(name, count // 3) for name in ('c:7', 'c:8', 'p:1')]
+        found, _ = await page(7, group='all', limit=2)
+        assert [(each['summary'], each['actor'], each['data']) for each in found] == [
+            (f'Entry {n}', 'Émile', {'a': [n], 'b': 1.5}) for n in (count - 2, count - 5)
+        ]
+        await HistoryEvent.add(1, 'rfi.sent', 'later', customer_id=7)
+        assert await verify() == []
+
+
+async def test_old_entries_become_chains_in_portions(package, test_settings, monkeypatch):
+    package.copy_real(REAL_NAMES[:4])
+    await migrated(test_settings)
+    with _file(test_settings) as connection:
+        connection.execute(_old_entries(30))
+    package.copy_real(REAL_NAMES[4:])
+    chained = package.folder / f'{REAL_NAMES[4]}.py'
+    chained.write_text(chained.read_text().replace('PORTION = 5000', 'PORTION = 7'))
+    await migrated(test_settings)
+    await _check_chained(test_settings, 30)
+
+
+@pytest.mark.postgres
+async def test_old_entries_become_chains_on_postgresql(package, postgres: Callable[[str], str], tmp_path):
+    admin = await asyncpg.connect(postgres('postgres'))
+    try:
+        await admin.execute('CREATE DATABASE chained')
+        given = Settings(data_dir=tmp_path, database_url=postgres('chained'), _env_file=None)  # type: ignore[call-arg]
+        package.copy_real(REAL_NAMES[:4])
+        await migrated(given)
+        filler = await asyncpg.connect(given.database_url)
+        await filler.execute(_old_entries(30))
+        await filler.close()
+        package.copy_real(REAL_NAMES[4:])
+        await migrated(given)
+        await _check_chained(given, 30)
+    finally:
+        await admin.execute('DROP DATABASE chained WITH (FORCE)')
+        await admin.close()
+
+
+async def test_a_migration_that_takes_the_protection_away_is_refused(package, test_settings):
+    package.copy_real(REAL_NAMES)
+    await migrated(test_settings)
+    before = _made(test_settings)
+    package.add("ops.RunSQL('DROP TRIGGER history_event_no_update')")
+    with pytest.raises(Unusable, match='history_event_no_update is missing'):
+        await migrated(test_settings)
+    assert _made(test_settings) == before
+
+
+@pytest.mark.postgres
+async def test_a_migration_that_takes_the_protection_away_is_refused_on_postgresql(
+    package, postgres: Callable[[str], str], tmp_path
+):
+    admin = await asyncpg.connect(postgres('postgres'))
+    try:
+        await admin.execute('CREATE DATABASE unprotected')
+        given = Settings(data_dir=tmp_path, database_url=postgres('unprotected'), _env_file=None)  # type: ignore[call-arg]
+        package.copy_real(REAL_NAMES)
+        await migrated(given)
+        package.add("ops.RunSQL('ALTER TABLE history_event DISABLE TRIGGER history_event_no_delete')")
+        with pytest.raises(Unusable, match='history_event_no_delete is missing'):
+            await migrated(given)
+    finally:
+        await admin.execute('DROP DATABASE unprotected WITH (FORCE)')
         await admin.close()
 
 
