@@ -20,8 +20,10 @@ from jobs.connect_progress import advance_connect
 from jobs.monitor_refresh import MonitorRefresh
 from jobs.others import Others
 from jobs.pruning import Pruning
+from jobs.safe_pdfs import SafePdfs
 from jobs.sources.simulated import SimulatedVendor
 from jobs.sources.simulated_connect import SimulatedConnect
+from models import database
 from settings import settings
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class Timetable:
         logging.getLogger('apscheduler').setLevel(logging.CRITICAL)
         self._refresh: MonitorRefresh | None = None
         self._others = Others()
+        self._safe_pdfs = SafePdfs()
         self._running: set[asyncio.Task] = set()
         self._last_runs: dict[str, datetime] = {}
         self._told: dict[str, float] = {}
@@ -52,6 +55,9 @@ class Timetable:
         self.add('aging', age_readings, seconds=5)
         self.add('pruning', Pruning().prune, seconds=600)
         self.add('others', self._others.look, seconds=1)
+        self._safe_pdfs.start()
+        self.add('safe_pdfs', self._safe_pdfs.work, seconds=1)
+        self.add('attachment_files', self._safe_pdfs.sweep, seconds=600)
         given = settings()
         if given.demo and given.demo_rate:  # customers that are not simulated have no source yet: nothing to read
             vendor = SimulatedVendor(given.demo_rate)
@@ -67,6 +73,7 @@ class Timetable:
             return
         self.scheduler.pause()
         await asyncio.sleep(0)  # what was just handed over begins, and is then waited for
+        await self._safe_pdfs.stop()  # a file may take a minute, and waits for the next start as well
         # Shutting down cancels what runs, in the middle of a transaction; so it comes last.
         if self._running:
             await asyncio.wait(self._running, timeout=20)
@@ -103,6 +110,9 @@ class Timetable:
 
     def _failed(self, event: JobExecutionEvent) -> None:
         error = event.exception
+        if error is not None and database.is_away(error):
+            database.condition.tell(log, f'job {event.job_id}: {type(error).__name__}', error)
+            return
         known = f'{event.job_id}: {type(error).__name__}: {error}'.replace('\n', ' ')[:300]
         self._told = {said: at for said, at in self._told.items() if time.monotonic() - at < SAME_ERROR_AFTER}
         first = known not in self._told

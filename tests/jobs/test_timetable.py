@@ -3,10 +3,13 @@ import logging
 from datetime import UTC, datetime
 
 import pytest
+from tortoise.exceptions import OperationalError
 
 from jobs import Timetable
 from models.demo import load_demo
 from settings import settings
+
+ALWAYS = {'aging', 'pruning', 'others', 'safe_pdfs', 'attachment_files'}
 
 
 async def _until(holds) -> None:
@@ -29,7 +32,7 @@ async def test_every_job_runs_at_once(timetable, monkeypatch):
     assert timetable.last_run('aging') is None
     begun = datetime.now(UTC)
     await timetable.start()
-    assert set(timetable.job_ids) == {'monitor_refresh', 'connect_progress', 'aging', 'pruning', 'others'}
+    assert set(timetable.job_ids) == {'monitor_refresh', 'connect_progress', *ALWAYS}
     await _until(lambda: all(timetable.last_run(job_id) for job_id in timetable.job_ids))
     assert all(timetable.last_run(job_id) >= begun for job_id in timetable.job_ids)
 
@@ -40,7 +43,7 @@ async def test_without_the_demo_nothing_is_simulated(timetable, monkeypatch, giv
         monkeypatch.setenv(name, value)
     settings.cache_clear()
     await timetable.start()
-    assert set(timetable.job_ids) == {'aging', 'pruning', 'others'}
+    assert set(timetable.job_ids) == ALWAYS
 
 
 async def test_an_error_is_one_line_and_its_traceback_comes_once(timetable, caplog):
@@ -60,6 +63,21 @@ async def test_an_error_is_one_line_and_its_traceback_comes_once(timetable, capl
     assert {record.getMessage() for record in errors} == {'job failing: OSError: the disk is full'}
     assert [bool(record.exc_info) for record in errors[:3]] == [True, False, False]
     assert timetable.last_run('failing') is None
+
+
+@pytest.mark.parametrize('error', [OperationalError('database is locked'), ConnectionRefusedError('no PostgreSQL')])
+async def test_a_database_that_is_away_is_no_traceback_of_every_job(timetable, caplog, error):
+    async def fails() -> None:
+        raise error
+
+    for name in ('one', 'two'):
+        timetable.add(name, fails, seconds=60)
+    timetable.scheduler.start()
+    await _until(lambda: len(caplog.records) >= 2)
+    await timetable.stop()
+    said = {record.getMessage() for record in caplog.records}
+    assert said == {f'job {name}: {type(error).__name__}: {error}' for name in ('one', 'two')}
+    assert not any(record.exc_info for record in caplog.records)
 
 
 async def test_stopping_lets_a_job_come_to_its_end(timetable):

@@ -64,6 +64,30 @@ async def test_a_demo_moves_and_its_picture_stays_the_same(demo, clock):
     assert await Customer.filter(partner=demo, worst=Health.GOOD).count() >= 5
 
 
+@pytest.mark.parametrize(
+    ('rate', 'more', 'least', 'most'),
+    [(0.5, 0, 0.06, 0.2), (2.0, 0, 0.3, 0.6), (8.0, 0, 1.0, 2.4), (2.0, 300, 0.9, 1.5), (60.0, 300, 20, 45)],
+)
+async def test_icons_change_as_often_as_the_rate_says(sqlite_db, clock, rate, more, least, most):
+    await load_demo('s' * 40)
+    if more:
+        await make_customers(await Partner.get(name='Northwind IT'), more, seed=2)
+    world = World(clock, rate=rate)
+    await world.pass_time(60)
+    flips, _ = await world.pass_time(180)
+    assert least <= flips / 180 <= most
+    troubled = await Customer.filter(worst__in=[Health.BAD, Health.BAD_OLD]).count()
+    assert troubled <= 0.5 * world.vendor.population.live
+
+
+async def test_steps_are_taken_as_often_as_the_rate_says(sqlite_db, clock):
+    await load_demo('s' * 40)
+    _, few = await World(clock, rate=2).pass_time(300)
+    _, many = await World(clock, rate=20).pass_time(300)
+    assert 10 <= few <= 50
+    assert many > 5 * few
+
+
 async def test_icons_agree_with_monitors_while_it_moves(demo, clock):
     await World(clock).pass_time(90)
     for customer in await Customer.all().prefetch_related('monitors'):
