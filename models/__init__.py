@@ -4,7 +4,7 @@ from models.attachment import Attachment, AttachmentKind, AttachmentState
 from models.connect_step import ConnectStep, StepOwner, StepState
 from models.contact import Contact, ContactKind
 from models.customer import AccountType, Customer, Listing
-from models.history import HistoryEvent
+from models.history import HistoryChain, HistoryEvent, HistoryText
 from models.infrastructure import Directory, Infrastructure, MailPlatform
 from models.monitor import Flip, Health, Monitor, MonitorKind, MonitorState, Reading
 from models.note import Note, NoteVersion
@@ -19,7 +19,8 @@ from models.user import PortalRole, PortalUser
 __all__ = [
     'AccountType', 'ApiToken', 'Attachment', 'AttachmentKind', 'AttachmentState', 'ConnectStep', 'ConsoleRole',
     'Contact', 'ContactKind', 'Customer', 'CustomerAccess', 'CustomerProduct', 'DelegatedAccess', 'Directory', 'Flip',
-    'Health', 'HistoryEvent', 'Infrastructure', 'Listing', 'MailPlatform', 'Monitor', 'MonitorKind', 'MonitorState',
-    'Note', 'NoteVersion', 'Partner', 'PortalRole', 'PortalUser', 'Price', 'Product', 'ProductKind', 'Reading', 'Rfi',
-    'RfiIcon', 'RfiState', 'Sample', 'Session', 'SessionKind', 'StepOwner', 'StepState',
+    'Health', 'HistoryChain', 'HistoryEvent', 'HistoryText', 'Infrastructure', 'Listing', 'MailPlatform', 'Monitor',
+    'MonitorKind', 'MonitorState', 'Note', 'NoteVersion', 'Partner', 'PortalRole', 'PortalUser', 'Price', 'Product',
+    'ProductKind', 'Reading', 'Rfi', 'RfiIcon', 'RfiState', 'Sample', 'Session', 'SessionKind', 'StepOwner',
+    'StepState',
 ]  # fmt: skip

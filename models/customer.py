@@ -1,18 +1,21 @@
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from tortoise import Model, fields
+from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q, Subquery
+from tortoise.functions import Lower
 from tortoise.queryset import QuerySet
 
-from models import events
+from models import checking, events, rights
 from models.access import CustomerAccess
 from models.connect_step import TEMPLATES, ConnectStep, StepState, unlock
 from models.events import Changed, transaction
-from models.history import HistoryEvent
+from models.history import HistoryEvent, numbered
 from models.monitor import Health, Monitor, MonitorKind, MonitorState
 from models.partner import Partner
 from models.rfi import Rfi, RfiIcon, RfiState
@@ -102,12 +105,7 @@ class Customer(Model):
             *(('partner_id', 'listing', kind.value, 'name_key') for kind in MonitorKind),
         )
 
-    class Invalid(ValueError):
-        """A fact about a customer that cannot be; `field` names it."""
-
-        def __init__(self, field: str, message: str) -> None:
-            super().__init__(message)
-            self.field = field
+    Invalid = checking.Invalid
 
     def __str__(self) -> str:
         return self.name
@@ -139,6 +137,13 @@ class Customer(Model):
             Q(listing=Listing.IN_PROGRESS) | Q(listing=Listing.WAITING, partner_id__in=at_once)
         )
 
+    @classmethod
+    def with_codes(cls, partner_id: int, codes: Iterable[str]) -> QuerySet['Customer']:
+        """Those with one of these account codes, whatever is a capital: reads all codes of the partner in its index."""
+        # SQLite lowers ASCII only, PostgreSQL what its locale says.
+        wanted = {form for code in codes for form in (code.lower(), re.sub('[A-Z]', lambda c: c[0].lower(), code))}
+        return cls.filter(partner_id=partner_id).annotate(code=Lower('account_code')).filter(code__in=sorted(wanted))
+
     # -- verbs --------------------------------------------------------------------------------------------------------
 
     def set_name(self, name: str) -> None:
@@ -163,12 +168,13 @@ class Customer(Model):
                 if field == 'account_code' and any(c.isspace() for c in value):
                     raise cls.Invalid(field, 'has a space in it')
                 if field == 'domain':
-                    value = value.lower().rstrip('.')
-                    if value and ('.' not in value or ' ' in value or '@' in value or '/' in value):
-                        raise cls.Invalid(field, f'{value[:60]!r} is not a domain')
+                    value = checking.domain(field, value)
             elif field == 'seats':
                 try:
-                    value = int(value)
+                    # Digits as everybody here reads them; `int` takes 1_000, ٣ and a half of 2.5 as well.
+                    if not re.fullmatch(r'\s*[+-]?[0-9]+(\.0)?\s*', str(value)):
+                        raise ValueError(value)
+                    value = int(float(value)) if isinstance(value, float) else int(value)
                 except (TypeError, ValueError, OverflowError):
                     raise cls.Invalid(field, f'{str(value)[:40]!r} is not a whole number') from None
                 if not 0 <= value <= 10_000_000:
@@ -179,6 +185,8 @@ class Customer(Model):
                 except ValueError:
                     known = ', '.join(AccountType)
                     raise cls.Invalid(field, f'{str(value)[:40]!r} is none of {known}') from None
+            else:
+                raise cls.Invalid(str(field)[:40], 'is not a fact about a customer')
             clean[field] = value
         return clean
 
@@ -207,8 +215,7 @@ class Customer(Model):
 
         now = datetime.now(UTC)
         async with transaction():
-            if await cls.filter(partner_id=partner.id, account_code=clean['account_code']).exists():
-                raise cls.Invalid('account_code', f'{clean["account_code"]!r} is another customer’s')
+            await cls._require_free(partner.id, clean['account_code'])
             catalogue = await load_catalogue() if products else {}
             unknown = [code for code in products if code not in catalogue]
             if unknown:
@@ -267,35 +274,53 @@ class Customer(Model):
             )
         return customer
 
-    async def change(self, *, by: 'PortalUser | None' = None, **facts: Any) -> set[str]:
+    async def change(
+        self, *, was: Mapping[str, Any] | None = None, by: 'PortalUser | None' = None, **facts: Any
+    ) -> set[str]:
         """Change facts (name, account_code, domain, seats, account_type); return the names of those that differ.
 
-        Raises `Customer.Invalid`. Each change is in the history with before and after.
+        `was` is what the editor saw. Raises `Customer.Invalid`, `Refused`, or `ChangedMeanwhile` where somebody else
+        was quicker; then nothing is stored. Each change is in the history with before and after.
         """
+        if by is not None:
+            rights.require(by, 'customer.change')
         clean = self.check(**facts)
-        async with transaction():
-            fresh = await Customer.get(id=self.id)
-            before = {field: getattr(fresh, field) for field in clean if getattr(fresh, field) != clean[field]}
+        async with transaction() as connection:
+            if 'seats' in clean:
+                await hold_monitors(connection, [self.id])
+            fresh = await Customer.filter(id=self.id).select_for_update().get()
+            before = checking.differing({field: getattr(fresh, field) for field in clean}, clean, was)
             if not before:
                 return set()
-            if (
-                'account_code' in before
-                and await Customer.filter(partner_id=self.partner_id, account_code=clean['account_code']).exists()
-            ):
-                raise Customer.Invalid('account_code', f'{clean["account_code"]!r} is another customer’s')
-            fresh.update_from_dict({field: clean[field] for field in before})
+            after = {field: clean[field] for field in before}
+            if 'account_code' in before:
+                await self._require_free(self.partner_id, clean['account_code'], but=self.id)
+            fresh.update_from_dict(after)
             fresh.set_name(fresh.name)
             await fresh.save(update_fields=[*before, *({'name_key', 'initial', 'search_key'} - set(before))])
             await HistoryEvent.add(
-                self.partner_id, 'customer.changed', f'Changed: {", ".join(sorted(before))}',
-                customer_id=self.id, by=by,
-                before={f: str(v) for f, v in before.items()}, after={f: str(clean[f]) for f in before},
+                self.partner_id, 'customer.changed', checking.in_words(_CHANGED, before, after),
+                customer_id=self.id, by=by, before=checking.as_data(before), after=checking.as_data(after),
             )  # fmt: skip
+            if 'seats' in before:
+                await follow_seats(connection, self.partner_id, {self.id: (before['seats'], after['seats'])})
             moved = frozenset({self.id} if {'name', 'account_code', 'domain'} & set(before) else ())
             events.CUSTOMERS_CHANGED.emit(Changed(self.partner_id, {self.id: frozenset(before)}, moved))
-        self.update_from_dict({field: clean[field] for field in before})
+        self.update_from_dict(after)
         self.set_name(self.name)
         return set(before)
+
+    @classmethod
+    async def _require_free(cls, partner_id: int, code: str, *, but: int | None = None) -> None:
+        """Raise `Customer.Invalid` where this account code is another customer's, or differs from it by capitals only.
+
+        People read and type codes without looking at capitals: two such customers would be taken for one.
+        """
+        others = await cls.with_codes(partner_id, [code]).order_by('id').values_list('id', 'account_code')
+        for other in (other for id_, other in others if id_ != but):
+            if other == code:
+                raise cls.Invalid('account_code', f'{code!r} is another customer’s')
+            raise cls.Invalid('account_code', f'{code!r} is another customer’s, written {other!r}')
 
     async def restate(self) -> set[str]:
         """Work out list and Connect status from the RFI and the steps, store them, return the fields that changed."""
@@ -403,3 +428,49 @@ class Customer(Model):
             for kind, found in readings.items()
         )
         return recorded.flips
+
+
+async def hold_monitors(connection: BaseDBAsyncClient, customer_ids: list[int]) -> None:
+    """Keep the monitors from other writers before the customers themselves: the order in which readings take them."""
+    from models.database import rows_within
+
+    if connection.capabilities.support_for_update:
+        monitors = Monitor.filter(customer_id__in=customer_ids).order_by('id')
+        await rows_within(connection, monitors.values('id'), lock=True)
+
+
+async def follow_seats(connection: BaseDBAsyncClient, partner_id: int, changed: Mapping[int, tuple[int, int]]) -> None:
+    """What is reckoned from the licences of these customers (id: before, after) is reckoned anew.
+
+    A threshold or quantity that is not what followed from the licences before was set by somebody, and stays. The
+    state stays until the next reading: nobody knows whether the last one was told or judged.
+    """
+    thresholds = [
+        [Monitor.default_threshold(kind, after), customer_id, kind.value, Monitor.default_threshold(kind, before)]
+        for customer_id, (before, after) in changed.items() for kind in MonitorKind if kind.is_queue
+    ]  # fmt: skip
+    if not thresholds:
+        return
+    await connection.execute_many(
+        numbered(
+            connection,
+            'UPDATE "monitor" SET "threshold"=?1 WHERE "customer_id"=?2 AND "kind"=?3 AND "threshold"=?4',
+        ),
+        [each for each in thresholds if each[0] != each[3]],
+    )
+    await connection.execute_many(
+        numbered(connection, 'UPDATE "customer_product" SET "quantity"=?1 WHERE "customer_id"=?2 AND "quantity"=?3'),
+        [[after, customer_id, before] for customer_id, (before, after) in changed.items()],
+    )
+    touched = dict.fromkeys(changed, frozenset({'products', 'monitor'}))
+    events.CUSTOMER_TOUCHED.emit(partner_id, touched)
+
+
+# What the history calls the facts that change.
+_CHANGED = {
+    'name': 'Name',
+    **{
+        name: Customer._meta.fields_map[name].description or name
+        for name in ('account_code', 'domain', 'seats', 'account_type')
+    },
+}

@@ -40,18 +40,23 @@ async def load_demo(secret: str) -> None:
     All or nothing: a start that was cut short leaves an empty database, which the next start fills.
     """
     from models.demo_cast import load_cast
+    from models.demo_documents import load_documents
     from models.user import demo_password
 
     async with transaction():
         if not await Partner.exists():
             await load_cast(demo_password(secret))
+            await load_documents()
 
 
 async def make_customers(
     partner: Partner, count: int, *, seed: int, progress: Callable[[int, int], None] | None = None
 ) -> int:
     """Make `count` believable simulated customers; the same ones for the same seed. Return how many were made."""
+    from models.demo_facts import give_facts
+
     chance, now = random.Random(seed), datetime.now(UTC)
+    facts = random.Random(f'facts {seed}')
     catalogue = await load_catalogue()
     codes = account_codes(partner)
     made = 0
@@ -61,6 +66,7 @@ async def make_customers(
             free = await _free_codes(partner, codes, len(sketches))
             for sketch, code in zip(sketches, free, strict=True):
                 sketch.account_code = code
+                give_facts(facts, sketch)
             await insert_customers(connection, partner.id, sketches, catalogue)
         made += len(sketches)
         if progress:

@@ -3,20 +3,27 @@
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
+
+from tortoise.backends.base.client import BaseDBAsyncClient
 
 from models.access import ConsoleRole, CustomerAccess, DelegatedAccess
 from models.connect_step import StepState
 from models.customer import AccountType, Listing
 from models.demo import account_codes, calm, configured_kinds, not_read, troubled
-from models.demo_names import BLOCKED_BECAUSE, RFI_ERRORS
-from models.demo_rows import READY, Signal, Sketch, insert_customers, insert_many, services_of, step_states
+from models.demo_facts import addresses, give_all_facts, jottings, samples
+from models.demo_history import Person
+from models.demo_names import BLOCKED_BECAUSE, COUNTRIES, PRICES, RFI_ERRORS
+from models.demo_rows import READY, Signal, Sketch, insert_customers, insert_many, services_of, step_spans
 from models.events import transaction
-from models.history import HistoryEvent
-from models.monitor import Flip, MonitorKind, MonitorState
+from models.monitor import Flip, Monitor, MonitorKind, MonitorState
+from models.note import Note, NoteVersion
 from models.partner import Partner
+from models.price import Price
 from models.product import Product, load_catalogue
 from models.rfi import RfiState
+from models.sample import Sample
 from models.user import PortalRole, PortalUser
 
 _SEED = 1
@@ -101,10 +108,15 @@ _TYPES = {
     'Brennan Brewing': AccountType.EXPRESS, 'O’Connor Press': AccountType.NFR,
     'Kestrel Aerospace': AccountType.INTERNAL,
 }  # fmt: skip
+_TOM_OKAFOR = 'Tom Okafor'
 _TOM_SEES = (
     'Émile Dubois & Fils', 'Łódź Logistics', 'Håkansson Forestry', 'Núñez Arquitectos', 'Sørensen Møbler',
     '3rd Street Dental', 'Bellamy Freight', 'Dvořák Instruments', 'Ravensworth Estates',
 )  # fmt: skip
+_READ_AFTER = {
+    'outbound_email': (_OUT,), 'inbound_email': (_IN,), 'journaling': (_QUEUE, _JOURNAL),
+    'directory_sync': (_DIRECTORY,),
+}  # fmt: skip
 _PARTNER = ConsoleRole.PARTNER_ADMINISTRATOR
 # Over and over, in the order of the customers: what Ana and Tom are in the Administration Consoles.
 _ANA = (_PARTNER, _PARTNER, ConsoleRole.FULL_ADMINISTRATOR, _PARTNER, '', _PARTNER, 'Helpdesk L2', _PARTNER)
@@ -124,7 +136,7 @@ async def load_cast(password: str) -> None:
         role=PortalRole.ADMINISTRATOR,
     )  # fmt: skip
     tom = await PortalUser.register(
-        northwind, name='Tom Okafor', email='tom@northwind.example', password=password, role=PortalRole.TECHNICIAN,
+        northwind, name=_TOM_OKAFOR, email='tom@northwind.example', password=password, role=PortalRole.TECHNICIAN,
         sees_all=False,
     )  # fmt: skip
     eve = await PortalUser.register(
@@ -133,6 +145,14 @@ async def load_cast(password: str) -> None:
     catalogue, now = await load_catalogue(), datetime.now(UTC)
     of_northwind = await _load_customers(northwind, catalogue, now)
     of_fabrikam = await _load_customers(fabrikam, catalogue, now)
+    for partner in (northwind, fabrikam):
+        currency, prices = PRICES[partner.name]
+        await Price.bulk_create(
+            [
+                Price(partner=partner, product=catalogue[code], unit_price=Decimal(price), currency=currency)
+                for code, price in prices.items()
+            ]
+        )
     await CustomerAccess.bulk_create(
         [CustomerAccess(user=tom, customer_id=of_northwind[name], allowed=True) for name in _TOM_SEES]
     )
@@ -153,29 +173,94 @@ async def _delegate(user: PortalUser, roles: Mapping[str, str], ids: dict[str, i
 async def _load_customers(partner: Partner, catalogue: dict[str, Product], now: datetime) -> dict[str, int]:
     """Make this MSP's customers and what happened to them so far; return their ids by name."""
     chance = random.Random(_SEED)
+    signing_in = PortalUser.filter(partner=partner, can_sign_in=True).order_by('id')
+    people = [Person(user.id, user.name) for user in await signing_in]
     sketches = [
         *(_waiting(now, *row) for row in _WAITING[partner.name]),
         *(_connecting(now, number, *row) for number, row in enumerate(_CONNECTING[partner.name])),
         *(_live(chance, now, catalogue, *row) for row in _LIVE[partner.name]),
     ]
+    # Chance of its own, so that the facts may grow and the customers stay what they are.
+    facts, address = random.Random(f'facts {partner.name}'), addresses(1 if partner.slug.startswith('n') else 120)
+    for sketch in sketches:
+        if sketch.listing == Listing.IN_PROGRESS:
+            _read_in_connect(facts, now, sketch, services_of(sketch.products, catalogue))
     flips = {sketch.name: _invent_flips(chance, now, sketch) for sketch in sketches}
     for sketch, code in zip(sketches, account_codes(partner), strict=False):
         sketch.account_code = code
         sketch.account_type = _TYPES.get(sketch.name, AccountType.STANDARD)
+        give_all_facts(facts, sketch, COUNTRIES.get(sketch.name, 'GB'), address)
     async with transaction() as connection:
-        ids = await insert_customers(connection, partner.id, sketches, catalogue)
-        history = [
-            [partner.id, customer_id, *entry]
-            for customer_id, sketch in zip(ids, sketches, strict=True)
-            for entry in _history(sketch, services_of(sketch.products, catalogue))
-        ]
-        columns = ['partner_id', 'customer_id', 'at', 'kind', 'summary']
-        await insert_many(connection, HistoryEvent, columns, sorted(history, key=lambda row: row[2]))
+        ids = await insert_customers(connection, partner.id, sketches, catalogue, people)
         named = zip(ids, sketches, strict=True)
         rows = [[customer_id, *flip] for customer_id, sketch in named for flip in flips[sketch.name]]
         columns = ['customer_id', 'at', 'kind', 'old', 'new', 'value', 'reason']
         await insert_many(connection, Flip, columns, sorted(rows, key=lambda row: row[1]))
+        by_id = dict(zip(ids, sketches, strict=True))
+        await _load_notes(connection, facts, now, by_id, people)
+        await _load_samples(connection, facts, now, by_id, flips)
     return {sketch.name: customer_id for sketch, customer_id in zip(sketches, ids, strict=True)}
+
+
+async def _load_notes(
+    connection: BaseDBAsyncClient, chance: random.Random, now: datetime, sketches: dict[int, Sketch],
+    people: list[Person],
+) -> None:  # fmt: skip
+    """Write what people noted; who sees some customers only has noted something at those."""
+    notes = []
+    for customer_id, sketch in sketches.items():
+        there = [person for person in people if person.name != _TOM_OKAFOR or sketch.name in _TOM_SEES]
+        notes += [(note, customer_id) for note in jottings(chance, now, sketch, [person.name for person in there])]
+    notes.sort(key=lambda row: row[0].at)
+    ids = {person.name: person.id for person in people}
+    await insert_many(
+        connection, Note,
+        [
+            'customer_id', 'body', 'version', 'author_id', 'author', 'created_at', 'edited_by_id', 'edited_by',
+            'edited_at',
+        ],
+        [
+            [
+                customer_id, note.body, 2 if note.before else 1, ids[note.author], note.author, note.at,
+                ids.get(note.edited_by), note.edited_by, note.edited_at,
+            ]
+            for note, customer_id in notes
+        ],
+    )  # fmt: skip
+    written = await Note.filter(customer_id__in=list(sketches)).order_by('id').values_list('id', flat=True)
+    await NoteVersion.bulk_create(
+        [
+            NoteVersion(note_id=note_id, version=1, body=note.before, by=note.author, at=note.at)
+            for note_id, (note, _) in zip(written, notes, strict=True)
+            if note.before
+        ]
+    )
+
+
+async def _load_samples(
+    connection: BaseDBAsyncClient, chance: random.Random, now: datetime, sketches: dict[int, Sketch],
+    flips: dict[str, list[tuple]],
+) -> None:  # fmt: skip
+    read = Monitor.filter(customer_id__in=list(sketches), read_at__isnull=False).order_by('id')
+    rows = []
+    for monitor in await read.only('id', 'customer_id', 'kind'):
+        sketch = sketches[monitor.customer_id]
+        rows += [
+            (Sample.id_of(monitor.id, at), at, value, state)
+            for at, value, state in samples(chance, now, monitor.kind, sketch, flips[sketch.name])
+        ]
+    await Sample.store(connection, rows)
+
+
+def _read_in_connect(chance: random.Random, now: datetime, sketch: Sketch, services: str) -> None:
+    """What is switched on by a step that is done is read from then on."""
+    for template, state, _, done in step_spans(sketch, services):
+        if state == StepState.COMPLETE:
+            for kind in _READ_AFTER.get(template.key, ()):
+                read_at = now - timedelta(minutes=chance.uniform(0.2, 9))
+                signal = calm(chance, kind, sketch.seats, since=min(done, read_at), read_at=read_at)
+                signal.begins = signal.since
+                sketch.signals[kind] = signal
 
 
 def _waiting(
@@ -251,40 +336,3 @@ def _flips_of(
     elif flips:
         signal.since = flips[-1][0]
     return flips
-
-
-def _history(sketch: Sketch, services: str) -> list[list]:
-    """When, what and in words: the milestones that led to where the customer is."""
-    begin, until = sketch.created_at, sketch.completed_at or sketch.since
-    entries = [[begin, 'customer.created', f'{sketch.name} was added']]
-    if sketch.rfi not in (RfiState.NOT_REQUESTED, RfiState.NOT_APPLICABLE):
-        entries.append([begin, 'rfi.requested', 'RFI form sent for completion'])
-    back = begin + (until - begin) / 3
-    if sketch.rfi == RfiState.DRAFT and sketch.listing == Listing.WAITING:
-        entries.append([begin + timedelta(hours=5), 'rfi.draft', 'RFI draft saved'])
-    elif sketch.listing != Listing.WAITING and sketch.rfi != RfiState.NOT_APPLICABLE:
-        entries.append([back, 'rfi.submitted', 'RFI form sent back'])
-    ends = {
-        RfiState.COMPLETE: ('rfi.complete', 'RFI complete'), RfiState.ERROR: ('rfi.error', 'RFI found in error'),
-    }  # fmt: skip
-    if sketch.rfi in ends:
-        entries.append([back, *ends[sketch.rfi]])
-    if sketch.listing != Listing.WAITING:
-        entries += _steps_taken(sketch, services, back, until)
-    if sketch.completed_at:
-        entries.append([until, 'connect.completed', 'Connect complete: the customer is live'])
-    return entries
-
-
-def _steps_taken(sketch: Sketch, services: str, begin: datetime, until: datetime) -> list[list]:
-    steps = step_states(sketch, services)
-    said = {StepState.COMPLETE: 'completed', StepState.SKIPPED: 'skipped', StepState.BLOCKED: 'blocked'}
-    taken = []
-    for position, (template, state) in enumerate(steps, 1):
-        if state in said:
-            at = until if state == StepState.BLOCKED else begin + (until - begin) * position / (len(steps) + 1)
-            summary = f'{template.title}: {said[state]}' + (
-                f' – {sketch.because}' if state == StepState.BLOCKED else ''
-            )
-            taken.append([at, f'connect.step_{state.value}', summary])
-    return taken

@@ -1,4 +1,6 @@
-"""What demo customers are called, and why their Connect stalls or their signals fail."""
+"""What demo customers and their people are called, what they run and pay, why their Connect stalls or signals fail."""
+
+from models.infrastructure import Directory, MailPlatform
 
 # The first word of a name, some for every letter and some that are filed under `#`.
 FIRST = (
@@ -62,4 +64,84 @@ RFI_ERRORS = (
 UPGRADES = (
     'upgrade: archiving was added', 'a second e-mail domain was added', 'the mail platform is being moved',
     'the office has a new firewall',
+)  # fmt: skip
+
+# First and last names by country. The countries are those that keep phone numbers for films.
+PEOPLE = {
+    'GB': (
+        ('Amelia', 'Callum', 'Priya', 'Oliver', 'Niamh', 'Rhys', 'Zainab', 'George', 'Isla', 'Kwame', 'Owen'),
+        ('Whitfield', 'Okonkwo', 'Patel', 'Brennan', 'Hughes', 'Ashworth', 'MacLeod', 'Begum', 'Carter', 'Llewellyn'),
+    ),
+    'US': (
+        ('Jordan', 'Maria', 'Tyler', 'Aisha', 'Ethan', 'Grace', 'Diego', 'Hannah', 'Marcus', 'Linh'),
+        ('Reyes', 'Johnson', 'Nguyen', 'Kowalski', 'Thompson', 'Goldberg', 'Washington', 'Alvarez', 'Lee', 'Murphy'),
+    ),
+    'SE': (
+        ('Astrid', 'Björn', 'Elsa', 'Göran', 'Linnéa', 'Oskar', 'Sara', 'Åsa', 'Viktor', 'Maja'),
+        ('Håkansson', 'Lindqvist', 'Öberg', 'Nyström', 'Sjöberg', 'Ekström', 'Bergman', 'Sandberg', 'Falk'),
+    ),
+    'DE': (
+        ('Anneliese', 'Jürgen', 'Katharina', 'Lukas', 'Mehmet', 'Petra', 'Sven', 'Ute', 'Jonas', 'Elif'),
+        ('Löwenthal', 'Schröder', 'Weiß', 'Yılmaz', 'Hoffmann', 'Krüger', 'Bauer', 'Zimmermann', 'Vogt'),
+    ),
+    'FR': (
+        ('Amélie', 'Benoît', 'Chloé', 'Émile', 'Françoise', 'Hugo', 'Inès', 'Thibault', 'Yasmine', 'Zoé'),
+        ('Dubois', 'Lefèvre', 'Moreau', 'Benali', 'Garnier', 'Chevalier', 'Rousseau', 'Fontaine', 'Noël'),
+    ),
+}  # fmt: skip
+# Where the people of the named customers are, if not in Britain.
+COUNTRIES = {
+    'Émile Dubois & Fils': 'FR', 'Moreau Notaires': 'FR', 'Ångström Labs': 'SE', 'Håkansson Forestry': 'SE',
+    'Fjord Seafood': 'SE', 'Löwenthal Pharma': 'DE', 'Übersee Kaffee': 'DE', 'Brennan Brewing': 'US',
+    '3rd Street Dental': 'US', 'Granite Mutual': 'US', 'Tidewater Credit Union': 'US', '42 North Brewing': 'US',
+    'Espinosa Hoteles': 'US', 'Sørensen Møbler': 'SE', 'Falk Maskiner': 'SE',
+}  # fmt: skip
+# Mail platform, mail server, server OS and directory, as they go together.
+PLATFORMS = (
+    (MailPlatform.MICROSOFT_365, 'Exchange Online', '', Directory.ENTRA_ID),
+    (MailPlatform.MICROSOFT_365, 'Exchange Online', '', Directory.ENTRA_ID),
+    (MailPlatform.MICROSOFT_365, 'Exchange Online', '', Directory.NONE),
+    (MailPlatform.ON_PREMISES, 'Exchange Server 2019', 'Windows Server 2022', Directory.ACTIVE_DIRECTORY),
+    (MailPlatform.ON_PREMISES, 'Exchange Server SE', 'Windows Server 2025', Directory.AD_PUSH),
+    (MailPlatform.HYBRID_M365, 'Exchange Server 2019 and Exchange Online', 'Windows Server 2019',
+     Directory.ACTIVE_DIRECTORY),
+    (MailPlatform.GOOGLE_WORKSPACE, 'Gmail', '', Directory.GOOGLE),
+    (MailPlatform.GOOGLE_WORKSPACE, 'Gmail', '', Directory.NONE),
+    (MailPlatform.HOSTED_EXCHANGE, 'Hosted Exchange', '', Directory.NONE),
+    (MailPlatform.OTHER, 'HCL Domino 14', 'Windows Server 2019', Directory.DOMINO),
+    (MailPlatform.OTHER, 'Postfix and Dovecot', 'Debian 12', Directory.NONE),
+)  # fmt: skip
+GATEWAYS = ('none', 'the filter of the mail platform', 'an appliance on site', 'another cloud gateway until year’s end')
+
+# What the MSPs pay for a seat and month: a currency, and products. Some products are not in their lists.
+PRICES = {
+    'Northwind IT': ('EUR', {
+        'SEC': '2.60', 'ARC': '2.10', 'SEC+ARC': '4.20', 'UEM': '5.40', 'TTP-URL': '0.90', 'TTP-ATT': '0.95',
+        'IMP': '0.70', 'IEP': '0.85', 'ENC': '1.10', 'DMARC': '0.45', 'SAT': '1.35',
+    }),
+    'Fabrikam Managed Services': ('GBP', {
+        'SEC': '2.35', 'ARC': '1.90', 'SEC+ARC': '3.75', 'UEM': '4.80', 'CONT': '1.20', 'TTP-URL': '0.80',
+        'TTP-ATT': '0.80', 'IMP': '0.65', 'DLP': '1.25', 'LFS': '0.60', 'SAT': '1.20',
+    }),
+}  # fmt: skip
+
+# Notes, and what some of them said before they were edited.
+NOTES: tuple[tuple[str, str], ...] = (
+    ('{person} prefers to be called before ten, on {phone}.', ''),
+    ('DNS of {domain} is with the registrar of the former agency.\nAccess was asked for; the ticket is '
+     'https://tickets.example/INC-20417', 'DNS of {domain} is with the former agency. Access was asked for.'),
+    ('Agreed on the phone:\n\n– {seats} licences, to be looked at again in spring\n– reports to {person} every month\n'
+     '– no changes in the last week of the month', ''),
+    ('The administrator changes at the end of the quarter. Ask who takes over 🙂', ''),
+    ('Two scanners send through the old relay. They need an entry of their own before lock-down:\n\n'
+     '    scanner1.{domain}\n    scanner2.{domain}', 'Two scanners send through the old relay.'),
+    ('Console: https://console.example/{code}\nThe policy “Finance strict” is theirs, please leave it as it is.', ''),
+    ('False positives from a payroll provider. A permitted sender was added, for this one address only.',
+     'False positives from a payroll provider. A permitted sender was added.'),
+    ('Went through the quarantine with {person}. Digest now at 08:00 and 15:00.', ''),
+    ('SPF has eleven look-ups; two includes are of services that are no longer used.', ''),
+    ('Certificate of the journal connector ends in March. Renewal is theirs.', ''),
+    ('Interested in awareness training. A quote was sent, see https://files.example/quotes/{code}.pdf', ''),
+    ('Someone at the branch office writes right to left, and previews showed it the wrong way round: שלום, تحية. '
+     'Fixed with the latest Outlook.', ''),
 )  # fmt: skip

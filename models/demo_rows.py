@@ -4,19 +4,26 @@ Adding 100,000 customers by their verbs would take an hour; so the rows are writ
 the tests hold both against each other.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.fields.data import JSON_DUMPS
 from tortoise.models import Model
 
 from models.connect_step import BY_KEY, ConnectStep, StepState, Template
+from models.contact import Contact, ContactKind
 from models.customer import AccountType, Customer, Listing
+from models.history import append_many
+from models.infrastructure import Directory, Infrastructure, MailPlatform
 from models.monitor import OLD_AFTER, Health, Monitor, MonitorKind, MonitorState
-from models.product import CustomerProduct, Product
+from models.product import CustomerProduct, Product, next_renewal
 from models.rfi import Rfi, RfiState
+
+if TYPE_CHECKING:
+    from models.demo_history import Person
 
 READY = 'ready'  # as `Sketch.step`: every step is done, and nobody has completed Connect yet
 
@@ -31,6 +38,7 @@ class Signal:
     read_at: datetime | None = None
     reason: str = ''
     expected_every: int = int(OLD_AFTER.total_seconds())
+    begins: datetime | None = None  # when it was read first, where that is not when the customer went live
 
     @property
     def old_at(self) -> int | None:
@@ -39,6 +47,30 @@ class Signal:
 
     def health(self, now: datetime) -> Health:
         return Health.of(self.state, is_old=self.old_at is not None and self.old_at <= now.timestamp())
+
+
+class Somebody(NamedTuple):
+    """A contact of a customer."""
+
+    kind: ContactKind
+    first_name: str
+    last_name: str
+    email: str
+    phone: str = ''
+    mobile: str = ''
+
+
+@dataclass
+class Known:
+    """What is known of a customer's infrastructure."""
+
+    domains: list[str]
+    platform: MailPlatform = MailPlatform.UNKNOWN
+    server: str = ''
+    system: str = ''
+    directory: Directory = Directory.UNKNOWN
+    outbound: list[str] = field(default_factory=list)
+    inbound: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -62,6 +94,9 @@ class Sketch:
     has_steps: bool = True
     errors: list[dict] = field(default_factory=list)
     signals: dict[MonitorKind, Signal] = field(default_factory=dict)
+    contacts: list[Somebody] = field(default_factory=list)
+    known: Known | None = None
+    answers: dict[str, Any] = field(default_factory=dict)
 
 
 def services_of(products: tuple[str, ...], catalogue: dict[str, Product]) -> str:
@@ -104,27 +139,43 @@ def connect_status(sketch: Sketch) -> tuple[str, str]:
 
 
 async def insert_customers(
-    connection: BaseDBAsyncClient, partner_id: int, sketches: list[Sketch], catalogue: dict[str, Product]
-) -> list[int]:
-    """Write these customers and all that belongs to them; return their ids. Belongs in a transaction."""
+    connection: BaseDBAsyncClient, partner_id: int, sketches: list[Sketch], catalogue: dict[str, Product],
+    people: 'Sequence[Person]' = (),
+) -> list[int]:  # fmt: skip
+    """Write these customers and all that belongs to them; return their ids. Belongs in a transaction.
+
+    `people` are those who did something there; without them, the history has the milestones alone.
+    """
+    from models.demo_history import history_of
+
     sqlite = connection.capabilities.dialect == 'sqlite'
     ids = await _reserve_ids(connection, len(sketches), sqlite=sqlite)
-    rows: dict[type[Model], list[list]] = {Customer: [], Rfi: [], CustomerProduct: [], ConnectStep: [], Monitor: []}
+    rows: dict[type[Model], list[list]] = {model: [] for model in _COLUMNS}
     now = datetime.now(UTC)
+    today = now.date()
     for customer_id, sketch in zip(ids, sketches, strict=True):
         services = services_of(sketch.products, catalogue)
         rows[Customer].append(_customer_row(customer_id, partner_id, sketch, now))
         rows[Rfi].append(_rfi_row(customer_id, sketch))
         since = (sketch.completed_at or sketch.created_at).date()
+        bought: list[Any] = [since, next_renewal(since, today)]
+        bought = [day.isoformat() for day in bought] if sqlite else bought
         rows[CustomerProduct] += [
-            [customer_id, catalogue[code].id, sketch.seats, since.isoformat() if sqlite else since]
-            for code in sketch.products
-        ]
+            [customer_id, catalogue[code].id, sketch.seats, *bought] for code in sketch.products
+        ]  # fmt: skip
+        rows[Contact] += [[customer_id, one.kind.value, *one[1:]] for one in sketch.contacts]
+        if sketch.known:
+            rows[Infrastructure].append(_infrastructure_row(customer_id, sketch.known))
         if sketch.has_steps:
             rows[ConnectStep] += _step_rows(customer_id, sketch, services)
         rows[Monitor] += [_monitor_row(customer_id, kind, sketch, now) for kind in MonitorKind]
     for model, made in rows.items():
         await insert_many(connection, model, _COLUMNS[model], made)
+    await append_many(connection, (
+        entry
+        for customer_id, sketch in zip(ids, sketches, strict=True)
+        for entry in history_of(partner_id, customer_id, sketch, services_of(sketch.products, catalogue), people)
+    ))  # fmt: skip
     return ids
 
 
@@ -160,10 +211,15 @@ _COLUMNS: dict[type[Model], list[str]] = {
         'is_simulated', 'created_at', 'completed_at',
     ],
     Rfi: ['customer_id', 'state', 'answers', 'errors', 'requested_at', 'returned_at', 'completed_at'],
-    CustomerProduct: ['customer_id', 'product_id', 'quantity', 'since'],
+    CustomerProduct: ['customer_id', 'product_id', 'quantity', 'since', 'renews_on'],
+    Contact: ['customer_id', *Somebody._fields],
+    Infrastructure: [
+        'customer_id', 'domains', 'mail_platform', 'mail_server', 'server_os', 'directory', 'outbound_ips',
+        'inbound_ips',
+    ],
     ConnectStep: [
         'customer_id', 'key', 'title', 'position', 'owner', 'is_optional', 'state', 'reason', 'started_at',
-        'completed_at',
+        'completed_at', 'due_at',
     ],
     Monitor: [
         'customer_id', 'kind', 'state', 'value', 'threshold', 'reason', 'since', 'read_at', 'expected_every', 'old_at',
@@ -194,28 +250,54 @@ def _rfi_row(customer_id: int, sketch: Sketch) -> list[Any]:
     returned = asked and sketch.listing != Listing.WAITING
     turned_in = sketch.created_at + (sketch.since - sketch.created_at) / 3
     return [
-        customer_id, sketch.rfi.value, '{}', JSON_DUMPS(sketch.errors),
+        customer_id, sketch.rfi.value, JSON_DUMPS(sketch.answers), JSON_DUMPS(sketch.errors),
         sketch.created_at if asked else None, turned_in if returned else None,
         turned_in if sketch.rfi == RfiState.COMPLETE else None,
     ]  # fmt: skip
 
 
-def _step_rows(customer_id: int, sketch: Sketch, services: str) -> list[list]:
-    rows = []
+def _infrastructure_row(customer_id: int, known: Known) -> list[Any]:
+    return [
+        customer_id, JSON_DUMPS(known.domains), known.platform.value, known.server, known.system,
+        known.directory.value, JSON_DUMPS(known.outbound), JSON_DUMPS(known.inbound),
+    ]  # fmt: skip
+
+
+def step_spans(sketch: Sketch, services: str) -> Iterator[tuple[Template, StepState, datetime, datetime]]:
+    """The steps with their states, and when each was begun and done, if it was."""
     steps = step_states(sketch, services)
     until = sketch.completed_at or sketch.since
     stride = (until - sketch.created_at) / (len(steps) + 1)
     for position, (template, state) in enumerate(steps, 1):
+        began = sketch.since if template.key == sketch.step else sketch.created_at + stride * position
+        yield template, state, began, min(began + stride, until)
+
+
+def _step_rows(customer_id: int, sketch: Sketch, services: str) -> list[list]:
+    rows, due = [], sketch.since.replace(hour=17, minute=0, second=0, microsecond=0) + _IN_TIME
+    for position, (template, state, began, ended) in enumerate(step_spans(sketch, services), 1):
         done = state in (StepState.COMPLETE, StepState.SKIPPED)
-        current = template.key == sketch.step
-        began = sketch.since if current else sketch.created_at + stride * position
         started = began if state in (StepState.COMPLETE, StepState.IN_PROGRESS, StepState.BLOCKED) else None
         rows.append([
             customer_id, template.key, template.title, position, template.owner.value, template.optional, state.value,
             sketch.because if state == StepState.BLOCKED else 'Not needed here' if state == StepState.SKIPPED else '',
-            started, min(began + stride, until) if done else None,
+            started, ended if done else None, _due(sketch, template, state, due, ended),
         ])  # fmt: skip
+        if not done and not template.optional:
+            due += _EACH
     return rows
+
+
+_IN_TIME, _EACH = timedelta(days=10), timedelta(days=4)
+
+
+def _due(sketch: Sketch, template: Template, state: StepState, due: datetime, ended: datetime) -> datetime | None:
+    """Until when the step is to be done, or was. Nothing is planned before the form is back."""
+    if template.optional or (sketch.listing == Listing.WAITING and template.key != 'rfi'):
+        return None
+    if state in (StepState.COMPLETE, StepState.SKIPPED):
+        return ended.replace(hour=17, minute=0, second=0, microsecond=0) + timedelta(days=len(template.title) % 3)
+    return due
 
 
 def _monitor_row(customer_id: int, kind: MonitorKind, sketch: Sketch, now: datetime) -> list[Any]:

@@ -1,10 +1,17 @@
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from tortoise import Model, fields
+
+from models import checking, events, rights
+from models.events import transaction
+from models.history import HistoryEvent
 
 if TYPE_CHECKING:
     from models.customer import Customer
+    from models.user import PortalUser
 
 
 class MailPlatform(StrEnum):
@@ -84,3 +91,79 @@ class Infrastructure(Model):
     class Meta:
         table = 'infrastructure'
         table_description = 'What a customer’s mail runs on'
+
+    Invalid = checking.Invalid
+    FACTS = ('domains', 'mail_platform', 'mail_server', 'server_os', 'directory', 'outbound_ips', 'inbound_ips')
+
+    @classmethod
+    async def of(cls, customer_id: int) -> dict[str, Any]:
+        """The facts, with `mail_platform_title` and `directory_title`; of a customer without a row, that nothing is
+        known."""
+        from models.database import rows
+
+        found = await rows(cls.filter(customer_id=customer_id).values(*cls.FACTS))
+        nothing = {name: '[]' if name in _LISTS else '' for name in cls.FACTS}
+        facts: dict[str, Any] = found[0] if found else nothing
+        for name in _LISTS:
+            facts[name] = orjson.loads(facts[name]) if isinstance(facts[name], str) else facts[name]
+        platform, directory = MailPlatform(facts['mail_platform']), Directory(facts['directory'])
+        return {
+            **facts, 'mail_platform': platform.value, 'mail_platform_title': platform.title,
+            'directory': directory.value, 'directory_title': directory.title,
+        }  # fmt: skip
+
+    @classmethod
+    def check(cls, facts: Mapping[str, Any], *, documentation: bool = False) -> dict[str, Any]:
+        """The facts as they would be stored; raises `Infrastructure.Invalid` for the first that cannot be.
+
+        `documentation` is for simulated customers (`models.checking.network`).
+        """
+        return {field: _check(field, value, documentation) for field, value in facts.items()}
+
+    @classmethod
+    async def change(
+        cls, customer: 'Customer', facts: Mapping[str, Any], *, was: Mapping[str, Any] | None, by: 'PortalUser'
+    ) -> set[str]:
+        """Change what is known of the customer's infrastructure; return the names of what differs.
+
+        `was` is what the editor saw. Raises `Infrastructure.Invalid`, `Refused`, or `ChangedMeanwhile` where somebody
+        else was quicker; then nothing is stored.
+        """
+        from models.customer import Customer
+
+        rights.require(by, 'infrastructure.change')
+        clean = cls.check(facts, documentation=customer.is_simulated)
+        async with transaction():
+            # Whoever else changes this customer waits; a row that is not there yet cannot be locked.
+            await Customer.filter(id=customer.id).select_for_update().get()
+            known = await cls.get_or_none(customer_id=customer.id) or cls(customer_id=customer.id)
+            before = checking.differing({field: getattr(known, field) for field in clean}, clean, was)
+            if not before:
+                return set()
+            after = {field: clean[field] for field in before}
+            known.update_from_dict(after)
+            await known.save()
+            await HistoryEvent.add(
+                customer.partner_id, 'infrastructure.changed', checking.in_words(_HEADINGS, before, after),
+                customer_id=customer.id, by=by, before=checking.as_data(before), after=checking.as_data(after),
+            )  # fmt: skip
+            events.CUSTOMER_TOUCHED.emit(customer.partner_id, {customer.id: frozenset({'infrastructure'})})
+        return set(before)
+
+
+_LISTS = ('domains', 'outbound_ips', 'inbound_ips')
+_HEADINGS = {field: str(Infrastructure._meta.fields_map[field].description) for field in Infrastructure.FACTS}
+
+
+def _check(field: str, value: object, documentation: bool) -> Any:
+    if field == 'domains':
+        return checking.domains(field, value)
+    if field in _LISTS:
+        return checking.networks(field, value, documentation=documentation)
+    if field == 'mail_platform':
+        return checking.one_of(field, value, MailPlatform)
+    if field == 'directory':
+        return checking.one_of(field, value, Directory)
+    if field in ('mail_server', 'server_os'):
+        return checking.line(field, value, 120)
+    raise checking.Invalid(str(field)[:40], 'is not a fact about infrastructure')

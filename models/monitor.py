@@ -212,6 +212,7 @@ def _as_datetime(value: Any) -> datetime:
 
 async def _record_chunk(batch: list[Reading], now: datetime) -> Recorded:
     from models.database import rows_within, update_many
+    from models.sample import EVERY, Sample
 
     result = Recorded()
     ids = sorted({reading.customer_id for reading in batch})
@@ -242,6 +243,7 @@ async def _record_chunk(batch: list[Reading], now: datetime) -> Recorded:
         touched: dict[int, dict] = {}
         shown: dict[int, Health] = {}
         flips: list[Flip] = []
+        samples: list[tuple[int, int, float | None, str]] = []
         for reading in batch:
             row = known.get((reading.customer_id, reading.kind.value))
             if row is None:
@@ -258,8 +260,11 @@ async def _record_chunk(batch: list[Reading], now: datetime) -> Recorded:
                     value=reading.value, reason=reading.reason[:200], at=reading.at,
                 ))  # fmt: skip
                 row.update(state=state.value, since=reading.at)
+            at = int(reading.at.timestamp())
+            if read_at is None or at // EVERY != int(read_at.timestamp()) // EVERY:
+                samples.append((Sample.id_of(row['id'], at), at, reading.value, state.value))
             ages = state in (MonitorState.GOOD, MonitorState.BAD)
-            old_at = int(reading.at.timestamp()) + row['expected_every'] if ages else None
+            old_at = at + row['expected_every'] if ages else None
             row.update(
                 value=reading.value, read_at=reading.at, reason=reading.reason[:200], old_at=old_at,
                 is_old=old_at is not None and old_at <= now.timestamp(),
@@ -270,6 +275,7 @@ async def _record_chunk(batch: list[Reading], now: datetime) -> Recorded:
             connection, Monitor, ['state', 'value', 'reason', 'since', 'read_at', 'old_at', 'is_old'],
             list(touched.values()),
         )  # fmt: skip
+        await Sample.store(connection, samples)
         if flips:
             await Flip.bulk_create(flips)
         changes: dict[int, dict[str, Health]] = {}
@@ -278,6 +284,8 @@ async def _record_chunk(batch: list[Reading], now: datetime) -> Recorded:
             if health != shown[row['id']]:
                 changes.setdefault(row['customer_id'], {})[row['kind']] = health
         await _show(connection, changes)
+        if touched:
+            events.READINGS_STORED.emit(frozenset(row['customer_id'] for row in touched.values()))
         result.flips = len(flips)
     return result
 

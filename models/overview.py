@@ -1,11 +1,12 @@
 """The numbers of the dashboard and of the wall, over the customers that somebody may see."""
 
+import asyncio
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tortoise.expressions import RawSQL, Subquery
-from tortoise.functions import Count, Sum
+from tortoise.expressions import Q, RawSQL, Subquery
+from tortoise.functions import Count, Min, Sum
 from tortoise.queryset import QuerySet
 
 from models.customer import Customer, Listing
@@ -28,6 +29,7 @@ class Overview:
     in_progress: int
     complete: int
     seats: int
+    monitored: int
     bad: int
     signals: list[dict[str, Any]]
     worst: list[dict[str, Any]]
@@ -46,15 +48,16 @@ class Overview:
     async def of(cls, customers: QuerySet[Customer]) -> 'Overview':
         listed = {row['listing']: row for row in await rows(_by_listing(customers))}
         signals = [await _signal(customers, kind) for kind in MonitorKind]
-        problems = await _worst(customers)
-        stuck = await _stuck(customers)
+        worst = await _worst(customers)
+        stuck, all_stuck = await _stuck(customers)
         count = {listing: listed[listing]['n'] if listing in listed else 0 for listing in Listing}
         return cls(
             total=sum(count.values()), waiting=count[Listing.WAITING], in_progress=count[Listing.IN_PROGRESS],
             complete=count[Listing.COMPLETE], seats=sum(row['total_seats'] or 0 for row in listed.values()),
-            bad=await customers.filter(worst__lte=Health.BAD_OLD).using_db(reader()).count(), signals=signals,
-            worst=problems[:WORST], worst_more=max(0, sum(s['bad'] for s in signals) - min(WORST, len(problems))),
-            stuck=stuck[:STUCK], stuck_more=max(0, len(stuck) - STUCK),
+            monitored=await customers.filter(worst__lt=Health.NOT_CONFIGURED).using_db(reader()).count(),
+            bad=await _bad(customers).using_db(reader()).count(), signals=signals,
+            worst=worst, worst_more=max(0, sum(s['bad'] for s in signals) - len(worst)),
+            stuck=stuck, stuck_more=max(0, all_stuck - len(stuck)),
         )  # fmt: skip
 
 
@@ -79,46 +82,66 @@ async def _signal(customers: QuerySet[Customer], kind: MonitorKind) -> dict[str,
     }  # fmt: skip
 
 
+def _bad(customers: QuerySet[Customer]) -> QuerySet[Customer]:
+    return customers.filter(worst__lte=Health.BAD_OLD)
+
+
+def _bad_signals(customers: QuerySet[Customer]) -> QuerySet[Monitor]:
+    """Through the customers with a problem: an index knows them, and they are few."""
+    return Monitor.filter(state=MonitorState.BAD, customer_id__in=Subquery(_bad(customers).values('id')))
+
+
 async def _worst(customers: QuerySet[Customer]) -> list[dict[str, Any]]:
-    """Every bad signal, those of the customers with most of them first, then those that are bad the longest."""
+    """The worst bad signals, those of one customer together.
+
+    Customers of whom something was read lately come first, then those with most bad signals, then those that have had
+    one the longest. They are put in order before any is left out.
+    """
+    ranked = await rows(
+        _bad_signals(customers)
+        .annotate(
+            all_old=RawSQL('MIN(CASE WHEN "monitor"."is_old" THEN 1 ELSE 0 END)'), n=Count('id'), first=Min('since')
+        )
+        .group_by('customer_id')
+        .order_by('all_old', '-n', 'first', 'customer_id')
+        .limit(WORST)
+        .values('customer_id')
+    )
+    place = {row['customer_id']: place for place, row in enumerate(ranked)}
     broken = await rows(
-        Monitor.filter(state=MonitorState.BAD, customer_id__in=Subquery(customers.values('id')))
-        .order_by('since', 'id')
-        .limit(400)
+        Monitor.filter(state=MonitorState.BAD, customer_id__in=list(place))
+        .order_by('is_old', 'since', 'id')
         .values(
             'customer_id', 'kind', 'value', 'threshold', 'since', 'read_at', 'reason', 'is_old',
             name='customer__name', listing='customer__listing',
         )
     )  # fmt: skip
-    signals: dict[int, int] = {}
     for row in broken:
-        signals[row['customer_id']] = signals.get(row['customer_id'], 0) + 1
-    for row in broken:
-        row['title'] = MonitorKind(row['kind']).title
-        row['is_old'] = bool(row['is_old'])
-    return sorted(broken, key=lambda row: (row['is_old'], -signals[row['customer_id']]))
+        row['title'], row['is_old'] = MonitorKind(row['kind']).title, bool(row['is_old'])
+    return sorted(broken, key=lambda row: place[row['customer_id']])[:WORST]
 
 
-async def _stuck(customers: QuerySet[Customer]) -> list[dict[str, Any]]:
-    """Who is blocked, then who has been in the same step for days, the longest first."""
+async def _stuck(customers: QuerySet[Customer]) -> tuple[list[dict[str, Any]], int]:
+    """Who is blocked, then who has been in the same step for days, the longest first; and how many they are in all."""
     listed = customers.filter(listing__in=[Listing.WAITING, Listing.IN_PROGRESS])
-    columns = {'customer_id': 'id', 'name': 'name', 'step': 'connect_status', 'key': 'connect_key',
-               'since': 'connect_since', 'because': 'blocked_because'}  # fmt: skip
-    blocked = await rows(
-        listed.exclude(blocked_because='').order_by('connect_since', 'id').limit(STUCK * 2).values(**columns)
-    )
-    slow = await rows(
-        listed.filter(blocked_because='', connect_since__lt=datetime.now(UTC) - STUCK_AFTER)
-        .order_by('connect_since', 'id').limit(STUCK * 2).values(**columns)
-    )  # fmt: skip
-    return blocked + slow
+    blocked = listed.exclude(blocked_because='')
+    slow = listed.filter(blocked_because='', connect_since__lt=datetime.now(UTC) - STUCK_AFTER)
+    found: list[dict[str, Any]] = []
+    for some in (blocked, slow):
+        found += await rows(
+            some.order_by('connect_since', 'id').limit(STUCK).values(
+                customer_id='id', name='name', step='connect_status', key='connect_key', since='connect_since',
+                because='blocked_because',
+            )
+        )  # fmt: skip
+    return found[:STUCK], await blocked.using_db(reader()).count() + await slow.using_db(reader()).count()
 
 
 # -- trends -----------------------------------------------------------------------------------------------------------
 
 
 async def trends(customers: QuerySet[Customer]) -> dict[str, list[int]]:
-    """How the dashboard's numbers came about: 30 days of customers, Connect and seats, 24 hours of bad signals.
+    """How the dashboard's numbers came about: 30 days of customers, Connect and seats, 24 hours of problems.
 
     Worked out from the customers and the flips that can be seen, so that nobody learns of others from a curve. Seats
     are counted as they are now, from the day their customer came.
@@ -149,23 +172,32 @@ async def trends(customers: QuerySet[Customer]) -> dict[str, list[int]]:
 
 
 async def _bad_by_hour(customers: QuerySet[Customer]) -> list[int]:
-    """How many signals were bad at the end of each of the last 24 hours: from now backwards through the flips."""
+    """How many customers had a problem at the end of each of the last 24 hours: backwards through the flips."""
     now = datetime.now(UTC)
-    visible = Subquery(customers.values('id'))
-    bad_now = await Monitor.filter(state=MonitorState.BAD, customer_id__in=visible).count()
+    signals = {
+        row['customer_id']: row['n']
+        for row in await rows(
+            _bad_signals(customers).annotate(n=Count('id')).group_by('customer_id').values('customer_id', 'n')
+        )
+    }
     moved = await rows(
-        Flip.filter(at__gt=now - timedelta(hours=TREND_HOURS), customer_id__in=visible)
+        Flip.filter(at__gt=now - timedelta(hours=TREND_HOURS), customer_id__in=Subquery(customers.values('id')))
+        .filter(Q(old=MonitorState.BAD) | Q(new=MonitorState.BAD))
         .annotate(
             hour=RawSQL('SUBSTR(CAST("flip"."at" AS TEXT),1,13)'),
-            change=RawSQL(
-                "SUM(CASE WHEN \"new\"='bad' THEN 1 ELSE 0 END)-SUM(CASE WHEN \"old\"='bad' THEN 1 ELSE 0 END)"
-            ),
+            change=RawSQL('SUM(CASE WHEN "new"=\'bad\' THEN 1 ELSE 0 END-CASE WHEN "old"=\'bad\' THEN 1 ELSE 0 END)'),
         )
-        .group_by('hour').values('hour', 'change')
+        .group_by('customer_id', 'hour').values('customer_id', 'hour', 'change')
     )  # fmt: skip
-    changes = {str(row['hour']).replace('T', ' '): row['change'] for row in moved}
-    counts, bad = [], bad_now
+    by_hour: dict[str, list[tuple[int, int]]] = {}
+    for row in moved:
+        by_hour.setdefault(str(row['hour']).replace('T', ' '), []).append((row['customer_id'], row['change']))
+    counts, bad = [], len(signals)
     for back in range(TREND_HOURS):
-        counts.append(max(0, bad))
-        bad -= changes.get(f'{now - timedelta(hours=back):%Y-%m-%d %H}', 0)
+        counts.append(bad)
+        for customer_id, change in by_hour.get(f'{now - timedelta(hours=back):%Y-%m-%d %H}', ()):
+            before = signals.get(customer_id, 0)
+            signals[customer_id] = before - change
+            bad += (before - change > 0) - (before > 0)
+        await asyncio.sleep(0)  # a bad day of many customers is work for the processor, and others wait
     return counts[::-1]

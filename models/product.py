@@ -1,3 +1,4 @@
+from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,10 @@ class ProductKind(StrEnum):
     PRIMARY = 'primary'
     ADD_ON = 'addon'
 
+    @property
+    def title(self) -> str:
+        return 'Primary product' if self == ProductKind.PRIMARY else 'Add-on'
+
 
 class Product(Model):
     id = fields.IntField(primary_key=True)
@@ -21,6 +26,7 @@ class Product(Model):
     connect_services = fields.CharField(max_length=4, default='', db_default='')
     is_sample = fields.BooleanField(default=False, db_default=False)
     is_active = fields.BooleanField(default=True, db_default=True)
+    # What goes with what: `requires` any of these codes, `excludes` these, `replaces` these; and its `capabilities`.
     data: Any = fields.JSONField(default=dict, db_default='{}')
 
     class Meta:
@@ -49,18 +55,56 @@ CATALOGUE = [
     ('SAT', 'Security awareness training', ProductKind.ADD_ON, ''),
 ]
 
+_GATEWAY = ['SEC', 'SEC+ARC', 'UEM']
+
+
+def _rules(
+    *capabilities: str,
+    requires: list[str] | None = None,
+    excludes: list[str] | None = None,
+    replaces: list[str] | None = None,
+) -> dict[str, list[str]]:
+    return {
+        'capabilities': list(capabilities), 'requires': requires or [], 'excludes': excludes or [],
+        'replaces': replaces or [],
+    }  # fmt: skip
+
+
+# domain.md 5.3. Who has a bundle needs none of its parts; who has a part may take the bundle in its place.
+RULES = {
+    'SEC': _rules('gateway', excludes=['SEC+ARC', 'UEM']),
+    'ARC': _rules('archive', 'journaling', excludes=['SEC+ARC', 'UEM']),
+    'SEC+ARC': _rules('gateway', 'archive', 'journaling', excludes=['UEM'], replaces=['SEC', 'ARC']),
+    'CONT': _rules('continuity', excludes=['UEM']),
+    'UEM': _rules('gateway', 'archive', 'journaling', 'continuity', replaces=['SEC', 'ARC', 'SEC+ARC', 'CONT']),
+    'TTP-URL': _rules('ttp_url', requires=_GATEWAY),
+    'TTP-ATT': _rules('ttp_attachment', requires=_GATEWAY),
+    'IMP': _rules('impersonation', requires=_GATEWAY),
+    # It looks at what stays inside by way of the journal.
+    'IEP': _rules('internal_protect', requires=['SEC+ARC', 'UEM']),
+    'DLP': _rules('dlp', requires=_GATEWAY),
+    'ENC': _rules('encryption', requires=_GATEWAY),
+    'LFS': _rules('large_file_send', requires=_GATEWAY),
+    'DMARC': _rules('dmarc'),
+    'SAT': _rules('awareness'),
+}
+
 
 async def load_catalogue() -> dict[str, Product]:
-    """Make the sample products that are missing; return all products by code."""
+    """Make the sample products that are missing, and the rules of those that have none; return all products by code."""
     known = {product.code: product for product in await Product.all()}
     missing = [
-        Product(code=code, name=name, kind=kind, connect_services=services, is_sample=True)
+        Product(code=code, name=name, kind=kind, connect_services=services, is_sample=True, data=RULES.get(code, {}))
         for code, name, kind, services in CATALOGUE
         if code not in known
     ]
     if missing:
         await Product.bulk_create(missing, ignore_conflicts=True)
         known = {product.code: product for product in await Product.all()}
+    for code, product in known.items():
+        if product.is_sample and not product.data and code in RULES:  # of a catalogue from before there were rules
+            product.data = RULES[code]
+            await product.save(update_fields=['data'])
     return known
 
 
@@ -82,3 +126,40 @@ class CustomerProduct(Model):
         table = 'customer_product'
         table_description = 'A product that a customer bought'
         unique_together = (('customer_id', 'product_id'),)
+
+    @classmethod
+    async def list_of(cls, customer_id: int) -> list[dict[str, Any]]:
+        """What the customer has, primary products first: code, name, kind (its title), quantity, since, renews_on."""
+        from models.database import rows
+
+        found = await rows(
+            cls.filter(customer_id=customer_id).values(
+                'quantity', 'since', 'renews_on', code='product__code', name='product__name', kind='product__kind'
+            )
+        )
+        found.sort(key=lambda row: (row['kind'] != ProductKind.PRIMARY, row['name']))
+        return [
+            {
+                'code': row['code'], 'name': row['name'], 'kind': ProductKind(row['kind']).title,
+                'quantity': row['quantity'], 'since': _iso(row['since']), 'renews_on': _iso(row['renews_on']),
+            }
+            for row in found
+        ]  # fmt: skip
+
+
+def next_renewal(since: date, today: date) -> date:
+    """The first day after today that is whole years after `since`."""
+    years = max(1, today.year - since.year)
+    found = _years_after(since, years)
+    return found if found > today else _years_after(since, years + 1)
+
+
+def _years_after(day: date, years: int) -> date:
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:  # the 29th of February
+        return day.replace(year=day.year + years, day=28)
+
+
+def _iso(day: date | str | None) -> str | None:
+    return day.isoformat() if isinstance(day, date) else day

@@ -1,3 +1,4 @@
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -11,16 +12,20 @@ from models import (
     CustomerAccess,
     CustomerProduct,
     HistoryEvent,
+    HistoryText,
     Listing,
     Monitor,
     MonitorKind,
+    PortalRole,
     Rfi,
     RfiIcon,
     RfiState,
     StepState,
     events,
 )
+from models.checking import ChangedMeanwhile
 from models.events import Changed, transaction
+from models.rights import Refused
 from models.text import fold, initial
 
 
@@ -90,7 +95,8 @@ async def test_a_new_customer_comes_with_its_rfi_steps_monitors_and_products(db,
     assert await CustomerProduct.filter(customer_id=customer.id).count() == 2
     assert await ConnectStep.filter(customer_id=customer.id).count() == 13
     entry = await HistoryEvent.get(customer_id=customer.id)
-    assert (entry.kind, entry.actor_id, entry.actor) == ('customer.created', northwind.ana.id, 'Ana')
+    assert (entry.kind, entry.actor_id) == ('customer.created', northwind.ana.id)
+    assert (await HistoryText.get(event_id=entry.id)).actor == 'Ana'
     assert heard == [(
         events.CUSTOMERS_ADDED,
         Changed(northwind.partner.id, {customer.id: frozenset({'name'})}, frozenset({customer.id})),
@@ -184,12 +190,47 @@ async def test_a_change_is_stored_written_down_and_told(db, northwind):
     assert stored.search_key.startswith('new\nc1')
     assert (customer.name, customer.name_key, customer.seats) == ('Ñew', 'new', 20)
     entry = await HistoryEvent.get(kind='customer.changed')
-    assert entry.data == {'before': {'name': 'Old', 'seats': '10'}, 'after': {'name': 'Ñew', 'seats': '20'}}
-    assert entry.actor == 'Ana'
+    text = await HistoryText.get(event_id=entry.id)
+    assert text.facts == {'before': {'name': 'Old', 'seats': '10'}, 'after': {'name': 'Ñew', 'seats': '20'}}
+    assert text.actor == 'Ana'
     assert heard == [(
         events.CUSTOMERS_CHANGED,
         Changed(northwind.partner.id, {customer.id: frozenset({'name', 'seats'})}, frozenset({customer.id})),
     )]  # fmt: skip
+
+
+async def test_an_account_code_is_another_customers_in_any_capitals(db, northwind, fabrikam):
+    one = await Customer.add(northwind.partner, name='One', account_code='Dup1')
+    two = await Customer.add(northwind.partner, name='Two', account_code='TWO')
+    for refused in (
+        Customer.add(northwind.partner, name='Three', account_code='DUP1'),
+        two.change(account_code='dup1'),
+    ):
+        with pytest.raises(Customer.Invalid, match="'Dup1'") as caught:
+            await refused
+        assert caught.value.field == 'account_code'
+    assert await one.change(account_code='DUP1') == {'account_code'}
+    assert (await Customer.add(fabrikam.partner, name='Theirs', account_code='dup1')).account_code == 'dup1'
+
+
+async def test_other_licences_change_what_is_reckoned_from_them(db, northwind):
+    customer = await Customer.add(
+        northwind.partner, name='A', account_code='A', seats=250, products=['SEC', 'ARC'], listing=Listing.COMPLETE
+    )
+    await Monitor.filter(customer_id=customer.id, kind=MonitorKind.OUTBOUND_QUEUE).update(threshold=77)
+    await CustomerProduct.filter(customer_id=customer.id, product__code='ARC').update(quantity=10)
+    touched: list[object] = []
+    events.CUSTOMER_TOUCHED.subscribe(lambda _partner, parts: touched.append(parts[customer.id]))
+    await customer.change(seats=2500)
+    thresholds = dict(await Monitor.filter(customer_id=customer.id).values_list('kind', 'threshold'))
+    assert (thresholds['inbound_queue'], thresholds['outbound_queue'], thresholds['journal_queue']) == (
+        1000,
+        77,
+        10_000,
+    )
+    quantities = await CustomerProduct.filter(customer_id=customer.id).values_list('product__code', 'quantity')
+    assert dict(quantities) == {'SEC': 2500, 'ARC': 10}
+    assert frozenset({'products', 'monitor'}) in touched
 
 
 async def test_a_change_that_moves_no_list_says_so(db, northwind):
@@ -245,6 +286,62 @@ async def test_a_change_by_somebody_with_an_old_copy_keeps_what_others_changed(d
     await old.change(seats=2)
     stored = await Customer.get(id=customer.id)
     assert (stored.name, stored.seats) == ('B', 2)
+
+
+async def test_what_somebody_else_changed_meanwhile_is_told_and_kept(db, northwind):
+    customer = await Customer.add(northwind.partner, name='A', account_code='C1', seats=1)
+    seen = {'name': 'A', 'seats': '1', 'domain': '', 'account_type': 'standard'}
+    await customer.change(seats=5, was=seen, by=northwind.ana)
+    heard = _listen()
+    with pytest.raises(ChangedMeanwhile) as told:
+        await customer.change(name='B', seats=7, was=seen, by=northwind.ana)
+    assert (told.value.field, told.value.now) == ('seats', 5)
+    assert (await Customer.get(id=customer.id)).name == 'A'
+    assert heard == []
+    assert await customer.change(name='B', seats=5, account_type='standard', was=seen, by=northwind.ana) == {'name'}
+
+
+async def test_of_two_who_change_the_same_at_once_one_is_told(db, northwind):
+    customer = await Customer.add(northwind.partner, name='A', account_code='C1', seats=1)
+
+    async def change(seats: int) -> bool:
+        try:
+            await (await Customer.get(id=customer.id)).change(seats=seats, was={'seats': 1}, by=northwind.ana)
+        except ChangedMeanwhile:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(change(seats) for seats in (2, 3, 4, 5)))) == 1
+    assert await HistoryEvent.filter(kind='customer.changed').count() == 1
+
+
+async def test_only_administrators_and_implementation_change_facts(db, northwind):
+    customer = await Customer.add(northwind.partner, name='A', account_code='C1')
+    for role in PortalRole:
+        northwind.tom.role = role
+        if role in (PortalRole.ADMINISTRATOR, PortalRole.IMPLEMENTATION):
+            await customer.change(name=role.value, by=northwind.tom)
+        else:
+            with pytest.raises(Refused):
+                await customer.change(name=role.value, by=northwind.tom)
+    assert (await Customer.get(id=customer.id)).name == 'implementation'
+
+
+async def test_a_change_is_in_the_history_in_words(db, northwind):
+    customer = await Customer.add(northwind.partner, name='A', account_code='C1', seats=10)
+    await customer.change(account_type='nfr', seats=20, domain='Bücher.example', by=northwind.ana)
+    entry = await HistoryEvent.get(kind='customer.changed')
+    summary = (await HistoryText.get(event_id=entry.id)).summary
+    assert set(summary.split('; ')) == {
+        'Account type: Standard → Not for resale', 'Licences: 10 → 20', 'Domain: nothing → bücher.example',
+    }  # fmt: skip
+
+
+async def test_a_fact_that_there_is_not_is_refused(db, northwind):
+    customer = await Customer.add(northwind.partner, name='A', account_code='C1')
+    with pytest.raises(Customer.Invalid) as refused:
+        await customer.change(worst=0, by=northwind.ana)
+    assert refused.value.field == 'worst'
 
 
 @given(st.text(min_size=1, max_size=200))

@@ -8,26 +8,35 @@ from argon2 import PasswordHasher
 from models import (
     ConnectStep,
     ConsoleRole,
+    Contact,
+    ContactKind,
     Customer,
     CustomerProduct,
     DelegatedAccess,
+    Directory,
     Flip,
     Health,
     HistoryEvent,
+    Infrastructure,
     Listing,
     Monitor,
     MonitorKind,
     MonitorState,
+    Note,
+    NoteVersion,
     Partner,
     PortalUser,
     Rfi,
     RfiIcon,
     RfiState,
+    Sample,
     StepState,
     events,
 )
 from models.connect_step import TEMPLATES, unlock
 from models.demo import load_demo, make_customers
+from models.sample import EVERY
+from models.upgrade import options
 from models.user import demo_password
 
 SECRET = 's' * 40
@@ -149,6 +158,137 @@ async def test_demo_history_is_in_the_past_and_of_two_years(db):
     assert {entry.kind for entry in entries} >= {'customer.created', 'rfi.submitted', 'connect.completed'}
 
 
+async def test_every_customer_of_the_cast_has_facts_that_could_be_saved_again(db):
+    await load_demo(SECRET)
+    for customer in await Customer.all():
+        contacts = await Contact.filter(customer_id=customer.id)
+        assert 1 <= len(contacts) <= 4
+        assert ContactKind.MAIN in {contact.kind for contact in contacts}
+        for contact in contacts:
+            facts = {name: getattr(contact, name) for name in Contact.FACTS}
+            assert Contact.check(facts) == facts
+            assert contact.email.endswith(f'@{customer.domain}')
+        known = await Infrastructure.get(customer_id=customer.id)
+        facts = {name: getattr(known, name) for name in Infrastructure.FACTS}
+        assert Infrastructure.check(facts, documentation=True) == facts
+        assert facts['domains'][0] == customer.domain
+        if customer.directory_connector != Health.NOT_CONFIGURED:
+            assert known.directory not in (Directory.NONE, Directory.UNKNOWN)
+    addresses = [ip for known in await Infrastructure.all() for ip in known.outbound_ips]
+    assert len(set(addresses)) == len(addresses)
+
+
+async def test_the_forms_of_the_cast_are_filled_in_as_far_as_their_state_says(db):
+    await load_demo(SECRET)
+    for form in await Rfi.all():
+        answers = form.answers
+        assert bool(answers) == (
+            form.state not in (RfiState.NOT_REQUESTED, RfiState.REQUESTED, RfiState.NOT_APPLICABLE)
+        )
+        assert ('outbound_ips' in answers) == (form.state in (RfiState.SUBMITTED, RfiState.COMPLETE, RfiState.ERROR))
+        assert bool(form.errors) == (form.state == RfiState.ERROR)
+        assert all(error['field'] in answers and error['message'] for error in form.errors)
+        if answers:
+            assert answers['emergency_email'] in {c.email for c in await Contact.filter(customer_id=form.customer_id)}
+    wrong = await Rfi.get(state=RfiState.ERROR)
+    assert '192.168.10.4' in wrong.answers['outbound_ips']
+
+
+async def test_notes_of_the_cast_are_by_those_who_see_the_customer(db):
+    await load_demo(SECRET)
+    people = {user.id: user for user in await PortalUser.filter(can_sign_in=True)}
+    notes = await Note.all().order_by('id')
+    seen = {id_: {c.id for c in await Customer.visible_to(user)} for id_, user in people.items()}
+    for note in notes:
+        assert note.customer_id in seen[note.author_id]
+        assert people[note.author_id].name == note.author
+        assert Note.clean(note.body) == note.body
+        assert note.created_at < datetime.now(UTC)
+        versions = await NoteVersion.filter(note_id=note.id)
+        assert len(versions) == note.version - 1
+        if note.edited_at:
+            assert note.created_at <= versions[0].at <= note.edited_at < datetime.now(UTC)
+            assert versions[0].body != note.body
+    assert {note.version for note in notes} == {1, 2}
+    assert {note.author for note in notes} == {'Ana Lindqvist', 'Tom Okafor', 'Eve Moreau'}
+    assert [note.created_at for note in notes if note.author != 'Eve Moreau'] == sorted(
+        note.created_at for note in notes if note.author != 'Eve Moreau'
+    )
+    of_each = Counter(note.customer_id for note in notes)
+    assert max(of_each.values()) <= 6
+    assert len(of_each) < await Customer.all().count()
+    assert any('https://' in note.body for note in notes)
+    assert any('\n' in note.body for note in notes)
+
+
+async def test_charts_of_the_cast_agree_with_the_flips_and_the_icons(db):
+    await load_demo(SECRET)
+    now = datetime.now(UTC)
+    shown = 0
+    for customer in await Customer.all():
+        charts = await Sample.chart(customer.id)
+        monitors = {m.kind.value: m for m in await Monitor.filter(customer_id=customer.id, read_at__isnull=False)}
+        assert set(charts) == set(monitors)
+        for kind, chart in charts.items():
+            monitor, points = monitors[kind], chart['points']
+            slots = [at // EVERY for at, _, _ in points]
+            assert slots == sorted(set(slots))
+            shown += len(points)
+            for at, value, state in points:
+                assert at <= monitor.read_at.timestamp() <= now.timestamp()
+                flips = [flip for flip in chart['flips'] if flip[0] <= at]
+                following = [flip for flip in chart['flips'] if flip[0] > at]
+                assert state == (flips[-1][2] if flips else following[0][1] if following else monitor.state)
+                assert (value is None) == (state == 'unknown' or monitor.threshold is None)
+                if value is not None:
+                    assert (value > monitor.threshold) == (state == 'bad')
+    assert shown > 10_000
+
+
+async def test_in_connect_what_was_switched_on_is_read(db):
+    await load_demo(SECRET)
+    switches = {
+        'outbound_email': ('outbound_queue',), 'inbound_email': ('inbound_queue',),
+        'journaling': ('journal_queue', 'journal_connector'), 'directory_sync': ('directory_connector',),
+    }  # fmt: skip
+    read = 0
+    for customer in await Customer.filter(listing=Listing.IN_PROGRESS):
+        steps = {step.key: step for step in await ConnectStep.filter(customer_id=customer.id)}
+        for key, kinds in switches.items():
+            done = key in steps and steps[key].state == StepState.COMPLETE
+            for kind in kinds:
+                assert (getattr(customer, kind) != Health.NOT_CONFIGURED) == done, (customer.name, kind)
+                read += done
+    assert read > 20
+
+
+async def test_steps_have_due_dates_and_products_renew(db):
+    await load_demo(SECRET)
+    today = datetime.now(UTC).date()
+    for product in await CustomerProduct.all():
+        assert product.renews_on > today
+        assert (product.renews_on.month, product.renews_on.day) in (
+            (product.since.month, product.since.day), (2, 28),
+        )  # fmt: skip
+    open_steps = await ConnectStep.filter(
+        state__in=[StepState.IN_PROGRESS, StepState.BLOCKED], is_optional=False, customer__listing=Listing.IN_PROGRESS
+    )
+    late = [step.due_at.date() < today for step in open_steps]
+    assert any(late)
+    assert not all(late)
+    assert not await ConnectStep.filter(is_optional=True, due_at__isnull=False).exists()
+
+
+async def test_the_price_lists_of_the_demo_leave_something_out(db):
+    await load_demo(SECRET)
+    for partner in await Partner.all():
+        customers = await Customer.filter(partner=partner, listing=Listing.COMPLETE)
+        found = [option for customer in customers for option in await options(customer)]
+        assert any(option.available for option in found)
+        assert 'Not in your price list' in {option.why for option in found}
+        assert all(option.price and option.price > 0 for option in found if option.available)
+
+
 async def test_a_database_with_an_msp_is_left_as_it_is(db):
     await Partner.set_up('Contoso', domain='contoso.example')
     await load_demo(SECRET)
@@ -178,6 +318,14 @@ async def test_the_same_seed_makes_the_same_customers(db, northwind, fabrikam):
     assert await make_customers(northwind.partner, 2000, seed=7) == 2000
     await make_customers(fabrikam.partner, 2000, seed=7)
     assert await _facts(northwind.partner) == await _facts(fabrikam.partner)
+    for model, names in (
+        (Contact, ('kind', *Contact.FACTS)), (Infrastructure, ('domains', 'mail_platform', 'outbound_ips')),
+    ):  # fmt: skip
+        ours, theirs = [
+            await model.filter(customer__partner=owner).order_by('customer_id', 'id').values_list(*names)
+            for owner in (northwind.partner, fabrikam.partner)
+        ]
+        assert ours == theirs
     await make_customers(fabrikam.partner, 50, seed=8)
     assert (await _facts(fabrikam.partner))[-50:] != (await _facts(northwind.partner))[:50]
 
@@ -189,6 +337,16 @@ async def test_made_customers_are_consistent(db, northwind):
     assert await Rfi.all().count() == 2000
     assert await Customer.filter(products__id__isnull=True).count() == 0
     assert await CustomerProduct.all().count() > 2000
+    assert await Contact.all().count() == 4000
+    assert await Infrastructure.all().count() == 2000
+    assert not await Note.exists()
+    assert not await Sample.exists()
+    for contact in (await Contact.all())[::20]:
+        facts = {name: getattr(contact, name) for name in Contact.FACTS}
+        assert Contact.check(facts) == facts
+    for known in (await Infrastructure.all())[::10]:
+        facts = {name: getattr(known, name) for name in Infrastructure.FACTS}
+        assert Infrastructure.check(facts, documentation=True) == facts
     unfinished = await Customer.exclude(listing=Listing.COMPLETE)
     for customer in unfinished[:: len(unfinished) // 60]:
         await _check_as_verbs_leave_it(customer)

@@ -111,6 +111,17 @@ async def test_a_repeated_batch_changes_nothing(db, northwind):
     assert heard == []
 
 
+async def test_every_reading_that_is_stored_is_told_even_where_no_icon_changes(db, northwind, fabrikam):
+    ours, theirs = await _customer(northwind.partner), await _customer(fabrikam.partner)
+    heard: list[frozenset[int]] = []
+    events.READINGS_STORED.subscribe(heard.append)
+    batch = [Reading(customer.id, kind, NOW, state=GOOD) for customer in (ours, theirs) for kind in MonitorKind]
+    await Monitor.record(batch, now=NOW)
+    await Monitor.record([Reading(ours.id, QUEUE, NOW + MINUTE, value=5)], now=NOW + MINUTE)
+    await Monitor.record([*batch, Reading(987654, QUEUE, NOW, value=1)], now=NOW)
+    assert heard == [frozenset({ours.id, theirs.id}), frozenset({ours.id})]
+
+
 async def test_readings_are_taken_in_the_order_of_their_time(db, northwind):
     customer = await _customer(northwind.partner)
     batch = [
@@ -203,12 +214,15 @@ async def test_a_failing_batch_leaves_nothing_half_written(db, northwind, monkey
 
     customer = await _customer(northwind.partner)
     heard = _listen()
+    stored: list[frozenset[int]] = []
+    events.READINGS_STORED.subscribe(stored.append)
     monkeypatch.setattr(monitor, '_show', fail)
     with pytest.raises(RuntimeError):
         await Monitor.record([Reading(customer.id, QUEUE, NOW, state=BAD)], now=NOW)
     assert (await _monitor(customer)).state == OFF
     assert await Flip.all().count() == 0
     assert heard == []
+    assert stored == []
 
 
 async def test_batches_at_the_same_time_leave_icons_that_agree(db, northwind):
