@@ -22,10 +22,10 @@ from starlette.staticfiles import StaticFiles
 import jobs
 from components import live, theme
 from models import database
-from pages import errors, guard, shell, sign_in, wall
-from pages.api import exports, health, readings
+from pages import detours, errors, guard, shell, sign_in, wall
+from pages.api import attachments, customer, exports, health, readings
 from pages.api import ui as ui_routes
-from settings import settings
+from settings import misspelt, settings
 
 log = logging.getLogger('portal')
 cli = typer.Typer(
@@ -46,7 +46,7 @@ async def lifespan_of(inner: Any, application: Any) -> AsyncIterator[Any]:
 
             await load_demo(settings().secret_key())
         live.hub.start()
-        sweeping = asyncio.get_running_loop().create_task(guard.sweep_forever())
+        looking = [asyncio.ensure_future(each) for each in (guard.sweep_forever(), database.condition.watch())]
         timetable = jobs.Timetable()
         if not is_user_simulation():
             await timetable.start()
@@ -54,7 +54,8 @@ async def lifespan_of(inner: Any, application: Any) -> AsyncIterator[Any]:
             async with inner(application) as state:
                 yield state
         finally:
-            sweeping.cancel()
+            for task in looking:
+                task.cancel()
             live.hub.stop()
             await timetable.stop()
 
@@ -63,7 +64,10 @@ def build() -> None:
     """Put routes, pages and the guard onto the application; again and again in tests, which start anew each time."""
     if not hasattr(app.state, 'inner_lifespan'):
         app.state.inner_lifespan = app.router.lifespan_context
-    for router in (sign_in.router, wall.router, health.router, readings.router, ui_routes.router, exports.router):
+    for router in (
+        sign_in.router, wall.router, health.router, readings.router, ui_routes.router, exports.router,
+        attachments.router, customer.router, detours.router,
+    ):  # fmt: skip
         app.include_router(router)
     app.router.routes[:] = [r for r in app.router.routes if getattr(r, 'name', '') not in ('assets', 'live')]
     app.mount('/assets/' + theme.version(), Assets(directory=theme.ASSETS), name='assets')
@@ -123,8 +127,10 @@ async def announce() -> None:
     from models.user import demo_password
 
     given = settings()
-    host = f'[{given.host}]' if ':' in given.host else given.host
-    say(f'MSP Portal: http://{host}:{given.port}/')
+    # What stands for every address is none that a browser can open.
+    everywhere = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(given.host)
+    for host in [everywhere, socket.gethostname()] if everywhere else [given.host]:
+        say(f'MSP Portal: http://{f"[{host}]" if ":" in host else host}:{given.port}/')
     if not await Partner.exists():
         say(f'Nothing is set up yet. Open the address; the set-up code is: {sign_in.set_up_code}')
     elif given.demo:
@@ -158,10 +164,11 @@ def start_logging() -> None:
     logging.basicConfig(
         level=settings().log_level.upper(), format='%(asctime)s %(levelname)s %(name)s: %(message)s', stream=sys.stderr
     )
-    for noisy in ('apscheduler', 'tortoise', 'aiosqlite', 'engineio', 'socketio', 'httpx'):
+    for noisy in ('apscheduler', 'tortoise', 'aiosqlite', 'engineio', 'socketio', 'httpx', 'watchfiles'):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # One line for what Tortoise repeats as a traceback of its own; the portal logs what it could not do.
-    logging.getLogger('tortoise').setLevel(logging.ERROR)
+    # One line for what these repeat as a traceback of their own; the portal logs what it could not do.
+    for repeating in ('tortoise', 'asyncpg'):
+        logging.getLogger(repeating).setLevel(logging.ERROR)
 
 
 # -- commands ---------------------------------------------------------------------------------------------------------
@@ -180,6 +187,12 @@ def with_database(work: Coroutine[Any, Any, Any]) -> Any:
     except database.Unusable as error:
         work.close()
         sys.exit(str(error))
+    except BrokenPipeError:  # whoever reads what is said has heard enough
+        raise
+    except database.FAILURES as error:
+        if not isinstance(error, OSError) and not database.is_away(error):
+            raise
+        sys.exit(f'This could not be done: {database.in_short(error)}.')
     except KeyboardInterrupt:
         sys.exit('Stopped. What was stored before stays.')
 
@@ -194,7 +207,11 @@ def default(context: typer.Context) -> None:
 def serve() -> None:
     """Start the portal (the default)."""
     start_logging()
+    for sentence in misspelt():
+        log.warning(sentence)
     check_port()
+    if settings().demo:
+        settings().secret_key()  # what is wrong with it is one line here
 
     async def prepare() -> None:
         async with database.opened():
@@ -219,7 +236,8 @@ async def partner_named(slug: str | None) -> Any:
     if len(partners) == 1:
         return partners[0]
     known = ', '.join(partner.slug for partner in await Partner.all().order_by('id'))
-    sys.exit(f'Say which MSP with --partner. There are: {known or "none yet, open the portal first"}.')
+    what = 'Say which MSP with --partner.' if slug is None else f'There is no MSP {slug[:80]!r}.'
+    sys.exit(f'{what} There are: {known or "none yet, open the portal first"}.')
 
 
 @cli.command()
@@ -266,7 +284,8 @@ def import_customers_command(
     for warning in result.warnings:
         typer.echo(f'note: {warning}', err=True)
     for refused in result.refused:
-        typer.echo(f'line {refused.line}, {refused.column}: {refused.why}', err=True)
+        place = f'line {refused.line}, {refused.column}' if refused.column else f'line {refused.line}'
+        typer.echo(f'{place}: {refused.why}', err=True)
     stored = f'{result.added:,} added, {result.updated:,} updated, {result.unchanged:,} unchanged'
     typer.echo(f'{stored}, {len(result.refused):,} refused')
     if result.refused:
@@ -312,6 +331,60 @@ def create_token(
     async def work() -> None:
         typer.echo(await ApiToken.issue(await partner_named(partner), name))
 
+    with_database(work())
+
+
+@cli.command('verify-history')
+def verify_history(partner: PartnerOption = None) -> None:
+    """Find entries of the history that were changed, added or removed behind the portal's back."""
+    from tortoise.connection import get_connection
+
+    from models.history_verifying import Finding, count, missing_triggers, verify
+
+    async def work() -> tuple[list[Finding], list[str], tuple[int, int]]:
+        owner = await partner_named(partner) if partner else None
+        numbers = await count(owner and owner.id)
+        with typer.progressbar(length=numbers[0], label='entries', file=sys.stderr) as bar:
+            found = await verify(owner and owner.id, lambda done, _all: bar.update(done - bar.pos))
+        return found, await missing_triggers(get_connection('default')), numbers
+
+    findings, missing, (entries, chains) = with_database(work())
+    for finding in findings:
+        typer.echo(str(finding))
+    for trigger in missing:
+        typer.echo(f'the database no longer protects the history: the trigger {trigger} is missing or switched off')
+    if findings or missing:
+        raise typer.Exit(1)
+    in_all = (
+        f'{entries:,} {"entry" if entries == 1 else "entries"} in {chains:,} {"chain" if chains == 1 else "chains"}'
+    )
+    typer.echo(f'{in_all}: all as written')
+
+
+@cli.command('erase-history')
+def erase_history(
+    entries: Annotated[list[int], typer.Argument(min=1, metavar='ENTRY…', help='Numbers of entries.')],
+    because: Annotated[str, typer.Option(help='Who asked for it, and when; it stays in the history.')],
+    by: Annotated[str, typer.Option(help='E-mail address of the administrator who erases.')],
+    yes: Annotated[bool, typer.Option('--yes', help='Do not ask again.')] = False,
+) -> None:
+    """Erase the texts of entries for good, on request; that they were erased is written down."""
+    from models import HistoryEvent, PortalUser
+    from models.rights import Refused
+
+    async def work() -> None:
+        user = await PortalUser.get_or_none(email=by.strip().lower())
+        if user is None or not user.is_active:
+            sys.exit(f'Nobody signs in as {by[:80]!r}.')
+        for entry in dict.fromkeys(entries):
+            try:
+                await HistoryEvent.erase(entry, partner_id=user.partner_id, because=because, by=user)
+            except (Refused, HistoryEvent.Unknown, HistoryEvent.NotErasable) as error:
+                sys.exit(f'Entry {entry}: {error}')
+            typer.echo(f'The text of entry {entry} was erased.')
+
+    if not yes:
+        typer.confirm(f'Erase the texts of {len(set(entries)):,} entries? They cannot be brought back.', abort=True)
     with_database(work())
 
 

@@ -3,25 +3,26 @@
 An audience is who may see the same customers: everybody of a partner who sees all of them, or one user with exceptions.
 Messages of a partner are numbered. A page that finds a gap, or that was away, asks again for what it shows. The
 browser's side is assets/live.js; the messages are JSON with `t`: `hello`, `d` (changed rows), `many` (ask again), `s`
-(overview), `bad` (how many customers have a problem), `h` (heartbeat) and `bye` (the session is over).
+(overview), `bad` (how many customers have a problem), `c` (parts of a customer that a page shows), `h` (heartbeat) and
+`bye` (the session is over). `hello` and the heartbeat tell with `db` whether the database can be used.
 """
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
-from tortoise.exceptions import BaseORMException
 
 from components import live_table
-from models import Customer, CustomerAccess, Health, PortalUser, events
+from models import Customer, CustomerAccess, Health, PortalUser, database, events
 from models.database import reader, rows
 from models.events import Changed
 from models.overview import Overview
@@ -43,6 +44,7 @@ class Connection:
         self._send = send
         self.user, self.session_id, self.audience = user, session_id, audience
         self.watches_overview = False
+        self.watches_customer: int | None = None
         self.closed = asyncio.Event()
         self._backlog: deque[Message] = deque()
         self._writing: asyncio.Task[None] | None = None
@@ -139,7 +141,11 @@ class Hub:
     def __init__(self) -> None:
         self.audiences: dict[str, Audience] = {}
         self.numbers: dict[int, int] = {}
+        self.watchers: dict[int, set[Connection]] = {}  # by customer, whose page is open
+        self.touches: dict[int, int] = {}  # how often such a customer has changed since
         self._gathered: dict[int, _Gathered] = {}
+        self._touched: dict[int, set[str]] = {}
+        self._telling: asyncio.Task[None] | None = None
         self._subscriptions: list[Callable[[], None]] = []
         self._beating: asyncio.Task[None] | None = None
 
@@ -149,6 +155,12 @@ class Hub:
         self.stop()
         for event in events.ABOUT_CUSTOMERS:
             self._subscriptions.append(event.subscribe(self.gather))
+        for event, parts in _PARTS.items():
+            self._subscriptions.append(event.subscribe(lambda changed, parts=parts: self.touch(changed.rows, parts)))
+        self._subscriptions.append(events.CUSTOMER_TOUCHED.subscribe(self.touch_some))
+        self._subscriptions.append(
+            events.READINGS_STORED.subscribe(lambda ids: self.touch(ids & self.watchers.keys(), {'monitor'}))
+        )
         self._subscriptions.append(events.MANY_CHANGED.subscribe(self.gather_many))
         self._subscriptions.append(events.SIGHT_CHANGED.subscribe(self.ask_again))
         self._beating = asyncio.get_running_loop().create_task(self._beat())
@@ -167,8 +179,14 @@ class Hub:
         for task in [a.overview_due for a in self.audiences.values()] + [g.flush for g in self._gathered.values()]:
             if task is not None:
                 task.cancel()
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
         self.audiences.clear()
         self._gathered.clear()
+        self.watchers.clear()
+        self.touches.clear()
+        self._touched.clear()
 
     def session_ids(self) -> set[int]:
         return {c.session_id for audience in self.audiences.values() for c in audience.connections}
@@ -216,6 +234,7 @@ class Hub:
     def _leave(self, connection: Connection) -> None:
         audience = connection.audience
         audience.connections.discard(connection)
+        self.watch(connection, None)
         if not audience.connections:
             self.audiences.pop(audience.key, None)
             if audience.overview_due:
@@ -238,6 +257,8 @@ class Hub:
         self._schedule(changed.partner_id, gathered)
 
     def gather_many(self, partner_id: int | None) -> None:
+        for customer_id in self.touches:  # which of them, nobody knows
+            self.touches[customer_id] = _next_touch()
         known = {audience.user.partner_id for audience in self.audiences.values()}
         for one in known if partner_id is None else {partner_id}:
             gathered = self._gathered.setdefault(one, _Gathered())
@@ -284,6 +305,51 @@ class Hub:
             audience.send(orjson.dumps(message).decode())
             self._renew_overview(audience)
 
+    # -- pages of a customer -------------------------------------------------------------------------------------------
+
+    def watch(self, connection: Connection, customer_id: int | None) -> None:
+        """Tell this page what changes about this customer (who may see it has been asked), and of no other."""
+        if connection.watches_customer is not None:
+            watchers = self.watchers.get(connection.watches_customer, set())
+            watchers.discard(connection)
+            if not watchers:
+                self.watchers.pop(connection.watches_customer, None)
+                self.touches.pop(connection.watches_customer, None)
+        connection.watches_customer = customer_id
+        if customer_id is not None:
+            self.watchers.setdefault(customer_id, set()).add(connection)
+            self.touches.setdefault(customer_id, _next_touch())
+
+    def touch(self, customer_ids: Iterable[int], parts: Iterable[str]) -> None:
+        """Take note that these parts of these customers changed; costs nothing for those that nobody looks at."""
+        if not self.watchers:
+            return
+        for customer_id in customer_ids:
+            if customer_id in self.watchers:
+                # At once, and never a number that was there before: nobody may be given what was read before this.
+                self.touches[customer_id] = _next_touch()
+                self._touched.setdefault(customer_id, set()).update(parts)
+        if self._touched and self._telling is None:
+            self._telling = asyncio.get_running_loop().create_task(self._tell_watchers())
+
+    def touch_some(self, _partner_id: int, touched: dict[int, frozenset[str]]) -> None:
+        for customer_id, parts in touched.items():
+            self.touch((customer_id,), parts)
+
+    async def _tell_watchers(self) -> None:
+        """The events of one commit come one after the other and go out together; so do those of the next window."""
+        try:
+            await asyncio.sleep(0)
+            while self._touched:
+                touched, self._touched = self._touched, {}
+                for customer_id, parts in touched.items():
+                    text = orjson.dumps({'t': 'c', 'id': customer_id, 'parts': sorted(parts)}).decode()
+                    for connection in tuple(self.watchers.get(customer_id, ())):
+                        connection.push(text)
+                await asyncio.sleep(WINDOW)
+        finally:
+            self._telling = None
+
     # -- the overview -------------------------------------------------------------------------------------------------
 
     def _renew_overview(self, audience: Audience) -> None:
@@ -298,8 +364,8 @@ class Hub:
             audience.overview_is_old = False
             try:
                 await self._send_overview(audience)
-            except (BaseORMException, OSError) as error:
-                log.warning('the overview could not be read; trying again: %s', error)
+            except database.FAILURES as error:
+                database.condition.tell(log, 'the overview could not be read; trying again', error)
                 audience.overview_is_old = True
                 audience.overview_at = time.monotonic() + BEAT
 
@@ -321,9 +387,14 @@ class Hub:
             beats += 1
             for audience in tuple(self.audiences.values()):
                 number = self.number(audience.user.partner_id)
-                audience.send(f'{{"t":"h","n":{number},"now":{time.time() * 1000:.0f}}}')
+                audience.send(orjson.dumps({'t': 'h', 'n': number, 'now': time.time() * 1000, 'db': _db()}).decode())
                 if beats % 15 == 0:  # what time alone changes, and proof that the numbers are still being made
                     self._renew_overview(audience)
+
+
+def _db() -> bool:
+    """Whether what the pages show can still change: `db` of `hello` and of the heartbeat."""
+    return not database.condition.trouble
 
 
 async def _count_bad(user: PortalUser) -> int:
@@ -360,6 +431,21 @@ async def overview_text(audience: Audience) -> str:
     return await shared(f'overview {number}', audience.key, 1.0, make)
 
 
+# What of a customer's page each event makes anew; the page's head comes with every one of them.
+_PARTS: dict[events.Event[[Changed]], frozenset[str]] = {
+    events.CUSTOMERS_ADDED: frozenset({'facts'}),
+    events.CUSTOMERS_CHANGED: frozenset({'facts'}),
+    events.MONITORS_FLIPPED: frozenset({'monitor'}),
+    events.CONNECT_MOVED: frozenset({'connect'}),
+    events.RFI_MOVED: frozenset({'rfi'}),
+}
+_touch = itertools.count(1)
+
+
+def _next_touch() -> int:
+    return next(_touch)
+
+
 hub = Hub()
 
 
@@ -377,14 +463,14 @@ class Socket:
             async with hub.joined(send, session.user, session.id) as connection:
                 await self._greet(connection)
                 await _listen(receive, connection)
-        except (BaseORMException, OSError) as error:
-            log.warning('a page could not be served live: %s', error)
+        except database.FAILURES as error:
+            database.condition.tell(log, 'a page could not be served live', error)
             with contextlib.suppress(Exception):  # gone already
                 await send({'type': 'websocket.close', 'code': 1013})
 
     async def _greet(self, connection: Connection) -> None:
         user = connection.user
-        hello = {'t': 'hello', 'epoch': EPOCH, 'n': hub.number(user.partner_id), 'now': time.time() * 1000}
+        hello = {'t': 'hello', 'epoch': EPOCH, 'n': hub.number(user.partner_id), 'now': time.time() * 1000, 'db': _db()}
         connection.push(orjson.dumps(hello).decode())
         bad = await Customer.visible_to(user).filter(worst__lte=Health.BAD_OLD).count()
         connection.push(f'{{"t":"bad","bad":{bad}}}')
@@ -402,6 +488,15 @@ async def _listen(receive: Callable[[], Awaitable[Message]], connection: Connect
             wanted = orjson.loads(text)
         except ValueError:
             continue
-        if isinstance(wanted, dict) and wanted.get('watch') == 'overview':
-            connection.watches_overview = True
+        if not isinstance(wanted, dict):
+            continue
+        connection.watches_overview = wanted.get('watch') == 'overview'
+        if connection.watches_overview:
             connection.push(await overview_text(connection.audience))
+        customer_id = wanted.get('id') if wanted.get('watch') == 'customer' else None
+        if type(customer_id) is not int or not 0 < customer_id < 2**31:
+            hub.watch(connection, None)
+        elif await _visible(connection.user, [customer_id]) and not connection.closed.is_set():
+            hub.watch(connection, customer_id)
+            # What changed before this was heard of is not told: the page asks once now.
+            connection.push(orjson.dumps({'t': 'c', 'id': customer_id, 'parts': ['all']}).decode())

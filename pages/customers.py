@@ -4,10 +4,11 @@ from typing import Any
 
 from nicegui import ui
 
-from components.frame import not_found, page_head, text
+from components.frame import page_head
 from components.live_table import LiveTable
-from models import ConsoleRole, Customer, DelegatedAccess, Health, Listing, MonitorKind, Partner, PortalUser, RfiIcon
+from models import ConsoleRole, Customer, DelegatedAccess, Listing, MonitorKind, Partner, PortalUser
 from models.database import reader
+from models.product import CATALOGUE
 from pages.guard import viewer
 from pages.help import base
 
@@ -57,13 +58,13 @@ def console_of(role: str, url: str) -> dict[str, str]:
     return {'url': url}
 
 
-async def waiting_note(user: PortalUser) -> dict[str, str]:
-    """How many are not listed yet because their RFI has not come back (the reference page)."""
+async def waiting_note(user: PortalUser) -> dict[str, str] | None:
+    """How many are not listed yet because their RFI has not come back (the reference page); None if nobody is."""
     if (await Partner.get(id=user.partner_id, using_db=reader())).lists_unsent_rfi:
-        return {}
+        return None
     waiting = await Customer.listed(user, Listing.WAITING).count()
     if not waiting:
-        return {}
+        return None
     who = 'customer is' if waiting == 1 else 'customers are'
     return {
         'text': f'{waiting:,} {who} waiting for the RFI and not listed here.',
@@ -76,21 +77,23 @@ FACTS = ('name', 'seats', 'account_type', 'products_in_short')
 ICONS = tuple(kind.value for kind in MonitorKind)
 MORE = ('account_code', 'domain')
 LINKS = {'name': '/customers/{id}', 'connect_status': base() + '/connect/{connect_key}', 'rfi': '/customers/{id}#rfi'}
+PRODUCTS = {'products_in_short': {code: name for code, name, *_ in CATALOGUE}}
+BEGINNING = {'text': 'How to import customers', 'href': base() + '/import/customers'}
 
 in_progress = LiveTable(
     'in-progress', Customer, [*FACTS, 'connect_status', 'rfi', RoleColumn(), ConsoleColumn(), *MORE],
     Customer.listed_in_progress, links=LINKS, hidden=MORE, note=waiting_note,
-    narrow=('connect_status', 'rfi'), carries=('console_url',),
+    narrow=('connect_status', 'rfi'), carries=('console_url',), spelled=PRODUCTS, beginning=BEGINNING,
 )  # fmt: skip
 complete = LiveTable(
     'complete', Customer, [*FACTS, *ICONS, RoleColumn(), ConsoleColumn(), 'worst', *MORE],
     lambda user: Customer.listed(user, Listing.COMPLETE), links=LINKS, hidden=('worst', *MORE), narrow=('worst',),
-    carries=('console_url',),
+    carries=('console_url',), spelled=PRODUCTS, beginning=BEGINNING,
 )  # fmt: skip
 waiting = LiveTable(
     'waiting', Customer, [*FACTS, 'rfi', 'connect_since', RoleColumn(), ConsoleColumn(), *MORE],
     lambda user: Customer.listed(user, Listing.WAITING), links=LINKS, hidden=MORE, narrow=('rfi',),
-    carries=('console_url',),
+    carries=('console_url',), spelled=PRODUCTS,
 )  # fmt: skip
 
 
@@ -112,54 +115,6 @@ def list_page(table: LiveTable, title: str) -> Any:
             table.build(user, address, on_columns=keep_columns)
 
     return build
-
-
-async def customer_page(id: str, user: PortalUser) -> None:
-    """A plain page with the name and the facts of the lists; the cards come with a later part."""
-    who = await viewer(ui.context.client)  # asked anew: what they may see can have changed since the page was opened
-    customer = await find(who, id) if who is not None else None
-    if who is None or customer is None:
-        not_found()
-        return
-    role = (await DelegatedAccess.roles_of(who, [customer.id])).get(customer.id, 'None')
-    with ui.element('div').classes('page-scroll'):
-        page_head(customer.name)
-        with ui.element('dl').classes('card facts'):
-            for name, value in _facts(customer):
-                text('dt', name)
-                text('dd', value)
-            text('dt', 'RFI').props('id=rfi')
-            text('dd', RfiIcon(customer.rfi).title)
-            text('dt', 'Your role')
-            text('dd', role)
-            text('dt', 'Admin Console')
-            _console_button(customer, role)
-        if customer.listing == Listing.COMPLETE:
-            with ui.element('dl').classes('card facts'):
-                for kind in MonitorKind:
-                    text('dt', kind.title)
-                    text('dd', Health(getattr(customer, kind)).title)
-
-
-def _facts(customer: Customer) -> list[tuple[str, str]]:
-    return [
-        ('Account code', customer.account_code),
-        ('Domain', customer.domain or '–'),
-        ('Licences', f'{customer.seats:,}'),
-        ('Account type', customer.account_type.title),
-        ('Products', customer.products_in_short or '–'),
-        ('Connect status', customer.connect_status),
-    ]
-
-
-def _console_button(customer: Customer, role: str) -> None:
-    console = console_of(role, customer.console_url)
-    with ui.element('dd'):
-        if 'url' in console:
-            link = text('a', 'Admin Console', 'button small').props('target=_blank rel="noopener noreferrer"')
-            link._props['href'] = console['url']
-        else:
-            text('span', console['why'], 'quiet')
 
 
 async def find(user: PortalUser, typed: str) -> Customer | None:

@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from components import live_table
 from components.frame import early_frame, frame, not_found
-from pages import customers, help
+from pages import customer, customers, help
 from pages.customers import find, list_page
 from pages.dashboard import dashboard_page
 from pages.guard import own, session_of, user_of
@@ -21,7 +21,7 @@ TITLES = {
 ROUTES = {
     '/': dashboard_page,
     **{f'/customers/{key}': list_page(live_table.TABLES[key], title) for key, title in TITLES.items()},
-    '/customers/{id}': customers.customer_page,
+    '/customers/{id}': customer.customer_page,
     '/help': help.index_page,
     '/help/{topic}/{key}': help.article_page,
 }

@@ -16,6 +16,12 @@ const SHAPES = {
   columns: '<path class="stroke" d="M2.500 3h11v10h-11zM6.200 3v10M9.800 3v10"/>',
   download: '<path class="stroke" d="M8 2.500v7.500M4.800 7.200L8 10.300l3.200-3.100M3 13.200h10"/>',
   external: '<path class="stroke" d="M9.500 2.800h3.700v3.700M13 3L7.800 8.200M11.500 9.500v3.700H2.800V4.500h3.700"/>',
+  lock: '<path class="stroke" d="M4 7.500h8v6H4zM5.500 7.500V5.300a2.500 2.500 0 0 1 5 0v2.200"/>',
+  chevron: '<path class="stroke" d="M6 3.500L10.500 8 6 12.500"/>',
+  phone: '<path class="stroke" d="M3.500 2.500h2.600l1 3-1.500 1.200a8 8 0 0 0 3.700 3.700l1.200-1.500 3 1v2.600a1 1 0 0 1-1 1A10 10 0 0 1 2.500 3.500a1 1 0 0 1 1-1z"/>',
+  mail: '<path class="stroke" d="M2 4h12v8.500H2zM2.300 4.500L8 9l5.700-4.500"/>',
+  copy: '<path class="stroke" d="M5.500 5.500h8v8h-8zM10.500 5.500v-3h-8v8h3"/>',
+  file: '<path class="stroke" d="M4 2h5l3 3v9H4zM9 2v3h3"/>',
   up: '<path class="stroke" d="M8 13V3.500M4.300 7L8 3.300 11.700 7"/>',
 };
 

@@ -1,6 +1,6 @@
 // The live connection of a page: one websocket, numbered messages, a heartbeat, and the truth about how fresh things are.
 // Modules subscribe to: 'state' (live | connecting | stale), 'changes' (one message), 'again' (ask again for everything),
-// 'overview', 'bad'. It works without the page framework, so the wall uses it as it is.
+// 'overview', 'customer', 'bad'. It works without the page framework, so the wall uses it as it is.
 
 const SILENCE = 4500; // ms without a word after which what is shown may be old
 const LONGEST_PAUSE = 1800; // ms between two attempts at the most: a server that is back is noticed within 5 s
@@ -23,14 +23,15 @@ export const live = {
   epoch: null,
   n: 0,
   bad: null,
+  away: false, // the server is there and cannot use its database: nothing shown can change
   now: () => Date.now() + clockAhead,
   on(event, handler) {
     (handlers[event] ||= new Set()).add(handler);
     return () => handlers[event].delete(handler);
   },
-  watch(topic) {
-    watching = topic;
-    if (socket?.readyState === 1) socket.send(JSON.stringify({ watch: topic }));
+  watch(topic, id) { // what this page shows beside lists: 'overview', 'customer' with its id, or nothing
+    watching = { watch: topic, id };
+    if (socket?.readyState === 1) socket.send(JSON.stringify(watching));
   },
   recent,
   quit() { // the browser is on its way to another page: nothing here may send it elsewhere
@@ -68,7 +69,7 @@ function connect() {
   mine.onopen = () => {
     opened = true;
     refused = 0;
-    if (watching) mine.send(JSON.stringify({ watch: watching }));
+    if (watching) mine.send(JSON.stringify(watching));
   };
   mine.onmessage = (event) => socket === mine && hear(JSON.parse(event.data));
   mine.onclose = (event) => {
@@ -105,6 +106,7 @@ function hear(message) {
   lastHeard = Date.now();
   attempts = 0;
   if (message.now) clockAhead = message.now - Date.now();
+  if ('db' in message) live.away = !message.db;
   if (message.t === 'bye') return leave();
   if (message.t === 'hello') {
     const missed = live.epoch !== null && (live.epoch !== message.epoch || live.n !== message.n);
@@ -112,17 +114,19 @@ function hear(message) {
     live.epoch = message.epoch;
     live.n = message.n;
     if (missed) recent.length = 0;
-    become('live');
+    become(live.away ? 'stale' : 'live');
     if (missed) emit('again');
     if (restarted) emit('restarted');
     return;
   }
-  become('live');
+  become(live.away ? 'stale' : 'live');
   if (message.t === 'bad') {
     live.bad = message.bad;
     emit('bad', message.bad);
   } else if (message.t === 's') {
     emit('overview', message);
+  } else if (message.t === 'c') {
+    emit('customer', message);
   } else if (message.t === 'h') {
     if (message.n !== live.n) {
       live.n = message.n; // something was lost on the way
@@ -144,6 +148,7 @@ function look() {
   if (lastHeard && silent > SILENCE) {
     become('stale');
     live.since = lastHeard;
+    live.away = false; // nobody tells
     if (socket && socket.readyState === 1 && silent > SILENCE + 1500) {
       const dead = socket; // open, but nobody there: a half-closed connection
       socket = null;
@@ -181,12 +186,27 @@ export function ago(ms) {
 const zoned = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
 export function clock(ms) {
   const date = new Date(ms);
-  const today = new Date(live.now()).toDateString() === date.toDateString();
-  return today ? date.toLocaleTimeString('en-GB', zoned) : date.toLocaleString('en-GB', { ...zoned, day: 'numeric', month: 'short' });
+  const now = new Date(live.now());
+  if (now.toDateString() === date.toDateString()) return date.toLocaleTimeString('en-GB', zoned);
+  if (now.getFullYear() !== date.getFullYear()) return date.toLocaleDateString('en-GB', { dateStyle: 'medium' });
+  return date.toLocaleString('en-GB', { ...zoned, day: 'numeric', month: 'short' });
 }
 
 export function exact(ms) {
   return new Date(ms).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'long' });
+}
+
+// A moment as people say it, kept right while the page stays open.
+export function when(value) {
+  const at = parseTime(value);
+  if (at == null) return '–';
+  return h('time', { datetime: new Date(at).toISOString(), title: exact(at), 'data-at': at }, spoken(at));
+}
+
+export function spoken(at) {
+  const past = live.now() - at;
+  if (past < -60000) return clock(at);
+  return past < 3600000 ? (past < 60000 ? 'just now' : `${ago(at)} ago`) : clock(at);
 }
 
 export function number(value) {

@@ -3,16 +3,15 @@
 import argparse
 import asyncio
 import platform
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import coming_back, cost, exports, live_changes, memory, painting, routes, storing
+from tests.bench import coming_back, cost, exports, live_changes, memory, opening, painting, routes, storing
 from tests.bench.harness import QUICK, Data, Row, Scale, Unmeasured
+from tests.browser.portal import chromium, version
 
 MAKING_TARGET = 120
 
@@ -27,8 +26,8 @@ async def making(data: Data) -> list[Row]:
 
 
 MEASUREMENTS: dict[str, Callable[[Data], Awaitable[list[Row]]]] = {
-    'data': making, 'paint': painting.measure, 'routes': routes.measure, 'idle': live_changes.idle,
-    'load': live_changes.load, 'cost': cost.measure, 'readings': storing.measure, 'memory': memory.measure,
+    'data': making, 'paint': painting.measure, 'open': opening.measure, 'routes': routes.measure,
+    'idle': live_changes.idle, 'load': live_changes.load, 'cost': cost.measure, 'readings': storing.measure, 'memory': memory.measure,
     'reconnect': coming_back.measure, 'export': exports.measure,
 }  # fmt: skip
 
@@ -73,7 +72,7 @@ def machine() -> str:
     cores = len(_cpu_lines('processor'))
     model = next(iter(_cpu_lines('model name')), platform.machine())
     memory = int(Path('/proc/meminfo').read_text().split()[1]) / 1024 / 1024
-    return f'{model}, {cores} cores, {memory:.0f} GiB, Linux, Python {platform.python_version()}, {chromium()}'
+    return f'{model}, {cores} cores, {memory:.0f} GiB, Linux, Python {platform.python_version()}, {_browser()}'
 
 
 def _cpu_lines(name: str) -> list[str]:
@@ -81,12 +80,9 @@ def _cpu_lines(name: str) -> list[str]:
     return [line.partition(':')[2].strip() for line in lines if line.partition(':')[0].strip() == name]
 
 
-def chromium() -> str:
-    found = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
-    if found is None:
-        return 'Chromium of Playwright'
-    told = subprocess.run([found, '--version'], capture_output=True, text=True, check=False).stdout
-    return ' '.join(told.split()[:2])
+def _browser() -> str:
+    found = chromium()
+    return (found and version(found)) or 'Chromium of Playwright'
 
 
 def arguments() -> argparse.Namespace:

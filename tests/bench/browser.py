@@ -1,7 +1,6 @@
 """The browser of the bench and the scripts that tell it what to note the time of."""
 
 import contextlib
-import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,11 +8,8 @@ from urllib.parse import urlsplit
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.bench.harness import COOKIE
+from tests.browser.portal import CHROMIUM_ARGUMENTS, chromium
 
-ARGUMENTS = [
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync',
-]  # fmt: skip
 SIZE = {'width': 1440, 'height': 900}
 
 # A row counts as painted one frame after the one that begins with it in the document.
@@ -76,13 +72,12 @@ SKEW = """() => {
 
 @contextlib.asynccontextmanager
 async def browser() -> AsyncIterator[Browser]:
-    found = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
     async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        launched = await playwright.chromium.launch(executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS))
         try:
-            yield chromium
+            yield launched
         finally:
-            await chromium.close()
+            await launched.close()
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,148 @@
+// Forms in a dialog: a label above each field, what is wrong beside it, and nothing typed is ever lost: a draft outlives
+// the dialog, a reload and the end of a session, until it is stored or thrown away.
+import { h } from './live.js';
+
+// Send JSON; gives the answer, or throws an error with `status`, `field` and the whole `answer`.
+export async function send(method, address, body) {
+  let response;
+  try {
+    response = await fetch(address, {
+      method, headers: { 'Content-Type': 'application/json' }, body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout(20000),
+    });
+  } catch {
+    throw Object.assign(new Error('The server does not answer. Nothing is lost: try again in a moment.'), { status: 0 });
+  }
+  let answer = {};
+  try { answer = await response.json(); } catch { /* no JSON: the status says enough */ }
+  if (response.ok) return answer;
+  const text = response.status === 401 ? 'You are signed out. What you typed is kept: sign in in another tab, then try again.'
+    : answer.error || `The server answered ${response.status}. Nothing was stored; what you typed is still here.`;
+  throw Object.assign(new Error(text), { status: response.status, field: answer.field, answer });
+}
+
+let numbered = 0;
+
+// Opens a form. `fields`: {name, label, kind: text | area | choice | lines | email | tel, value, choices, longest, help};
+// `store(values, was)` stores and may throw as `send` does; `draft` names what is kept when the dialog is left.
+export function openForm({ title, about, fields, button = 'Submit', store, draft, onConflict }) {
+  const id = `form-${++numbered}`;
+  const opener = document.activeElement;
+  const was = Object.fromEntries(fields.map((field) => [field.name, plain(field)]));
+  const kept = recall(draft);
+  const inputs = {};
+  const problems = {};
+  const trouble = h('p', { class: 'form-error', role: 'alert', hidden: true });
+  const more = h('div', { class: 'form-more' });
+  const submit = h('button', { class: 'button primary', type: 'submit' }, button);
+  const cancel = h('button', { class: 'button', type: 'button', onclick: () => box.close() }, 'Cancel');
+  const rows = fields.map((field, index) => {
+    const [inputId, helpId] = [`${id}-${index}`, `${id}-${index}-help`];
+    const input = control(field, inputId, helpId);
+    setValue(input, field, kept && field.name in kept ? kept[field.name] : was[field.name]);
+    inputs[field.name] = input;
+    problems[field.name] = h('p', { class: 'form-help', id: helpId }, field.help || '');
+    input.addEventListener('input', () => { remember(draft, changed() ? values() : null); clear(field.name); });
+    return h('div', { class: 'field' }, h('label', { for: inputId }, field.label), input, problems[field.name]);
+  });
+  const restored = kept && h('p', { class: 'notice' }, 'What you had typed before is still here. ',
+    h('button', { class: 'button small', type: 'button', onclick: () => {
+      fields.forEach((field) => setValue(inputs[field.name], field, was[field.name]));
+      remember(draft, null);
+      restored.remove();
+    } }, 'Start over'));
+  const form = h('form', { class: 'form dialog-form', novalidate: true },
+    h('h2', { id: `${id}-title` }, title), about && h('p', { class: 'quiet' }, about), restored, ...rows, more, trouble,
+    h('div', { class: 'dialog-buttons' }, cancel, submit));
+  const box = h('dialog', { class: 'dialog', 'aria-labelledby': `${id}-title` }, form);
+
+  const values = () => Object.fromEntries(fields.map((field) => [field.name, inputs[field.name].value]));
+  const changed = () => fields.some((field) => inputs[field.name].value !== was[field.name]);
+  const clear = (name) => {
+    inputs[name].removeAttribute('aria-invalid');
+    problems[name].className = 'form-help';
+    problems[name].textContent = fields.find((field) => field.name === name).help || '';
+  };
+  const say = (error) => {
+    const field = error.field in inputs ? error.field : null;
+    trouble.hidden = Boolean(field);
+    trouble.textContent = field ? '' : error.message;
+    if (!field) return;
+    problems[field].className = 'form-error';
+    const label = fields.find((one) => one.name === field).label;
+    problems[field].textContent = /^(is|has|can|must|was|needs|does)\b/.test(error.message) ? `${label} ${error.message}.` : error.message;
+    inputs[field].setAttribute('aria-invalid', 'true');
+    inputs[field].focus();
+  };
+
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    if (submit.getAttribute('aria-busy')) return;
+    submit.setAttribute('aria-busy', 'true');
+    trouble.hidden = true;
+    fields.forEach((field) => clear(field.name));
+    try {
+      await store(values(), was);
+      remember(draft, null);
+      box.close();
+    } catch (error) {
+      if (error.status === 409 && onConflict) more.replaceChildren(...[onConflict(error.answer, { inputs, was })].flat());
+      say(error);
+    } finally {
+      submit.removeAttribute('aria-busy');
+    }
+  });
+  form.addEventListener('keydown', (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) form.requestSubmit(); });
+  box.addEventListener('close', () => {
+    box.remove();
+    const again = opener?.isConnected ? opener : opener?.dataset?.keep && document.querySelector(`[data-keep="${CSS.escape(opener.dataset.keep)}"]`);
+    again?.focus?.();
+  });
+  document.body.append(box);
+  box.showModal();
+  (Object.values(inputs)[0] || submit).focus();
+  return box;
+}
+
+// A dialog with something to read in it.
+export function openText(title, ...content) {
+  const opener = document.activeElement;
+  const id = `form-${++numbered}`;
+  const close = h('button', { class: 'button', type: 'button', onclick: () => box.close() }, 'Close');
+  const box = h('dialog', { class: 'dialog', 'aria-labelledby': id },
+    h('div', { class: 'dialog-form' }, h('h2', { id }, title), ...content, h('div', { class: 'dialog-buttons' }, close)));
+  box.addEventListener('close', () => { box.remove(); if (opener?.isConnected) opener.focus(); });
+  document.body.append(box);
+  box.showModal();
+  close.focus();
+}
+
+function plain(field) {
+  if (Array.isArray(field.value)) return field.value.join('\n');
+  return field.value == null ? '' : String(field.value);
+}
+
+function control(field, id, help) {
+  const shared = { id, name: field.name, 'aria-describedby': help, autocomplete: 'off', spellcheck: field.kind === 'area' ? 'true' : 'false' };
+  if (field.kind === 'choice') return h('select', shared, ...field.choices.map(([value, title]) => h('option', { value }, title)));
+  if (field.kind === 'area' || field.kind === 'lines') return h('textarea', { ...shared, rows: field.kind === 'area' ? 9 : 3, dir: 'auto' });
+  const type = { email: 'email', tel: 'tel', phone: 'tel', mobile: 'tel' }[field.kind || field.name] || 'text';
+  return h('input', { ...shared, type, dir: type === 'text' ? 'auto' : null });
+}
+
+function setValue(input, field, value) {
+  input.value = value;
+  if (field.kind === 'choice' && input.value !== value) input.selectedIndex = 0;
+}
+
+function recall(draft) {
+  try { return draft ? JSON.parse(sessionStorage.getItem(`draft ${draft}`)) : null; } catch { return null; }
+}
+
+function remember(draft, values) {
+  if (!draft) return;
+  try {
+    if (values) sessionStorage.setItem(`draft ${draft}`, JSON.stringify(values));
+    else sessionStorage.removeItem(`draft ${draft}`);
+  } catch { /* the dialog itself still has it */ }
+}

@@ -1,0 +1,102 @@
+// The history log: milestones and what people did, the rest by filters; further entries come as it is scrolled.
+import { h, when } from './live.js';
+import { read } from './tips.js';
+import { shape } from './icons.js';
+
+const keyOf = (row) => `${row.flip ? 'flip' : 'entry'} ${row.id}`; // numbered each on their own
+
+export class HistoryBody {
+  constructor(page, box) {
+    this.page = page;
+    this.next = '';
+    this.rows = new Set();
+    this.asked = 0;
+    const { groups } = page.config;
+    this.group = h('select', { 'aria-label': 'Kind', onchange: () => this.reload() }, h('option', { value: '' }, 'Milestones and people'), h('option', { value: 'all' }, 'Everything'), ...groups.map(([key, title]) => h('option', { value: key }, title)));
+    this.person = h('select', { 'aria-label': 'Person', onchange: () => this.reload() });
+    this.since = h('input', { type: 'date', 'aria-label': 'From day', onchange: () => this.reload() });
+    this.until = h('input', { type: 'date', 'aria-label': 'Up to day', onchange: () => this.reload() });
+    this.exported = page.may('history.export') && h('a', { class: 'button', download: true, target: '_blank' }, shape('download'), 'CSV');
+    this.list = h('ol', { class: 'log' });
+    this.end = h('p', { class: 'quiet small log-end', role: 'status' });
+    this.scroller = h('div', { class: 'log-box', tabindex: '0', role: 'region', 'aria-label': 'Entries' }, this.list, this.end);
+    box.append(h('div', { class: 'filters' }, this.group, this.person, h('label', {}, 'from ', this.since), h('label', {}, 'to ', this.until), h('span', { class: 'grow' }), this.exported || ''), this.scroller);
+    this.watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.more(), { root: this.scroller, rootMargin: '400px' });
+    this.watch.observe(this.end);
+    this.reload();
+  }
+
+  destroy() { this.watch.disconnect(); }
+
+  show({ people }) {
+    const chosen = this.person.value;
+    this.person.replaceChildren(h('option', { value: '' }, 'Everybody'), ...people.map(([id, name]) => h('option', { value: id }, name)));
+    this.person.value = people.some(([id]) => String(id) === chosen) ? chosen : '';
+  }
+
+  query(more = {}) {
+    const asked = { group: this.group.value, person: this.person.value, since: this.since.value, until: this.until.value, ...more };
+    return new URLSearchParams(Object.entries(asked).filter(([, value]) => value)).toString();
+  }
+
+  fetch(more) {
+    return fetch(`${this.page.address}/history?${this.query(more)}`, { cache: 'no-store', signal: AbortSignal.timeout(15000) }).then(read);
+  }
+
+  async reload() {
+    const mine = ++this.asked;
+    if (this.exported) this.exported.href = `${this.page.address}/history.csv?${this.query()}`;
+    try {
+      const found = await this.fetch();
+      if (mine !== this.asked) return;
+      this.rows.clear();
+      this.list.replaceChildren();
+      this.append(found);
+    } catch (error) {
+      if (mine === this.asked) this.end.textContent = `The history cannot be read just now: ${error.message}`;
+    }
+  }
+
+  append({ rows, next }) {
+    for (const row of rows) if (!this.rows.has(keyOf(row))) { this.rows.add(keyOf(row)); this.list.append(entry(row)); }
+    this.next = next;
+    this.end.textContent = next ? 'Loading …' : this.rows.size ? 'The beginning.' : 'No entry is like that.';
+    if (next && this.end.offsetTop < this.scroller.scrollTop + this.scroller.clientHeight + 400) this.more();
+  }
+
+  async more() {
+    if (!this.next || this.loading) return;
+    const mine = this.asked;
+    this.loading = true;
+    try {
+      const found = await this.fetch({ before: this.next });
+      this.loading = false;
+      if (mine === this.asked) this.append(found);
+    } catch {
+      this.loading = false;
+      this.end.replaceChildren(h('button', { class: 'button small', type: 'button', onclick: () => this.more() }, 'Older entries could not be read: try again'));
+    }
+  }
+
+  // Something new happened: it comes on top, and what is being read stays where it is.
+  async renew() {
+    const mine = this.asked;
+    try {
+      const { rows } = await this.fetch();
+      if (mine !== this.asked) return;
+      const fresh = rows.filter((row) => !this.rows.has(keyOf(row)));
+      if (fresh.length === rows.length && this.rows.size) return void this.reload(); // more than a page: begin anew
+      const before = this.scroller.scrollHeight;
+      fresh.forEach((row) => this.rows.add(keyOf(row)));
+      this.list.prepend(...fresh.map(entry));
+      if (fresh.length && this.end.textContent === 'No entry is like that.') this.end.textContent = 'The beginning.';
+      if (this.scroller.scrollTop > 0) this.scroller.scrollTop += this.scroller.scrollHeight - before;
+    } catch { /* the next change, or coming back, asks again */ }
+  }
+}
+
+function entry(row) {
+  return h('li', { class: `log-row${row.milestone ? ' is-milestone' : ''}${row.flip ? ' is-flip' : ''}` },
+    h('span', { class: 'log-when quiet' }, when(row.at)), h('span', { class: 'log-what', dir: 'auto' }, row.erased ? h('em', {}, 'Erased on request') : row.summary),
+    h('span', { class: 'log-who quiet' }, row.flip ? 'Monitor' : row.actor || 'Portal'));
+}

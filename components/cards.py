@@ -1,0 +1,395 @@
+"""The cards of a customer's page: what each shows, read from its models, and what makes it read again.
+
+    Card('notes', 'Customer notes', shows={'notes'}, gist=…, content=…)
+
+A closed card says its gist in one line; an open one gets its content too. Both are the same for everybody who may see
+the customer, and are read once for all who look (`read`). What differs from viewer to viewer (role, button, rights) is
+told beside them by pages/customer.py. The browser's side is assets/customer.js.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from tortoise import Model
+
+from components import live
+from models import (
+    Attachment,
+    AttachmentState,
+    ConnectStep,
+    Contact,
+    ContactKind,
+    Customer,
+    CustomerProduct,
+    Directory,
+    Health,
+    Infrastructure,
+    Listing,
+    MailPlatform,
+    Monitor,
+    MonitorKind,
+    MonitorState,
+    Note,
+    ProductKind,
+    Rfi,
+    RfiState,
+    Sample,
+    StepOwner,
+    StepState,
+    history_reading,
+)
+from models.database import rows
+from models.upgrade import options
+
+Gist = dict[str, str]  # `text`, and `tone`: '' (calm), 'bad' or 'accent'
+
+
+@dataclass(frozen=True)
+class Card:
+    """One card: `shows` are the parts of a customer (models/events.py) that it is made of."""
+
+    key: str
+    title: str
+    shows: frozenset[str]
+    gist: Callable[[Customer], Awaitable[Gist]]
+    content: Callable[[Customer], Awaitable[dict[str, Any]]]
+
+
+def said(text: str, tone: str = '') -> Gist:
+    return {'text': text, 'tone': tone}
+
+
+def counted(number: int, one: str, many: str) -> str:
+    return f'{number:,} {one if number == 1 else many}'
+
+
+def described(model: type[Model], names: Iterable[str], values: dict[str, Any]) -> list[dict[str, Any]]:
+    """These fields of a model as a card shows them and a form edits them: label, value, choices, length."""
+    found = []
+    for name in names:
+        field = model._meta.fields_map[name]
+        enum: type[Enum] | None = getattr(field, 'enum_type', None)
+        value = values.get(name)
+        choices = [[str(m.value), getattr(m, 'title', str(m.value))] for m in enum] if enum else None
+        text = dict(choices).get(str(value), '') if choices else value
+        found.append({
+            'name': name, 'label': field.description or name.replace('_', ' ').capitalize(), 'value': value,
+            'text': ', '.join(text) if isinstance(text, list) else text, 'choices': choices,
+            'many': isinstance(value, list), 'longest': getattr(field, 'max_length', None),
+        })  # fmt: skip
+    return found
+
+
+# -- products and upgrades --------------------------------------------------------------------------------------------
+
+
+async def _products_gist(customer: Customer) -> Gist:
+    return said(f'{customer.products_in_short or "None yet"} · {counted(customer.seats, "licence", "licences")}')
+
+
+async def _products(customer: Customer) -> dict[str, Any]:
+    return {'rows': await CustomerProduct.list_of(customer.id), 'seats': customer.seats}
+
+
+async def _upgrades_gist(customer: Customer) -> Gist:
+    available = sum(option.available for option in await options(customer))
+    return said(counted(available, 'option', 'options') + ' available' if available else 'Nothing available just now')
+
+
+async def _upgrades(customer: Customer) -> dict[str, Any]:
+    found = await options(customer)
+    return {
+        'rows': [
+            {
+                'code': o.code, 'name': o.name, 'kind': ProductKind(o.kind).title, 'available': o.available,
+                'why': o.why, 'price': None if o.price is None else f'{o.price:,.2f}', 'currency': o.currency,
+            }
+            for o in found
+        ]
+    }  # fmt: skip
+
+
+# -- infrastructure and contacts --------------------------------------------------------------------------------------
+
+INFRASTRUCTURE = (
+    'domains', 'mail_platform', 'mail_server', 'server_os', 'directory', 'outbound_ips', 'inbound_ips',
+)  # fmt: skip
+CONTACT = ('first_name', 'last_name', 'email', 'phone', 'mobile')
+FACTS = ('name', 'account_code', 'account_type', 'domain')
+
+
+async def _infrastructure_gist(customer: Customer) -> Gist:
+    known = {fact['name']: fact['text'] for fact in await _infrastructure_facts(customer) if fact['value']}
+    parts = [str(known[name]) for name in ('mail_platform', 'directory') if known.get(name)]
+    return said(' · '.join([customer.domain, *parts]) if customer.domain else ' · '.join(parts) or 'Not known yet')
+
+
+async def _infrastructure_facts(customer: Customer) -> list[dict[str, Any]]:
+    return described(Infrastructure, INFRASTRUCTURE, await Infrastructure.of(customer.id))
+
+
+async def _infrastructure(customer: Customer) -> dict[str, Any]:
+    return {'facts': await _infrastructure_facts(customer)}
+
+
+async def contacts(customer: Customer) -> list[dict[str, Any]]:
+    """Every kind of contact, also those that nobody has entered yet."""
+    known = {found['kind']: found for found in await Contact.list_of(customer.id)}
+    found = []
+    for kind in ContactKind:
+        values = known.get(kind.value, {})
+        facts = described(Contact, CONTACT, values)
+        for fact in facts:  # numbers are stored without spaces, and read with them
+            fact['text'] = values.get(f'{fact["name"]}_shown', fact['text'])
+        found.append({'kind': kind.value, 'title': kind.title, 'facts': facts})
+    return found
+
+
+# -- RFI --------------------------------------------------------------------------------------------------------------
+
+_RFI = {
+    RfiState.NOT_REQUESTED: 'Not sent yet',
+    RfiState.REQUESTED: 'Sent, not back yet',
+    RfiState.DRAFT: 'Being filled in',
+    RfiState.SUBMITTED: 'Sent back, under review',
+    RfiState.COMPLETE: 'Complete',
+    RfiState.ERROR: 'In error',
+    RfiState.NOT_APPLICABLE: 'Not applicable',
+}
+
+
+async def _form(customer: Customer) -> Rfi | None:
+    return await Rfi.get_or_none(customer_id=customer.id)
+
+
+async def _rfi_gist(customer: Customer) -> Gist:
+    form = await _form(customer)
+    if form is None:
+        return said('There is no form')
+    if form.state == RfiState.ERROR:
+        return said(f'In error: {counted(len(form.errors or []), "field", "fields")} to correct', 'bad')
+    return said(_RFI[form.state])
+
+
+async def _rfi(customer: Customer) -> dict[str, Any]:
+    form = await _form(customer)
+    if form is None:
+        return {'state': 'Not applicable', 'icon': int(customer.rfi), 'answers': [], 'errors': [], 'happened': []}
+    entries, _ = await history_reading.page(customer.id, group='rfi', limit=20)
+    return {
+        'state': _RFI[form.state], 'icon': int(form.state.icon),
+        'requested_at': form.requested_at, 'returned_at': form.returned_at, 'completed_at': form.completed_at,
+        'errors': [{**error, 'field': worded(str(error.get('field', '')))} for error in form.errors or []],
+        'answers': [
+            [worded(name), _answer(value)]
+            for name, value in (form.answers or {}).items()
+            if value not in ('', None, [])
+        ],
+        'happened': [{'at': e['at'], 'actor': e['actor'], 'summary': e['summary']} for e in entries],
+    }  # fmt: skip
+
+
+def _answer(value: Any) -> str:
+    if isinstance(value, list):
+        return ', '.join(map(_answer, value))
+    if isinstance(value, bool):
+        return 'Yes' if value else 'No'
+    return _CHOICES.get(value, value) if isinstance(value, str) else str(value)
+
+
+# What a form stores of a choice, and what the choice is called.
+_CHOICES = {choice.value: choice.title for choice in (*MailPlatform, *Directory) if choice.value not in ('', 'none')}
+_SHORT = {
+    'ip': 'IP', 'ips': 'IP addresses', 'os': 'OS', 'rfi': 'RFI', 'dn': 'DN', 'm365': 'Microsoft 365', 'smtp': 'SMTP',
+    'email': 'e-mail', 'msp': 'MSP',
+}  # fmt: skip
+
+
+def worded(name: str) -> str:
+    """The name of an answer as a person reads it: `outbound_ips` is 'Outbound IP addresses'."""
+    words = ' '.join(_SHORT.get(word, word) for word in name.split('_'))
+    return words[:1].upper() + words[1:]
+
+
+# -- Connect ----------------------------------------------------------------------------------------------------------
+
+_OWNER = {StepOwner.VENDOR: 'Vendor', StepOwner.PARTNER: 'You', StepOwner.CUSTOMER: 'Customer'}
+
+
+async def _steps(customer: Customer) -> list[dict[str, Any]]:
+    return await rows(
+        ConnectStep.filter(customer_id=customer.id)
+        .order_by('position')
+        .values('key', 'title', 'owner', 'is_optional', 'state', 'reason', 'started_at', 'completed_at', 'due_at')
+    )
+
+
+def _applicable(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [step for step in steps if step['state'] != StepState.SKIPPED]
+
+
+async def _connect_gist(customer: Customer) -> Gist:
+    steps = _applicable(await _steps(customer))
+    if not steps:
+        return said('Complete' if customer.completed_at else 'No steps')
+    done = sum(step['state'] == StepState.COMPLETE for step in steps)
+    blocked = next((step for step in steps if step['state'] == StepState.BLOCKED), None)
+    text = f'{done} of {len(steps)} steps'
+    if blocked:
+        return said(f'{text}, blocked at {blocked["title"]}', 'bad')
+    return said(f'{text}, {customer.connect_status}' if done < len(steps) else f'{text}, complete')
+
+
+async def _connect(customer: Customer) -> dict[str, Any]:
+    steps = await _steps(customer)
+    applicable = _applicable(steps)
+    return {
+        'steps': [step | {'owner': _OWNER[StepOwner(step['owner'])]} for step in steps],
+        'done': sum(step['state'] == StepState.COMPLETE for step in applicable), 'of': len(applicable),
+        'status': customer.connect_status, 'completed_at': customer.completed_at,
+    }  # fmt: skip
+
+
+# -- monitor ----------------------------------------------------------------------------------------------------------
+
+
+async def _monitors(customer: Customer) -> list[dict[str, Any]]:
+    found = await rows(
+        Monitor.filter(customer_id=customer.id).values(
+            'kind', 'state', 'value', 'threshold', 'reason', 'since', 'read_at', 'expected_every', 'is_old'
+        )
+    )
+    by_kind = {row['kind']: row for row in found}
+    empty = {'state': MonitorState.NOT_CONFIGURED.value, 'is_old': False}
+    return [
+        {'title': kind.title, 'is_queue': kind.is_queue, **by_kind.get(kind.value, empty | {'kind': kind.value})}
+        for kind in MonitorKind
+    ]
+
+
+async def _monitor_gist(customer: Customer) -> Gist:
+    health = [Health(getattr(customer, kind.value)) for kind in MonitorKind]
+    bad = [kind.title for kind, state in zip(MonitorKind, health, strict=True) if state <= Health.BAD_OLD]
+    watched = sum(state != Health.NOT_CONFIGURED for state in health)
+    if bad:
+        return said(f'Problem: {", ".join(bad)}', 'bad')
+    if not watched:
+        return said('Nothing is watched yet')
+    unsure = sum(state in (Health.UNKNOWN, Health.GOOD_OLD) for state in health)
+    return said(f'{watched} watched, {unsure} not known just now' if unsure else f'{watched} watched, all good')
+
+
+async def _monitor(customer: Customer) -> dict[str, Any]:
+    charts = await Sample.chart(customer.id)
+    return {
+        'signals': [
+            signal | {'health': int(Health.of(signal['state'], is_old=bool(signal['is_old']))),
+                      'chart': charts.get(signal['kind'])}
+            for signal in await _monitors(customer)
+        ]
+    }  # fmt: skip
+
+
+# -- notes, history, attachments --------------------------------------------------------------------------------------
+
+NOTES = 30
+
+
+async def _notes_gist(customer: Customer) -> Gist:
+    count = await Note.count_of(customer.id)
+    return said(counted(count, 'note', 'notes') if count else 'None yet')
+
+
+async def _notes(customer: Customer) -> dict[str, Any]:
+    found = await Note.list_of(customer.id, limit=NOTES + 1)
+    return {'notes': found[:NOTES], 'more': len(found) > NOTES}
+
+
+async def _history_gist(customer: Customer) -> Gist:
+    latest = await history_reading.recent(customer.id, limit=1)
+    return said(latest[0]['summary'] if latest else 'Nothing yet')
+
+
+async def _history(customer: Customer) -> dict[str, Any]:
+    """What the card needs before any entry; these come by pages (pages/api/customer.py)."""
+    return {'people': [[key, name] for key, name in await history_reading.people(customer.id)]}
+
+
+async def _attachments_gist(customer: Customer) -> Gist:
+    states = [row['state'] for row in await rows(Attachment.filter(customer_id=customer.id).values('state'))]
+    if failed := states.count(AttachmentState.FAILED):
+        return said(f'{counted(len(states), "document", "documents")}, {failed} could not be made safe', 'bad')
+    if working := len(states) - states.count(AttachmentState.READY):
+        return said(f'{counted(len(states), "document", "documents")}, {working} being made safe')
+    return said(counted(len(states), 'document', 'documents') if states else 'None yet')
+
+
+async def _attachments(customer: Customer) -> dict[str, Any]:
+    return {'rows': await Attachment.list_of(customer.id)}
+
+
+CARDS = {
+    card.key: card
+    for card in (
+        Card('products', 'Products', frozenset({'products', 'facts'}), _products_gist, _products),
+        Card('upgrades', 'Upgrade options', frozenset({'products', 'facts', 'rfi'}), _upgrades_gist, _upgrades),
+        Card('infrastructure', 'Infrastructure', frozenset({'infrastructure', 'facts'}), _infrastructure_gist,
+             _infrastructure),
+        Card('rfi', 'RFI details', frozenset({'rfi'}), _rfi_gist, _rfi),
+        Card('connect', 'Connect details', frozenset({'connect', 'rfi'}), _connect_gist, _connect),
+        Card('monitor', 'Monitor', frozenset({'monitor'}), _monitor_gist, _monitor),
+        Card('notes', 'Customer notes', frozenset({'notes'}), _notes_gist, _notes),
+        Card('history', 'History log', frozenset({'history', 'monitor'}), _history_gist, _history),
+        Card('attachments', 'Attachments', frozenset({'attachments'}), _attachments_gist, _attachments),
+    )
+}  # fmt: skip
+
+
+# -- reading for whoever looks ----------------------------------------------------------------------------------------
+
+_LIST = {
+    Listing.WAITING: ('Waiting for RFI', '/customers/waiting'),
+    Listing.IN_PROGRESS: ('In Progress', '/customers/in-progress'),
+    Listing.COMPLETE: ('Complete', '/customers/complete'),
+}
+HEAD = ('name', 'account_code', 'account_type', 'domain', 'seats', 'listing', 'connect_status', 'blocked_because')
+
+
+async def _head(customer: Customer) -> dict[str, Any]:
+    return {
+        **{name: getattr(customer, name) for name in HEAD},
+        'facts': described(Customer, FACTS, {name: getattr(customer, name) for name in FACTS}),
+        'list': _LIST[customer.listing][0], 'list_href': _LIST[customer.listing][1],
+        'health': {kind.value: int(getattr(customer, kind.value)) for kind in MonitorKind},
+    }  # fmt: skip
+
+
+async def _recent(customer: Customer) -> list[dict[str, Any]]:
+    return await history_reading.recent(customer.id, limit=10)
+
+
+BESIDES: dict[str, Callable[[Customer], Awaitable[Any]]] = {'head': _head, 'recent': _recent, 'contacts': contacts}
+
+
+async def read(customer: Customer, wanted: Iterable[str], *, audience: str) -> dict[str, Any]:
+    """The parts of a page that are wanted: `head`, `recent`, `contacts`, `gist KEY` or a card's key, each read once for
+    all of an audience who ask between two changes of this customer; unknown names are left out."""
+    found: dict[str, Any] = {}
+    changes = live.hub.touches.get(customer.id, 0)
+    for name in dict.fromkeys(wanted):
+        make = _maker(name)
+        if make is not None:
+            key = f'customer {customer.id} {name} {changes}'
+            found[name] = await live.shared(key, audience, 0.5, lambda make=make: make(customer))
+    return found
+
+
+def _maker(name: str) -> Callable[[Customer], Any] | None:
+    if name in BESIDES:
+        return BESIDES[name]
+    card = CARDS.get(name.removeprefix('gist '))
+    if card is None:
+        return None
+    return card.gist if name.startswith('gist ') else card.content

@@ -1,0 +1,192 @@
+"""What the page of a customer asks for and sends: its cards, its history, and every change that is made on it."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+
+from components import cards, live
+from components.export import defused
+from models import Contact, Infrastructure, Note, history_reading
+from models.rights import Refused, require
+from pages.acting import Acting, NotThere, acts, refusal
+from pages.api.ui import NOT_FOUND, answer
+from pages.customer import viewer_parts
+from pages.customers import find
+from pages.guard import user_of
+
+router = APIRouter(prefix='/api/ui', include_in_schema=False)
+
+LONGEST_ADDRESS = 2000
+PAGE = 50  # entries of the history at once
+
+
+@router.get('/customers/{customer_id}/parts')
+async def parts(request: Request, customer_id: str, want: str = '') -> Response:
+    """These parts of the page (`want`, by commas: `head`, `gist notes`, `notes` …), as they are now."""
+    user = user_of(request)
+    customer = await find(user, customer_id)
+    if customer is None:
+        return answer(NOT_FOUND, 404)
+    wanted = want[:LONGEST_ADDRESS].split(',')
+    audience = await live.hub.audience_of(user)
+    found = await cards.read(customer, wanted, audience=audience.key)
+    if 'head' in found:
+        found['head'] = found['head'] | await viewer_parts(customer, user)
+    return answer(found)
+
+
+# -- history ----------------------------------------------------------------------------------------------------------
+
+
+def _filters(request: Request) -> dict[str, Any]:
+    """What of the history is asked for; raises ValueError with a sentence."""
+    asked = request.query_params
+    person = asked.get('person', '')
+    if person and not (person.isascii() and person.isdecimal() and len(person) <= 9):
+        raise ValueError('There is no such person.')
+    return {
+        'group': asked.get('group', '')[:20], 'person': int(person) if person else None,
+        'since': _day(asked.get('since', '')), 'until': _day(asked.get('until', ''), after=True),
+    }  # fmt: skip
+
+
+def _day(text: str, *, after: bool = False) -> datetime | None:
+    """The beginning of a day in UTC, or (`after`) of the day that follows."""
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text) + timedelta(days=1 if after else 0)
+    except (ValueError, OverflowError):
+        raise ValueError('A day is written as 2026-11-22.') from None
+    return datetime.combine(day, time(), UTC)
+
+
+@router.get('/customers/{customer_id}/history')
+async def history(request: Request, customer_id: str, before: str = '') -> Response:
+    """A page of the history, the newest entries first; `next` asks for the one after it."""
+    customer = await find(user_of(request), customer_id)
+    if customer is None:
+        return answer(NOT_FOUND, 404)
+    try:
+        found, following = await history_reading.page(customer.id, **_filters(request), before=before[:200], limit=PAGE)
+    except ValueError as error:
+        return answer({'error': str(error)}, 422)
+    return answer({'rows': found, 'next': following})
+
+
+@router.get('/customers/{customer_id}/history.csv')
+async def history_csv(request: Request, customer_id: str) -> Response:
+    user = user_of(request)
+    customer = await find(user, customer_id)
+    if customer is None:
+        return answer(NOT_FOUND, 404)
+    try:
+        require(user, 'history.export')
+        filters = _filters(request)
+    except Refused as error:
+        return refusal(error)
+    except ValueError as error:
+        return answer({'error': str(error)}, 422)
+    name = f'history-{"".join(c for c in customer.account_code if c.isascii() and c.isalnum())}'
+    return StreamingResponse(
+        _history_lines(customer.id, filters), media_type='text/csv; charset=utf-8',
+        headers={
+            'Content-Disposition': f'attachment; filename="{name}-{datetime.now(UTC):%Y-%m-%d}.csv"',
+            'Cache-Control': 'no-store', 'Content-Encoding': 'identity',
+        },
+    )  # fmt: skip
+
+
+async def _history_lines(customer_id: int, filters: dict[str, Any]) -> AsyncIterator[bytes]:
+    yield '\ufeff'.encode() + _line(['When (UTC)', 'Kind', 'Who', 'What', 'Entry'])
+    async for entry in history_reading.each(customer_id, **filters):
+        what = '(erased on request)' if entry['erased'] else entry['summary']
+        yield _line([str(entry['at'])[:19].replace('T', ' '), entry['kind'], entry['actor'], what, '' if entry['flip'] else entry['id']])
+
+
+def _line(cells: list[Any]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerow([defused(cell) for cell in cells])
+    return text.getvalue().encode()
+
+
+# -- notes ------------------------------------------------------------------------------------------------------------
+
+
+@router.get('/customers/{customer_id}/notes')
+async def more_notes(request: Request, customer_id: str, before: str = '') -> Response:
+    """Notes older than the one with this id."""
+    customer = await find(user_of(request), customer_id)
+    if customer is None or not (before.isascii() and before.isdecimal() and len(before) <= 9):
+        return answer(NOT_FOUND, 404)
+    found = await Note.list_of(customer.id, limit=cards.NOTES + 1, before_id=int(before))
+    return answer({'notes': found[: cards.NOTES], 'more': len(found) > cards.NOTES})
+
+
+@router.get('/customers/{customer_id}/notes/{note_id}/versions')
+async def note_versions(request: Request, customer_id: str, note_id: str) -> Response:
+    customer = await find(user_of(request), customer_id)
+    if customer is None or not (note_id.isascii() and note_id.isdecimal() and len(note_id) <= 9):
+        return answer(NOT_FOUND, 404)
+    note = await Note.get_or_none(id=int(note_id), customer_id=customer.id)
+    return answer(NOT_FOUND, 404) if note is None else answer({'versions': await Note.versions_of(note.id)})
+
+
+@acts(router, 'POST', '/customers/{customer_id}/notes', right='note.add')
+async def add_note(acting: Acting) -> dict[str, Any]:
+    note = await Note.add(acting.customer, acting.text('body'), by=acting.user)
+    return {'id': note.id}
+
+
+@acts(router, 'POST', '/customers/{customer_id}/notes/{note_id}', right='note.edit_own')
+async def edit_note(acting: Acting) -> dict[str, Any]:
+    note = await Note.get_or_none(id=acting.number('note_id'), customer_id=acting.customer.id)
+    if note is None:
+        raise NotThere
+    await note.edit(acting.text('body'), by=acting.user, seen=acting.number('seen'))
+    return {'id': note.id, 'version': note.version}
+
+
+# -- facts ------------------------------------------------------------------------------------------------------------
+
+
+@acts(router, 'POST', '/customers/{customer_id}/facts', right='customer.change')
+async def change_facts(acting: Acting) -> dict[str, Any]:
+    facts = acting.facts()
+    known = {name: facts[name] for name in cards.FACTS if name in facts}
+    changed = await acting.customer.change(was=acting.facts('was'), by=acting.user, **known)
+    return {'changed': sorted(changed)}
+
+
+@acts(router, 'POST', '/customers/{customer_id}/contacts/{kind}', right='contact.change')
+async def change_contact(acting: Acting) -> dict[str, Any]:
+    changed = await Contact.change(
+        acting.customer, acting.path['kind'], acting.facts(), was=acting.facts('was'), by=acting.user
+    )
+    return {'changed': sorted(changed)}
+
+
+@acts(router, 'POST', '/customers/{customer_id}/infrastructure', right='infrastructure.change')
+async def change_infrastructure(acting: Acting) -> dict[str, Any]:
+    changed = await Infrastructure.change(acting.customer, acting.facts(), was=acting.facts('was'), by=acting.user)
+    return {'changed': sorted(changed)}
+
+
+# -- which cards are open ---------------------------------------------------------------------------------------------
+
+
+@router.post('/open-cards')
+async def keep_open_cards(request: Request) -> Response:
+    """Remember which cards this person has open; every customer's page begins so."""
+    try:
+        wanted = (await request.json())['open']
+        chosen = [key for key in cards.CARDS if key in wanted]
+    except (ValueError, KeyError, TypeError):
+        return answer({'error': 'open is a list of cards.'}, 422)
+    await user_of(request).prefer('open cards', chosen)
+    return answer({'open': chosen})

@@ -1,0 +1,51 @@
+"""Everything about one customer: a summary that stays in view, nine cards, recent history and contacts."""
+
+from typing import Any
+
+from nicegui import ui
+
+from components import cards, live
+from components.frame import not_found
+from components.island import Island
+from models import Customer, DelegatedAccess, PortalUser
+from models.attachment_files import ACCEPTED
+from models.history_reading import KINDS
+from models.rights import RIGHTS, may
+from pages.customers import console_of, find
+from pages.guard import viewer
+from pages.help import base
+from settings import settings
+
+OPEN_AT_FIRST = ('connect', 'monitor', 'notes')
+
+
+async def customer_page(id: str, user: PortalUser) -> None:
+    who = await viewer(ui.context.client)  # asked anew: what they may see can have changed since the page was opened
+    customer = await find(who, id) if who is not None else None
+    if who is None or customer is None:
+        not_found()
+        return
+    Island('customer.js', await config_of(customer, who)).style('display: contents')
+
+
+async def config_of(customer: Customer, user: PortalUser) -> dict[str, Any]:
+    """What the page begins with: nothing more has to be asked for before it is whole."""
+    kept = (user.preferences or {}).get('open cards')
+    opened = [key for key in cards.CARDS if key in (OPEN_AT_FIRST if kept is None else kept)]
+    wanted = ['head', 'recent', 'contacts', *(f'gist {key}' for key in cards.CARDS), *opened]
+    audience = await live.hub.audience_of(user)
+    found = await cards.read(customer, wanted, audience=audience.key)
+    found['head'] = found['head'] | await viewer_parts(customer, user)
+    return {
+        'id': customer.id, 'me': user.id, 'help': base(), 'open': opened, 'parts': found,
+        'rights': [action for action in RIGHTS if may(user, action)],
+        'cards': [{'key': c.key, 'title': c.title, 'shows': sorted(c.shows)} for c in cards.CARDS.values()],
+        'groups': [[key, title] for key, (title, _) in KINDS.items()],
+        'accepted': ACCEPTED, 'upload_mb': settings().upload_mb,
+    }  # fmt: skip
+
+
+async def viewer_parts(customer: Customer, user: PortalUser) -> dict[str, Any]:
+    """What of the summary differs from viewer to viewer."""
+    role = (await DelegatedAccess.roles_of(user, [customer.id])).get(customer.id, 'None')
+    return {'role': role, 'console': console_of(role, customer.console_url)}
