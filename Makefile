@@ -13,10 +13,10 @@ help: ## List the targets
 	@awk -F ":.*## " '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 run: $(RUN_STAMP) ## Start the portal with the demo MSP (installs what it needs the first time)
-	@PORTAL_DEMO=$${PORTAL_DEMO:-1} $(BIN)/python main.py serve
+	@PORTAL_DEMO_UNLESS_SET=1 $(BIN)/python main.py serve
 
 dev: $(DEV_STAMP) ## The same, restarting on every change of the source
-	@PORTAL_DEMO=$${PORTAL_DEMO:-1} PORTAL_RELOAD=1 $(BIN)/python main.py serve
+	@PORTAL_DEMO_UNLESS_SET=1 PORTAL_RELOAD=1 $(BIN)/python main.py serve
 
 check: $(DEV_STAMP) ## Lint, format, types and the direction of imports
 	$(BIN)/ruff check .

@@ -1,31 +1,61 @@
 """Every setting of the portal, one line each; read from the environment (prefix PORTAL_) and from `.env`."""
 
+import contextlib
+import difflib
+import os
 import secrets
 import sys
+import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from dotenv.parser import parse_stream
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
+
+SHORTEST_SECRET = 32
+# Of the Makefile and of the tests; they begin like a setting and are none.
+_NO_SETTINGS = ('PORTAL_DEMO_UNLESS_SET', 'PORTAL_TEST_LONG')
+
+
+def _not_empty(text: Any) -> Any:
+    if not str(text).strip():
+        raise ValueError('must not be empty')
+    return text
 
 
 def _database(url: str) -> str:
     if url and not url.startswith(('sqlite://', 'postgres://', 'postgresql://', 'asyncpg://')):
         raise ValueError('must start with sqlite:// or postgres://')
+    if url.startswith('sqlite://') and url.removeprefix('sqlite://').split('?')[0] in ('', '/', ':memory:'):
+        raise ValueError('must name a file, such as sqlite:///srv/portal/portal.sqlite3')
     return url.replace('postgresql://', 'postgres://', 1)
 
 
 def _http(url: str) -> str:
     if url and not url.startswith(('http://', 'https://')):
         raise ValueError('must start with http:// or https://')
+    host = None
+    with contextlib.suppress(ValueError):  # half an IPv6 address
+        host = urlsplit(url).hostname
+    if url and not host:
+        raise ValueError('must be a whole address, such as https://help.example.com')
     return url.rstrip('/')
 
 
 def _long_enough(secret: SecretStr) -> SecretStr:
-    if secret.get_secret_value() and len(secret.get_secret_value()) < 32:
-        raise ValueError('must have at least 32 characters')
+    if secret.get_secret_value() and len(secret.get_secret_value()) < SHORTEST_SECRET:
+        raise ValueError(f'must have at least {SHORTEST_SECRET} characters')
     return secret
+
+
+def _level(name: str) -> str:
+    if name.lower() not in ('debug', 'info', 'warning', 'error'):
+        raise ValueError('must be debug, info, warning or error')
+    return name
 
 
 class Settings(BaseSettings):
@@ -33,9 +63,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix='PORTAL_', env_file='.env', extra='ignore', validate_default=True)
 
-    host: str = Field('127.0.0.1', description='Address to listen on.')
+    host: Annotated[str, BeforeValidator(_not_empty)] = Field('127.0.0.1', description='Address to listen on.')
     port: int = Field(8080, ge=1, le=65535, description='Port to listen on.')
-    data_dir: Path = Field(Path('data'), description='Folder of the SQLite database, its backups and the secret.')
+    data_dir: Annotated[Path, BeforeValidator(_not_empty)] = Field(
+        Path('data'), description='Folder of the SQLite database, its backups and the secret.'
+    )
     database_url: Annotated[str, AfterValidator(_database)] = Field(
         '', description='`postgres://user:password@host/name` for PostgreSQL; empty: SQLite in the data folder.'
     )
@@ -53,10 +85,16 @@ class Settings(BaseSettings):
     )
     session_hours: int = Field(12, ge=1, le=24 * 90, description='Hours after which a sign-in ends.')
     poll_seconds: int = Field(900, ge=5, le=86400, description='Seconds between two readings of one customer.')
-    log_level: str = Field(
-        'INFO', pattern='(?i)^(debug|info|warning|error)$', description='debug, info, warning or error.'
-    )
+    upload_mb: int = Field(25, ge=1, le=100, description='Megabytes that one uploaded file may have.')
+    attachments_per_customer: int = Field(200, ge=1, le=10_000, description='Attachments that one customer may have.')
+    log_level: Annotated[str, AfterValidator(_level)] = Field('INFO', description='debug, info, warning or error.')
     reload: bool = Field(False, description='Restart on a change of the source (`make dev`).')
+
+    @classmethod
+    def settings_customise_sources(cls, settings_cls: Any, *sources: Any, **named: Any) -> tuple[Any, ...]:
+        """`make run` wants the demo unless the environment or `.env` says something else."""
+        wanted = {'demo': True} if os.environ.get('PORTAL_DEMO_UNLESS_SET') else {}
+        return (*sources, *named.values(), InitSettingsSource(settings_cls, wanted))
 
     @property
     def is_sqlite(self) -> bool:
@@ -78,28 +116,85 @@ class Settings(BaseSettings):
         if given := self.secret.get_secret_value():
             return given
         path = self.data_dir.absolute() / 'secret'
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            made = secrets.token_urlsafe(48)
-            try:
-                with path.open('x') as file:
-                    path.chmod(0o600)
-                    file.write(made)
-            except FileExistsError:
-                pass  # another process was quicker; its secret is the one to use
-        return path.read_text().strip()
+        try:
+            if not path.exists():
+                _make_secret(path)
+            found = path.read_text(encoding='ascii').strip()
+        except (OSError, UnicodeDecodeError) as error:
+            sys.exit(f'PORTAL_SECRET: it is empty, and {path}, where it is kept, cannot be used ({_why(error)}).')
+        if len(found) < SHORTEST_SECRET:
+            sys.exit(
+                f'PORTAL_SECRET: it is empty, and what is kept in {path} is shorter than {SHORTEST_SECRET} characters. '
+                'Put the right one back, or remove the file and a new one is made.'
+            )
+        return found
+
+
+def _make_secret(path: Path) -> None:
+    """The whole file or none, whoever else makes it at the same time and whenever the power fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile('w', dir=path.parent, prefix='.secret-') as file:  # readable for its owner only
+        file.write(secrets.token_urlsafe(48))
+        file.flush()
+        os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):  # another process was quicker; its secret is the one to use
+            path.hardlink_to(file.name)
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, 'strerror', '') or 'it is no text'
+
+
+# -- what is wrong with them ------------------------------------------------------------------------------------------
+
+_IN_WORDS = {
+    'int_parsing': 'must be a whole number', 'int_from_float': 'must be a whole number',
+    'float_parsing': 'must be a number', 'bool_parsing': 'must be on or off',
+    'greater_than_equal': 'must be at least {ge:g}', 'less_than_equal': 'must be at most {le:g}',
+}  # fmt: skip
+
+
+def _in_file() -> Iterator[str]:
+    """The names that `.env` gives; ends the process at a line that gives nothing."""
+    path = Path(str(Settings.model_config.get('env_file') or ''))
+    if path.is_dir() and path.name:
+        sys.exit(f'{path.name} cannot be read: it is a folder.')
+    if not path.is_file():
+        return
+    with path.open(encoding='utf-8') as file:
+        for line in parse_stream(file):
+            if line.error or (line.key and line.value is None):
+                sys.exit(f'{path.name}, line {line.original.line}: this is not NAME=value.')
+            if line.key:
+                yield line.key
+
+
+def misspelt() -> list[str]:
+    """A sentence for each name in the environment or `.env` that begins like a setting and is none."""
+    known = [name.upper() for name in Settings.model_fields]
+    ours = {name.upper() for name in (*os.environ, *_in_file()) if name.upper().startswith('PORTAL_')}
+    found = []
+    for name in sorted(name.removeprefix('PORTAL_') for name in ours - set(_NO_SETTINGS)):
+        if name not in known:
+            near = ''.join(difflib.get_close_matches(name, known, 1))
+            meant = f'; is it PORTAL_{near}?' if near else '.'
+            found.append(f'PORTAL_{name} is no setting and changes nothing{meant}')
+    return found
 
 
 @cache
 def settings() -> Settings:
     """The settings of this process; a wrong one ends it with one line that names it."""
     try:
+        list(_in_file())
         return Settings()  # pyright: ignore[reportCallIssue] # all have defaults, in Field()
     except ValidationError as error:
         first = error.errors()[0]
         name = f'PORTAL_{str(first["loc"][0]).upper()}'
         # What has a password in it is not repeated: consoles are logged.
-        given = '' if first['loc'][0] in ('secret', 'database_url') else f' (it is {first["input"]!s:.80})'
-        sys.exit(f'{name}: {first["msg"].removeprefix("Value error, ")}{given}')
+        shown = '' if first['loc'][0] in ('secret', 'database_url') else str(first['input'])[:80]
+        given = f' (it is {shown})' if shown else ''
+        said = _IN_WORDS.get(first['type'], '').format(**first.get('ctx', {}))
+        sys.exit(f'{name}: {said or first["msg"].removeprefix("Value error, ")}{given}')
     except (UnicodeDecodeError, OSError) as error:
         sys.exit(f'.env cannot be read: {error}')

@@ -24,10 +24,13 @@ class Failed(Exception):
 
 
 def defused(value: Any) -> Any:
-    """The value, unable to be a formula in a spreadsheet (OWASP, CSV injection)."""
+    """The value, unable to be a formula where a spreadsheet opens the CSV (OWASP, CSV injection).
+
+    A cell of an Excel file says itself that it is a text, and stays as it is.
+    """
     if isinstance(value, str) and value.startswith(_FORMULA):
         return "'" + value
-    return '' if value is None else value
+    return value
 
 
 async def portions(table: LiveTable, user: PortalUser, asked: Asked) -> AsyncIterator[list[list[Any]]]:
@@ -44,7 +47,7 @@ async def portions(table: LiveTable, user: PortalUser, asked: Asked) -> AsyncIte
         by_id = {row['id']: table.cells(row) for row in read}
         portion = [by_id[i] for i in ids if i in by_id]
         await table.fill(user, portion)
-        yield [[defused(column.text(row)) for column in table.columns] for row in portion]
+        yield [[column.text(row) for column in table.columns] for row in portion]
         await asyncio.sleep(0)
 
 
@@ -63,7 +66,7 @@ async def as_csv(table: LiveTable, user: PortalUser, asked: Asked) -> AsyncItera
             part = await anext(portion, None)
         if part is None:
             return
-        yield _lines(part)
+        yield _lines([[defused(cell) for cell in line] for line in part])
 
 
 async def as_xlsx(table: LiveTable, user: PortalUser, asked: Asked) -> Path:

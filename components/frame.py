@@ -8,6 +8,7 @@ from nicegui import ui
 
 from components import theme
 from models import PortalUser
+from settings import settings
 
 MENU = (
     ('', (('Dashboard', '/'),)),
@@ -21,7 +22,7 @@ MENU = (
     ),
     ('More', (('Wall', '/noc'), ('Help', '/help'))),
 )
-THEMES = (('light', 'Light'), ('dark', 'Dark'), ('system', 'As the system'))
+THEMES = (('light', 'Light'), ('dark', 'Dark'), ('system', 'System'))
 
 _SHAPES = {
     'menu': '<path class="stroke" d="M2 4.200h12M2 8h12M2 11.800h12"/>',
@@ -56,7 +57,7 @@ def frame(user: PortalUser) -> Generator[None, None, None]:
                 .classes('icon-button')
             ):
                 shape('menu')
-            with ui.element('a').props('href=/').classes('brand'):
+            with ui.element('a').props('href=/ aria-label="MSP Portal"').classes('brand'):
                 ui.element('span').classes('brand-mark').props('aria-hidden=true')
                 text('span', 'MSP Portal')
             ui.element('span').classes('grow')
@@ -72,6 +73,8 @@ def frame(user: PortalUser) -> Generator[None, None, None]:
                 for title, address in items:
                     link = text('a', title, 'nav-item')
                     link._props['href'] = address
+                    if address == '/help' and settings().help_url:
+                        link._props.update(href=settings().help_url, target='_blank', rel='noopener')
                     if group == 'Customer':
                         link._props['aria-label'] = f'Customer | {title}'
 
@@ -97,6 +100,7 @@ def _person(user: PortalUser) -> None:
             with ui.element('div').classes('menu-head'):
                 text('div', user.name)
                 text('div', user.email, 'quiet small')
+            text('div', 'Theme', 'nav-group')
             for key, title in THEMES:
                 text('button', title, 'menu-item').props(f'type=button data-choose-theme={key} aria-pressed=false')
             with ui.element('form').props('method=post action=/logout'):

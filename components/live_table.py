@@ -162,8 +162,8 @@ class Asked:
         for names in (('q',), ('letter',), ('sort', 'dir')):
             part = {name: asked[name] for name in names if asked.get(name)}
             try:
-                cls(table, part)
-                kept |= part
+                checked = cls(table, part)
+                kept |= part | ({'letter': checked.letter} if checked.letter else {})
             except ValueError:
                 continue
         return kept
@@ -178,13 +178,16 @@ class LiveTable:
         self, key: str, model: type[Model], columns: Sequence[str | ViewerColumn],
         queryset: Callable[[PortalUser], QuerySet], *, noun: str = 'customers', links: dict[str, str] | None = None,
         hidden: Sequence[str] = (), note: 'Callable[[PortalUser], Awaitable[Any]] | None' = None,
-        narrow: Sequence[str] = (), carries: Sequence[str] = (),
+        narrow: Sequence[str] = (), carries: Sequence[str] = (), spelled: dict[str, dict[str, str]] | None = None,
+        beginning: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
         """A table with these columns over what `queryset` gives for a user.
 
         `links` maps a column to an address with {fields} in it; a browser fills them in from the row. `hidden` are off
         until somebody turns them on, `narrow` the ones beside the name on a phone, `carries` fields that viewer
-        columns need and take away again. `note` gives a sentence with a link for above the list, or nothing.
+        columns need and take away again. `note` gives a sentence with a link for above the list, or nothing. `spelled`
+        says what the codes in a column stand for, `beginning` (`text` and `href`) where somebody who has no rows yet
+        learns how to get some.
         """
         self.key, self.model, self.queryset, self.noun = key, model, queryset, noun
         self.columns: list[Column | ViewerColumn] = [
@@ -192,6 +195,7 @@ class LiveTable:
         ]
         self.links = links or {}
         self.hidden, self.note, self.narrow = tuple(hidden), note, tuple(narrow)
+        self.spelled, self.beginning = spelled or {}, beginning
         shown = [c for c in self.columns if isinstance(c, Column)]
         linked = [part.split('}')[0] for link in self.links.values() for part in link.split('{')[1:]]
         self.fields = tuple(dict.fromkeys(['id', *(need for c in shown for need in c.needs), *linked, *carries]))
@@ -282,10 +286,15 @@ class LiveTable:
         """What the browser's side is told of the table."""
         return {
             'key': self.key, 'path': urlsplit(address).path, 'noun': self.noun, 'links': self.links,
-            'columns': [_told(column) for column in self.columns], 'block': BLOCK, 'narrow': self.narrow,
+            'columns': [_told(column) | self._spelled(column.name) for column in self.columns],
+            'block': BLOCK, 'narrow': self.narrow,
             'asked': Asked.forgiving(self, dict(parse_qsl(urlsplit(address).query))), 'hidden': self.hidden,
             'state': (user.preferences or {}).get(f'columns {self.key}'), 'searched': 'name, account code or domain',
+            'beginning': self.beginning,
         }  # fmt: skip
+
+    def _spelled(self, name: str) -> dict[str, Any]:
+        return {'spelled': self.spelled[name]} if name in self.spelled else {}
 
     def build(self, user: PortalUser, address: str, *, on_columns: Callable[[Any], Any]) -> 'Island':
         """The table as an element of a page; the query of `address` says with what search, letter and sort it opens."""
@@ -341,7 +350,8 @@ def early(table: LiveTable, user: PortalUser, address: str) -> str:
     framework is still starting. Its place is in `components.frame.early_frame`."""
     config = table.config(user, address)
     rows_at = f'/api/ui/tables/{table.key}/rows?{urlencode({**config["asked"], "end": BLOCK})}'
-    modules = ('table.js', 'live.js', 'icons.js', 'glyphs.js', 'tips.js')
+    modules = ('table.js', 'table_columns.js', 'table_menus.js', 'table_place.js',
+               'live.js', 'icons.js', 'glyphs.js', 'tips.js')  # fmt: skip
     addresses = [Island.grid_url(), *map(theme.asset, modules)]
     return (
         # A preload does not wait for the style sheets, as a script in the head has to.

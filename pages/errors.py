@@ -9,33 +9,13 @@ from nicegui import app
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.websockets import WebSocket
-from tortoise.exceptions import (
-    BaseORMException,
-    DBConnectionError,
-    IncompleteInstanceError,
-    IntegrityError,
-    NotExistOrMultiple,
-    NoValuesFetched,
-    ObjectDoesNotExistError,
-    OperationalError,
-)
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.protocols.utils import ClientDisconnected
 
+from models import database
 from pages.sign_in import page
 
 log = logging.getLogger(__name__)
-
-# Tortoise calls these operational too; they tell of a fault in what was asked, not of a database that is away.
-_NOT_AWAY = (
-    IntegrityError, NoValuesFetched, NotExistOrMultiple, ObjectDoesNotExistError, IncompleteInstanceError,
-)  # fmt: skip
-
-
-def is_database_away(error: Exception) -> bool:
-    """Whether the error says that the database is locked, read-only, full or gone."""
-    if isinstance(error, OperationalError):
-        return not isinstance(error, _NOT_AWAY)
-    return isinstance(error, DBConnectionError | ConnectionError | TimeoutError)
 
 
 def _answer(request: Request, status: int, title: str, text: str) -> Response:
@@ -46,7 +26,7 @@ def _answer(request: Request, status: int, title: str, text: str) -> Response:
 
 async def database_failed(request: Request, error: Exception) -> Response:
     """The database is locked, read-only, full or gone: nothing was stored; that is what it says."""
-    log.warning('the database failed at %s: %s', request.url.path, error)
+    database.condition.tell(log, f'the database failed at {request.url.path}', error)
     answer = _answer(
         request, 503, 'The database does not answer',
         'Nothing was stored. Try again in a moment; if it stays like this, look at the console where the portal runs.',
@@ -56,7 +36,7 @@ async def database_failed(request: Request, error: Exception) -> Response:
 
 
 async def perhaps_database(request: Request, error: Exception) -> Response:
-    return await (database_failed if is_database_away(error) else unexpected)(request, error)
+    return await (database_failed if database.is_away(error) else unexpected)(request, error)
 
 
 async def unexpected(request: Request, error: Exception) -> Response:
@@ -81,7 +61,8 @@ def _for_pages_only(handler: Callable[[Request, Exception], Awaitable[Response]]
 
     async def handle(connection: Request | WebSocket, error: Exception) -> Response | None:
         if isinstance(connection, WebSocket):
-            log.warning('a socket was closed: %s: %s', type(error).__name__, error)
+            if not isinstance(error, ClientDisconnected | WebSocketDisconnect):  # it hung up, as it may
+                database.condition.tell(log, f'a socket was closed: {type(error).__name__}', error)
             with suppress(RuntimeError):  # it is closed already
                 await connection.close(1013)
             return None
@@ -92,8 +73,8 @@ def _for_pages_only(handler: Callable[[Request, Exception], Awaitable[Response]]
 
 def register() -> None:
     """Put these in the place of the framework's own."""
-    app.add_exception_handler(BaseORMException, _for_pages_only(perhaps_database))
-    app.add_exception_handler(OSError, _for_pages_only(perhaps_database))
+    for failure in database.FAILURES:
+        app.add_exception_handler(failure, _for_pages_only(perhaps_database))
     app.add_exception_handler(HTTPException, _for_pages_only(refused))
     app.add_exception_handler(404, _for_pages_only(refused))
     app.add_exception_handler(Exception, unexpected)

@@ -6,7 +6,9 @@ message must come through a socket of the client it names.
 """
 
 import asyncio
+import json
 import logging
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -17,10 +19,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from tortoise.exceptions import BaseORMException
 
 from components import live
-from models import PortalUser, Session, SessionKind, events
+from models import PortalUser, Session, SessionKind, database, events
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ COOKIE = 'portal_session'
 PUBLIC = ('/login', '/setup', '/healthz', '/readyz', '/favicon.ico', '/assets/', '/_nicegui/', '/api/v1/')
 # What is below /_nicegui/ and belongs to one page all the same (uploads).
 _OF_A_CLIENT = '/_nicegui/client/'
+# The framework's own socket.
+_SOCKET = '/_nicegui_ws/'
 # The framework's own files: their address has its version, so a browser may keep them.
 _STATIC = f'/_nicegui/{__version__}/'
 # How far each kind of session reaches: as in PUBLIC, an entry that ends with a slash is everything below it.
@@ -39,6 +42,9 @@ REACH: dict[SessionKind, tuple[str, ...]] = {
     SessionKind.DISPLAY: ('/noc', '/live', '/api/ui/session', '/api/ui/overview'),
     SessionKind.SET_UP: ('/setup',),
 }
+MAX_BODY = 64 * 1024  # bytes of what a form or a page of ours sends
+_OWN_LIMIT = ('/api/v1/', '/api/ui/customers/')  # readings, notes, uploads: larger, and each route sees to its own
+TOO_LONG = f'The body is longer than {MAX_BODY // 1024} KB.'
 SWEEP = 2.0  # seconds between two looks for sessions that another process ended or that expired
 LEAVING = 1.0  # seconds in which a page of an ended session may go to sign-in before its socket is taken away
 
@@ -99,13 +105,20 @@ class Guard:
             await self.app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
-        refusal = await self._refusal(scope, connection)
-        if refusal is None:
-            await self.app(scope, receive, _with_headers(send, scope['path']) if scope['type'] == 'http' else send)
-        elif scope['type'] == 'websocket':
-            await send({'type': 'websocket.close', 'code': 1008})
-        else:
-            await refusal(scope, receive, _with_headers(send, scope['path']))
+        if scope['type'] == 'websocket':
+            if await self._refusal(scope, connection) is not None:
+                await send({'type': 'websocket.close', 'code': 1008})
+            else:
+                of_framework = scope['path'].startswith(_SOCKET)
+                await self.app(scope, _well_formed(receive) if of_framework else receive, send)
+            return
+        send = _with_headers(send, scope['path'])
+        with database.patience(database.PATIENCE):
+            refusal = await self._refusal(scope, connection)
+            if refusal is None:
+                await self.app(scope, _bounded(receive, scope['path']), send)
+            else:
+                await refusal(scope, receive, send)
 
     async def _refusal(self, scope: Scope, connection: HTTPConnection) -> Response | None:
         path, is_socket = scope['path'], scope['type'] == 'websocket'
@@ -114,18 +127,21 @@ class Guard:
         bearer = path.startswith('/api/v1/')
         if (is_socket or (writes and origin is not None and not bearer)) and not is_same_origin(origin, host):
             return JSONResponse({'error': 'This request comes from another site.'}, 403)
+        announced = connection.headers.get('content-length', '')
+        if announced.isdecimal() and not is_below(path, _OWN_LIMIT) and int(announced[:20]) > MAX_BODY:
+            return JSONResponse({'error': TOO_LONG}, 413)
         if is_public(path) and not is_socket:
             return None
         try:
             session = await Session.live(connection.cookies.get(COOKIE, ''))
-        except (BaseORMException, OSError):
-            log.exception('sessions cannot be read')
+        except database.FAILURES as error:
+            database.condition.tell(log, 'sessions cannot be read', error)
             return HTMLResponse('The database cannot be read just now. Try again in a moment.', 503)
         if session is None:
             return _ask_to_sign_in(connection, path)
         if not is_below(path, REACH[session.kind]):
             return JSONResponse({'error': 'Not found.'}, 404)
-        if path.startswith('/_nicegui_ws/'):
+        if path.startswith(_SOCKET):
             client_id = parse_qs(scope.get('query_string', b'').decode('latin-1')).get('client_id', [''])[0]
             if not is_socket or _owners.get(client_id) not in (None, session.id):
                 return JSONResponse({'error': 'Not found.'}, 404)
@@ -145,6 +161,51 @@ def _ask_to_sign_in(connection: HTTPConnection, path: str) -> Response:
         return JSONResponse({'error': 'Sign in first.'}, 401)
     target = path + (f'?{connection.url.query}' if connection.url.query else '')
     return RedirectResponse('/login' + (f'?next={quote(target, safe="/")}' if target != '/' else ''), 303)
+
+
+def _bounded(receive: Receive, path: str) -> Receive:
+    """No more of a body than it may be long, also where its length was not announced."""
+    if is_below(path, _OWN_LIMIT):
+        return receive
+    taken = 0
+
+    async def receiving() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get('body', b''))
+        if taken > MAX_BODY:
+            raise HTTPException(413, TOO_LONG)
+        return message
+
+    return receiving
+
+
+def _well_formed(receive: Receive) -> Receive:
+    """End the framework's socket at the first frame that its script would never send: each would be a traceback."""
+
+    async def receiving() -> Message:
+        message = await receive()
+        if message['type'] == 'websocket.receive' and not _is_frame(message.get('text')):
+            log.warning('a page’s socket was closed: it was sent what no page of ours would send')
+            return {'type': 'websocket.disconnect', 'code': 1008}
+        return message
+
+    return receiving
+
+
+_FRAME = re.compile(r'[13]|4[01](?P<greeting>{.*})?|42\d{0,9}(?P<event>\[.*\])|43\d{1,9}(?P<ack>\[.*\])', re.DOTALL)
+
+
+def _is_frame(text: str | None) -> bool:
+    """Close, pong; or join, leave, an event with its name, an answer, with JSON that can be read."""
+    found = _FRAME.fullmatch(text or '')
+    if found is None:
+        return False
+    try:
+        said = json.loads(found['greeting'] or found['event'] or found['ack'] or '{}')
+    except (ValueError, RecursionError):
+        return False
+    return found['event'] is None or bool(said and isinstance(said[0], str))
 
 
 def _with_headers(send: Send, path: str) -> Send:
@@ -192,7 +253,7 @@ def protect_sockets() -> None:
 
 
 def _checked(handler: Callable[..., Any]) -> Callable[..., Any]:
-    def check(sid: str, message: Any) -> Any:
+    def check(sid: str, message: Any = None, *_: Any) -> Any:
         client_id = message.get('client_id') if isinstance(message, dict) else None
         client = Client.instances.get(client_id) if isinstance(client_id, str) else None
         if client is None or sid not in client._socket_to_document_id:
@@ -208,7 +269,7 @@ def _checked(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _checked_handshake(handler: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
-    async def check(sid: str, data: Any) -> bool:
+    async def check(sid: str, data: Any = None, *_: Any) -> bool:
         names = ('client_id', 'tab_id', 'document_id')
         if not isinstance(data, dict) or not all(isinstance(data.get(name), str) for name in names):
             return False
@@ -241,6 +302,8 @@ async def _take_away(client: Client) -> None:
     await asyncio.sleep(LEAVING)  # time for the message that sends the browser to sign-in
     for sid in list(client._socket_to_document_id):
         await core.sio.disconnect(sid)
+    for document_id in list(client._delete_tasks):  # the framework would delete it a second time, for want of a socket
+        client._cancel_delete_task(document_id)
     if not client.is_deleted:
         client.delete()
 
@@ -253,8 +316,8 @@ async def sweep_forever() -> None:
             over = await Session.over({*_owners.values(), *live.hub.session_ids()})
             if over:
                 end_pages(list(over))
-        except (BaseORMException, OSError):
-            log.warning('sessions could not be checked; trying again')
+        except database.FAILURES as error:
+            database.condition.tell(log, 'sessions could not be checked; trying again', error)
 
 
 def watch_sessions() -> None:

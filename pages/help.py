@@ -7,7 +7,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from nicegui import ui
 
-from components.frame import not_found
+from components.frame import not_found, text
 from models import PortalUser
 from settings import settings
 
@@ -30,11 +30,12 @@ def article(topic: str, key: str) -> str | None:
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         return None
-    return MarkdownIt('commonmark', {'html': False}).enable('table').render(path.read_text(encoding='utf-8'))
+    html = MarkdownIt('commonmark', {'html': False}).enable('table').render(path.read_text(encoding='utf-8'))
+    return html.replace('<a href="/api/', '<a download href="/api/')  # files, not pages: no in-page move
 
 
 def index_page(user: PortalUser) -> None:
-    _show(article('index', 'index') or '')
+    _show(article('index', 'index') or '', is_index=True)
 
 
 def article_page(topic: str, key: str, user: PortalUser) -> None:
@@ -45,6 +46,8 @@ def article_page(topic: str, key: str, user: PortalUser) -> None:
         _show(html)
 
 
-def _show(html: str) -> None:
-    with ui.element('div').classes('page-scroll'):
+def _show(html: str, *, is_index: bool = False) -> None:
+    with ui.element('div').classes('page-scroll page-read'):
+        if not is_index:
+            text('a', 'Help', 'back').props('href=/help')
         ui.html(html, sanitize=False).classes('article')

@@ -107,7 +107,7 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ''
 
 
-@router.get('/login')
+@router.api_route('/login', methods=['GET', 'HEAD'])
 async def login_page(request: Request) -> Response:
     if not await Partner.exists():
         return RedirectResponse('/setup', 303)
@@ -139,7 +139,8 @@ async def login(request: Request) -> Response:
 
 
 def _too_many(wait: float) -> str:
-    return f'Too many attempts. Wait {math.ceil(wait)} seconds and try again.'
+    seconds = math.ceil(wait)
+    return f'Too many attempts. Wait {seconds} second{"s" if seconds != 1 else ""} and try again.'
 
 
 def _slowed_down(response: HTMLResponse, wait: float) -> HTMLResponse:
@@ -185,7 +186,7 @@ async def setup(request: Request) -> Response:
     address = f'setup {address_of(request)}'
 
     def again(message: str, field: str, status: int = 422) -> HTMLResponse:
-        kept = {key: form.get(key, '')[:MAX_EMAIL] for key in ('msp', 'name', 'email')}
+        kept = {key: form.get(key, '')[:MAX_EMAIL] for key in ('code', 'msp', 'name', 'email')}
         return page('setup.html', status, values=kept, error=message, field=field, min_password=MIN_PASSWORD)
 
     if (wait := throttle.wait(address)) > 0:

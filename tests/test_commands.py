@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -14,11 +15,13 @@ import pytest
 from typer.testing import CliRunner
 
 import main
-from models import ApiToken, Customer, Partner, PortalRole, PortalUser
+from models import ApiToken, Customer, HistoryEvent, HistoryText, Partner, PortalRole, PortalUser
 from models.database import opened
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ('serve', 'demo', 'import-customers', 'create-user', 'create-token')
+COMMANDS = (
+    'serve', 'demo', 'import-customers', 'create-user', 'create-token', 'verify-history', 'erase-history',
+)  # fmt: skip
 PASSWORD = 'a long enough one'
 
 
@@ -91,7 +94,7 @@ def test_every_command_says_what_it_does_and_takes_help():
         ended = runner.invoke(main.cli, [command, '-h'])
         assert ended.exit_code == 0
         assert 'Usage' in ended.output
-        assert ('--partner' in ended.output) == (command != 'serve')
+        assert ('--partner' in ended.output) == (command not in ('serve', 'erase-history'))
 
 
 def test_an_unknown_command_is_refused_in_words(run):
@@ -163,6 +166,22 @@ def test_a_file_that_is_no_table_of_customers_is_refused_in_words(call, tmp_path
     assert ended.returncode == 1
     assert 'Traceback' not in ended.said
     assert ended.said.strip()
+    assert ', :' not in ended.said
+
+
+def test_an_import_onto_a_full_disk_is_one_line(call, tmp_path):
+    _make('Contoso')
+    file = tmp_path / 'customers.csv'
+    file.write_text('name,account_code\n' + ''.join(f'Customer {n},C{n}\n' for n in range(2000)), encoding='utf-8')
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        ended = call('import-customers', str(file))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert ended.returncode == 1
+    assert 'This could not be done: ' in ended.said
+    assert call('import-customers', str(file)).returncode == 0
 
 
 def test_a_file_that_is_not_there_is_refused_in_words(call, tmp_path):
@@ -224,6 +243,59 @@ def test_a_token_is_printed_once_and_works(call):
     assert token not in str(dict(holder))
 
 
+# -- the history ------------------------------------------------------------------------------------------------------
+
+
+def test_a_history_as_it_was_written_is_said_to_be_so(call):
+    _make('Contoso', 'Adatum')
+    assert call('verify-history').stdout == '2 entries in 2 chains: all as written\n'
+    assert call('verify-history', '--partner', 'adatum').stdout == '1 entry in 1 chain: all as written\n'
+    assert call('verify-history', '--partner', 'nobody').returncode == 1
+
+
+def test_a_tampered_entry_and_a_missing_trigger_are_named(call, sqlite_file):
+    _make('Contoso')
+    with sqlite3.connect(sqlite_file) as file:
+        file.execute('DROP TRIGGER history_event_no_update')
+        file.execute("UPDATE history_event SET kind = 'x'")
+    file.close()
+    ended = call('verify-history')
+    assert ended.returncode == 1
+    first, second = ended.stdout.splitlines()
+    assert first == 'MSP 1, entry 1: was changed: its hash is another one'
+    assert 'history_event_no_update is missing' in second
+
+
+def test_texts_are_erased_on_request_and_it_is_written_down(call):
+    _make('Contoso')
+    call('create-user', *_user())
+    before = _ask(lambda: HistoryEvent.all().order_by('id').values_list('id', flat=True))
+    erase = ['erase-history', *map(str, before), '--because', 'asked on Monday', '--by', 'cleo@contoso.example']
+    refused = call(*erase, typed='n\n')
+    assert refused.returncode == 1
+    assert _ask(lambda: HistoryText.all().count()) == 2
+    ended = call(*erase, typed='y\n')
+    assert ended.returncode == 0, ended.said
+    assert 'cannot be brought back' in ended.said
+    assert _ask(lambda: HistoryText.filter(event_id__in=before).count()) == 0
+    assert call('verify-history').stdout == '4 entries in 1 chain: all as written\n'
+    again = call(*erase, '--yes')
+    assert _is_one_line(again), again.said
+    assert 'erased before' in again.said
+
+
+@pytest.mark.parametrize(
+    ('given', 'says'),
+    [(['99', '--by', 'cleo@contoso.example'], 'no entry 99'), (['1', '--by', 'nobody@contoso.example'], 'Nobody')],
+)
+def test_what_cannot_be_erased_is_one_line(call, given, says):
+    _make('Contoso')
+    call('create-user', *_user())
+    ended = call('erase-history', *given, '--because', 'asked', '--yes')
+    assert _is_one_line(ended), ended.said
+    assert says in ended.said
+
+
 # -- which MSP --------------------------------------------------------------------------------------------------------
 
 
@@ -236,7 +308,9 @@ def test_where_there_are_two_msps_a_command_asks_which(call, tmp_path):
         assert ended.returncode == 1
         assert 'Say which MSP with --partner. There are: contoso, adatum.' in ended.said
         assert 'Traceback' not in ended.said
-        assert call(*command, '--partner', 'nobody').returncode == 1
+        unknown = call(*command, '--partner', 'nobody')
+        assert unknown.returncode == 1
+        assert "There is no MSP 'nobody'. There are: contoso, adatum." in unknown.said
         assert call(*command, '--partner', 'adatum').returncode == 0
     assert _ask(lambda: Customer.filter(partner__slug='adatum').count()) == 2
     assert _ask(lambda: Customer.filter(partner__slug='contoso').count()) == 0

@@ -5,10 +5,14 @@ import pytest
 
 from models.access import ConsoleRole
 from models.connect_step import TEMPLATES
+from models.customer import AccountType, Listing
+from models.customer_import import COLUMNS
 from models.monitor import MonitorKind
-from models.rfi import RfiIcon
+from models.rfi import RfiIcon, RfiState
+from pages.help import article
 
 HELP = Path(__file__).parent.parent / 'docs' / 'help'
+FILES = ['/api/ui/import-template.csv']
 ARTICLES = {path.relative_to(HELP).with_suffix('').as_posix(): path for path in sorted(HELP.rglob('*.md'))}
 NEEDED = [
     *(f'step/{template.key}' for template in TEMPLATES),
@@ -45,7 +49,14 @@ def test_an_article_has_a_title_and_something_to_say(name: str) -> None:
 def test_every_link_leads_to_an_article(name: str) -> None:
     text = ARTICLES[name].read_text(encoding='utf-8')
     assert links(text) <= set(ARTICLES)
-    assert all(target.startswith('/help/') for target in re.findall(r'\]\(([^)]*)\)', text))
+    targets = re.findall(r'\]\(([^)]*)\)', text)
+    assert all(target.startswith('/help/') or target in FILES for target in targets)
+
+
+def test_the_article_on_importing_names_every_column_and_every_state_and_leads_to_the_template() -> None:
+    told = set(re.findall(r'`([^`]+)`', ARTICLES['import/customers'].read_text(encoding='utf-8')))
+    assert told >= {*COLUMNS, *RfiState, *Listing, *AccountType}
+    assert '<a download href="/api/ui/import-template.csv">' in (article('import', 'customers') or '')
 
 
 def test_the_start_page_leads_to_every_article() -> None:

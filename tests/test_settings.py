@@ -1,5 +1,6 @@
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from settings import Settings, settings
+from settings import Settings, misspelt, settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -60,6 +61,9 @@ def _served(folder: Path, **given: str) -> subprocess.CompletedProcess[str]:
 WRONG = [
     ('port', '99999'), ('port', 'x'), ('database_url', 'mysql://x'), ('help_url', 'javascript:x'), ('secret', 'short'),
     ('session_hours', '0'), ('poll_seconds', '1'), ('demo', 'perhaps'), ('demo_rate', '-1'), ('log_level', 'loud'),
+    ('host', ''), ('data_dir', ''), ('port', ''), ('demo', ''), ('demo_rate', 'nan'), ('help_url', 'http://'),
+    ('help_url', 'http://['), ('database_url', 'sqlite://'), ('database_url', 'sqlite://:memory:'),
+    ('upload_mb', '0'), ('upload_mb', '5000'), ('attachments_per_customer', 'x'),
 ]  # fmt: skip
 
 
@@ -72,6 +76,7 @@ def test_a_wrong_setting_ends_the_process_with_one_line_that_names_it(monkeypatc
     said = str(ended.value)
     assert said.startswith(f'PORTAL_{name.upper()}: ')
     assert '\n' not in said
+    assert not re.search('Input|String|valid', said), 'these are words for whoever writes programs'
 
 
 @pytest.mark.parametrize(
@@ -109,6 +114,20 @@ def test_an_address_that_cannot_be_listened_on_stops_the_start_with_one_line(tmp
     assert ended.stderr.count('\n') == 1
 
 
+def test_a_folder_that_cannot_be_used_is_one_line_that_names_its_setting(tmp_path):
+    file = tmp_path / 'file'
+    file.write_text('')
+    for folder in ('/proc/nope', str(file)):
+        ended = _served(tmp_path, data_dir=folder, port='8089')
+        assert (ended.returncode, ended.stderr.count('\n')) == (1, 1)
+        assert 'PORTAL_DATA_DIR' in ended.stderr
+
+
+def test_a_name_that_is_nearly_a_setting_is_said_at_the_start(tmp_path):
+    ended = _served(tmp_path, prot='1', data_dir='/proc/nope')
+    assert 'PORTAL_PROT is no setting and changes nothing; is it PORTAL_PORT?' in ended.stderr
+
+
 @pytest.mark.parametrize('host', ['no.such.host.invalid', '300.1.1.1', '192.0.2.1', 'a' * 300, '::g'])
 def test_a_host_that_is_none_stops_the_start_with_one_line(monkeypatch, host):
     import main
@@ -142,6 +161,48 @@ def test_a_file_that_is_no_text_ends_the_process_with_one_line(tmp_path, monkeyp
         settings()
 
 
+@pytest.mark.parametrize(('text', 'says'), [('PORTAL_PORT=8181\nPORTAL_DEMO\n', 'line 2'), ('a b c\n', 'line 1')])
+def test_a_line_that_sets_nothing_ends_the_process_with_one_line(tmp_path, monkeypatch, text, says):
+    file = tmp_path / '.env'
+    file.write_text(text)
+    monkeypatch.setitem(Settings.model_config, 'env_file', str(file))
+    settings.cache_clear()
+    with pytest.raises(SystemExit, match=rf'^\.env, {says}: this is not NAME=value\.$'):
+        settings()
+
+
+def test_a_folder_in_the_place_of_the_file_ends_the_process_with_one_line(tmp_path, monkeypatch):
+    file = tmp_path / '.env'
+    file.mkdir()
+    monkeypatch.setitem(Settings.model_config, 'env_file', str(file))
+    settings.cache_clear()
+    with pytest.raises(SystemExit, match=r'^\.env cannot be read'):
+        settings()
+
+
+def test_make_wants_the_demo_unless_somebody_says_otherwise(tmp_path, monkeypatch):
+    file = tmp_path / '.env'
+    monkeypatch.setitem(Settings.model_config, 'env_file', str(file))
+    monkeypatch.setenv('PORTAL_DEMO_UNLESS_SET', '1')
+    for text, given, expected in (('', None, True), ('PORTAL_DEMO=0', None, False), ('PORTAL_DEMO=0', '1', True)):
+        file.write_text(text)
+        monkeypatch.setenv('PORTAL_DEMO', given) if given else monkeypatch.delenv('PORTAL_DEMO', raising=False)
+        settings.cache_clear()
+        assert settings().demo is expected
+    assert 'PORTAL_DEMO=' not in (ROOT / 'Makefile').read_text()
+
+
+def test_names_that_are_no_settings_are_known(tmp_path, monkeypatch):
+    file = tmp_path / '.env'
+    file.write_text('PORTAL_POTR=1\nOTHER=1\nPORTAL_HOST=127.0.0.1\n')
+    monkeypatch.setitem(Settings.model_config, 'env_file', str(file))
+    monkeypatch.setenv('PORTAL_XYZZY', '1')
+    assert misspelt() == [
+        'PORTAL_POTR is no setting and changes nothing; is it PORTAL_PORT?',
+        'PORTAL_XYZZY is no setting and changes nothing.',
+    ]
+
+
 def test_the_secret_is_made_once_and_kept_for_its_owner_only(tmp_path, monkeypatch):
     monkeypatch.setenv('PORTAL_SECRET', '')
     settings.cache_clear()
@@ -150,6 +211,47 @@ def test_the_secret_is_made_once_and_kept_for_its_owner_only(tmp_path, monkeypat
     assert (settings().data_dir / 'secret').stat().st_mode & 0o777 == 0o600
     settings.cache_clear()
     assert settings().secret_key() == secret
+
+
+@pytest.mark.parametrize('content', [b'', b'short', b'\xff' * 64])
+def test_a_secret_that_is_none_ends_the_process_with_one_line(monkeypatch, content):
+    monkeypatch.setenv('PORTAL_SECRET', '')
+    settings.cache_clear()
+    path = settings().data_dir / 'secret'
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(SystemExit) as ended:
+        settings().secret_key()
+    assert str(ended.value).startswith('PORTAL_SECRET: ')
+    assert '\n' not in str(ended.value)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(SystemExit, match=r'^PORTAL_SECRET: '):
+        settings().secret_key()
+
+
+def test_a_secret_is_there_as_a_whole_or_not_at_all(monkeypatch):
+    """And where two make one at the same time, both have the same."""
+    monkeypatch.setenv('PORTAL_SECRET', '')
+    settings.cache_clear()
+    folder = settings().data_dir
+    made = secrets.token_urlsafe
+
+    def fails(_: int) -> str:
+        raise OSError('the power failed')
+
+    monkeypatch.setattr(secrets, 'token_urlsafe', fails)
+    with pytest.raises(SystemExit):
+        settings().secret_key()
+    assert list(folder.iterdir()) == []
+
+    def beaten(size: int) -> str:
+        (folder / 'secret').write_text('y' * 40)
+        return made(size)
+
+    monkeypatch.setattr(secrets, 'token_urlsafe', beaten)
+    assert settings().secret_key() == 'y' * 40
+    assert [file.name for file in folder.iterdir()] == ['secret']
 
 
 def test_loopback_is_known(monkeypatch):

@@ -9,17 +9,27 @@ export function mount(root, config) {
   return { destroy: () => board.destroy() };
 }
 
+const TRENDS_PAUSE = 30000; // ms at least between two readings of the trends
+
 class Board {
   constructor(root, config) {
     this.root = root;
     this.overview = null;
     this.trends = {};
+    this.trendsAt = 0;
     this.build();
     this.undo = [
       live.on('overview', (overview) => this.show(overview)),
       live.on('again', () => { this.load(); this.loadTrends(); }),
     ];
-    this.timers = [setInterval(() => this.overview && this.showTimes(), 15000), setInterval(() => this.loadTrends(), 300000)];
+    this.timers = [setInterval(() => this.showTimes(), 15000)];
+    // A line must not change between press and release: the click would be lost, or another's.
+    this.root.addEventListener('pointerdown', () => { this.isPressed = true; });
+    const released = () => setTimeout(() => { this.isPressed = false; this.showTimes(); }, 0);
+    for (const event of ['pointerup', 'pointercancel']) {
+      addEventListener(event, released);
+      this.undo.push(() => removeEventListener(event, released));
+    }
     if (config.overview) this.show(config.overview);
     live.watch('overview');
     this.loadTrends();
@@ -29,6 +39,7 @@ class Board {
     live.watch(null);
     this.undo.forEach((undo) => undo());
     this.timers.forEach(clearInterval);
+    clearTimeout(this.trendsTimer);
   }
 
   async load() {
@@ -38,20 +49,35 @@ class Board {
   }
 
   async loadTrends() {
+    clearTimeout(this.trendsTimer);
+    this.trendsTimer = null;
+    this.trendsAt = Date.now();
     try {
       const response = await fetch('/api/ui/trends', { cache: 'no-store' });
       if (!response.ok) return;
       this.trends = await response.json();
-      for (const [name, figure] of Object.entries(this.figures)) figure.trend(this.trends[name]);
+      this.showTrends();
     } catch { /* a missing trend says nothing false */ }
+  }
+
+  trendsSoon() {
+    this.trendsTimer ||= setTimeout(() => this.loadTrends(), Math.max(0, this.trendsAt + TRENDS_PAUSE - Date.now()));
+  }
+
+  // A trend ends in the number beside it, whenever it was read.
+  showTrends() {
+    for (const [name, figure] of Object.entries(this.figures)) {
+      const points = this.trends[name];
+      if (points) figure.trend(this.overview ? [...points.slice(0, -1), this.overview[name]] : points);
+    }
   }
 
   build() {
     this.figures = {
-      total: figure('Customers', '/customers/complete', 'last 30 days'),
-      in_connect: figure('In Connect', '/customers/in-progress', 'last 30 days'),
-      seats: figure('Licences', '/customers/complete?sort=seats&dir=desc', 'last 30 days'),
-      bad: figure('Customers with a problem', '/customers/complete?sort=worst', 'bad signals, last 24 hours'),
+      total: figure('Customers', 'last 30 days'),
+      in_connect: figure('In Connect', 'last 30 days'),
+      seats: figure('Licences', 'last 30 days'),
+      bad: figure('Customers with a problem', 'last 24 hours'),
     };
     this.attention = h('ul', { class: 'lines' });
     this.stuck = h('ul', { class: 'lines' });
@@ -68,41 +94,86 @@ class Board {
   }
 
   show(overview) {
+    if (this.overview) this.trendsSoon();
     this.overview = overview;
-    const { total, in_connect, seats, bad, waiting } = overview;
-    this.figures.total.show(total, `${number(overview.complete)} live`);
-    this.figures.in_connect.show(in_connect, waiting ? `${number(waiting)} waiting for their RFI` : 'none waiting for an RFI');
-    this.figures.seats.show(seats, 'over all customers');
-    this.figures.bad.show(bad, bad ? `of ${number(total)}` : 'none right now', bad > 0);
-    this.signals.replaceChildren(...overview.signals.map(signal));
     this.showTimes();
+    this.showTrends();
   }
 
   showTimes() {
+    if (!this.overview || this.isPressed) return;
+    const { total, in_progress, in_connect, complete, waiting, seats, bad, monitored } = this.overview;
     const { worst, worst_more, stuck, stuck_more } = this.overview;
     const shown = worst.slice(0, 12);
     const more = worst.length - shown.length + worst_more;
+    this.figures.total.show(total, [link('/customers/complete', `${number(complete)} live`)]);
+    this.figures.in_connect.show(in_connect, [
+      link('/customers/in-progress', `${number(in_progress)} in progress`), ' · ',
+      link('/customers/waiting', `${number(waiting)} waiting for ${waiting === 1 ? 'its' : 'their'} RFI`),
+    ]);
+    this.figures.seats.show(seats, ['over all customers']);
+    this.figures.bad.show(bad, [`of ${number(monitored)} monitored`], bad > 0);
+    morph(this.signals, h('div', { class: 'signals' }, ...this.overview.signals.map(signal)));
     this.attentionCount.textContent = more > 0 ? `${shown.length} of ${number(shown.length + more)} signals` : '';
-    this.attention.replaceChildren(...(shown.length ? shown.map(problemLine) : [h('li', { class: 'calm' }, 'Nothing needs attention.')]));
-    this.stuckCount.textContent = stuck_more > 0 ? `and ${number(stuck_more)} more` : '';
-    this.stuck.replaceChildren(...(stuck.length ? stuck.map(stuckLine) : [h('li', { class: 'calm' }, 'Nobody is stuck.')]));
+    patch(this.attention, shown.map(problemLine), 'Nothing needs attention.');
+    this.stuckCount.textContent = stuck_more > 0 ? `${stuck.length} of ${number(stuck.length + stuck_more)}` : '';
+    patch(this.stuck, stuck.map(stuckLine), 'Nobody is stuck.');
   }
 }
 
-function figure(name, href, about) {
+const link = (href, text) => h('a', { href }, text);
+
+function figure(name, about) {
   const value = h('span', { class: 'figure-value' }, '–');
   const more = h('span', { class: 'figure-more' });
   const trend = h('span', { class: 'trend' });
-  const box = h('a', { class: 'card figure', href }, h('span', { class: 'figure-name' }, name), value, trend, more);
+  const box = h('div', { class: 'card figure' }, h('span', { class: 'figure-name' }, name), value, trend, more);
   return {
     box,
     show(amount, text, isBad = false) {
       box.classList.toggle('has-bad', isBad);
-      value.replaceChildren(isBad ? stateIcon(HEALTH[0], 'Problem') : '', number(amount));
-      more.textContent = text;
+      morph(value, h('span', { class: 'figure-value' }, isBad ? stateIcon(HEALTH[0], 'Problem') : '', number(amount)));
+      morph(more, h('span', { class: 'figure-more' }, ...text));
     },
-    trend(points) { trend.replaceChildren(points?.length > 1 ? spark(points, about) : ''); },
+    trend(points) { trend.replaceChildren(points.length > 1 ? spark(points, about) : ''); },
   };
+}
+
+// -- changing what is shown without taking it away: who has the focus on it keeps it ------------------------------------
+
+function morph(now, next) {
+  if (now.isEqualNode(next)) return;
+  if (now.nodeName !== next.nodeName) return now.replaceWith(next);
+  if (now.nodeType === Node.TEXT_NODE) {
+    now.data = next.data;
+    return;
+  }
+  for (const { name } of [...now.attributes]) if (!next.hasAttribute(name)) now.removeAttribute(name);
+  for (const { name, value } of next.attributes) if (now.getAttribute(name) !== value) now.setAttribute(name, value);
+  const before = [...now.childNodes];
+  const after = [...next.childNodes];
+  after.forEach((child, index) => (before[index] ? morph(before[index], child) : now.append(child)));
+  before.slice(after.length).forEach((child) => child.remove());
+}
+
+// The lines of a list, each known by its key; one that is still there stays the same element.
+function patch(list, lines, none) {
+  if (!lines.length) lines = [h('li', { class: 'calm' }, none)];
+  const focused = list.contains(document.activeElement) ? document.activeElement : null;
+  const wanted = new Set(lines.map((line) => line.dataset.key));
+  const known = new Map();
+  for (const line of [...list.children]) {
+    if (wanted.has(line.dataset.key)) known.set(line.dataset.key, line);
+    else line.remove();
+  }
+  let place = list.firstElementChild;
+  for (const line of lines) {
+    const here = known.get(line.dataset.key);
+    if (here) morph(here, line);
+    if (here && here === place) place = place.nextElementSibling;
+    else list.insertBefore(here || line, place);
+  }
+  if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
 }
 
 function spark(points, about) {
@@ -134,14 +205,19 @@ export function amount(problem) {
 
 function problemLine(problem) {
   const since = parseTime(problem.since);
-  return h('li', { class: 'line' }, stateIcon(HEALTH[problem.is_old ? 1 : 0]),
-    h('span', {}, h('a', { class: 'line-name', href: `/customers/${problem.customer_id}` }, problem.name), h('span', { class: 'line-what' }, problem.title + (problem.reason ? ` – ${problem.reason}` : ''))),
-    h('span', { class: 'line-side' }, h('b', {}, amount(problem)), since ? h('span', { title: exact(since) }, `since ${clock(since)} (${ago(since)})`) : ''));
+  return line(problem, problem.kind, stateIcon(HEALTH[problem.is_old ? 1 : 0]), problem.title + (problem.reason ? ` – ${problem.reason}` : ''),
+    amount(problem), since && h('span', { title: exact(since) }, `since ${clock(since)} (${ago(since)})`));
 }
 
 function stuckLine(customer) {
   const since = parseTime(customer.since);
-  return h('li', { class: 'line' }, h('span', { class: customer.because ? 'tone-bad' : 'tone-good' }, shape(customer.because ? 'bad' : 'clock')),
-    h('span', {}, h('a', { class: 'line-name', href: `/customers/${customer.customer_id}` }, customer.name), h('span', { class: 'line-what' }, customer.because ? `Blocked: ${customer.because}` : 'No movement')),
-    h('span', { class: 'line-side' }, h('b', {}, customer.step), since ? h('span', { title: exact(since) }, `for ${ago(since)}`) : ''));
+  const icon = h('span', { class: customer.because ? 'tone-bad' : 'tone-good' }, shape(customer.because ? 'bad' : 'clock'));
+  return line(customer, 'stuck', icon, customer.because ? `Blocked: ${customer.because}` : 'No movement',
+    customer.step, since && h('span', { title: exact(since) }, `for ${ago(since)}`));
+}
+
+function line(customer, what, icon, about, side, time) {
+  return h('li', { class: 'line', 'data-key': `${customer.customer_id} ${what}` }, icon,
+    h('span', {}, h('a', { class: 'line-name', href: `/customers/${customer.customer_id}`, title: customer.name }, customer.name), h('span', { class: 'line-what', title: about }, about)),
+    h('span', { class: 'line-side' }, h('b', {}, side), time || ''));
 }

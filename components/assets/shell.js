@@ -28,14 +28,29 @@ document.addEventListener('click', (event) => {
   for (const menu of document.querySelectorAll('details.menu[open]')) if (!menu.contains(event.target)) menu.open = false;
 });
 document.addEventListener('keydown', (event) => {
-  if (event.key === 'Escape' && !document.getElementById('menu')?.hidden) {
+  const menu = event.target.closest?.('details.menu[open]');
+  if (event.key === 'Escape' && menu) {
+    menu.open = false;
+    menu.querySelector('summary').focus();
+  } else if (event.key === 'Escape' && document.getElementById('menu')?.hidden === false) {
     drawer(false);
+    document.getElementById('menu-button').focus();
+  }
+  if (event.key === 'Tab' && event.shiftKey && event.target === document.querySelector('#menu a')) {
+    event.preventDefault(); // the drawer is far from its button in the page, and next to it on the screen
     document.getElementById('menu-button').focus();
   }
   if (event.key === '/' && !/INPUT|TEXTAREA|SELECT/.test(document.activeElement?.tagName)) {
     const search = document.getElementById('search');
     if (search) { event.preventDefault(); search.focus(); }
   }
+});
+// Whoever goes on by keyboard leaves what is open behind, and it must not lie over what has the focus now.
+document.addEventListener('focusout', ({ target, relatedTarget: next }) => {
+  if (!next) return;
+  const menu = target.closest('details.menu[open]');
+  if (menu && !menu.contains(next)) menu.open = false;
+  if (target.closest('#menu') && !next.closest('#menu, #menu-button')) drawer(false);
 });
 
 // -- theme ----------------------------------------------------------------------------------------------------------------
@@ -58,12 +73,25 @@ function showPlace() {
   }
   showTitle();
 }
+// A page that was reached from another one begins at its heading, for the keyboard and for screen readers.
+let heading = null;
+let headed = '';
+function showHeading() {
+  const now = document.querySelector('h1');
+  if (!now || now === heading || !now.textContent) return;
+  const moved = heading && headed !== now.textContent;
+  [heading, headed] = [now, now.textContent];
+  const focused = document.activeElement;
+  if (!moved || (focused !== document.body && focused?.checkVisibility())) return;
+  now.tabIndex = -1;
+  now.focus({ preventScroll: true });
+}
 function showTitle() {
   const page = document.querySelector('h1')?.textContent?.trim();
   const name = (page && page !== 'MSP Portal' ? page + ' – ' : '') + 'MSP Portal';
   document.title = (live.bad ? `${live.bad} bad – ` : '') + name;
 }
-new MutationObserver(() => { showPlace(); showTheme(); }).observe(document.body, { childList: true, subtree: true });
+new MutationObserver(() => { showPlace(); showTheme(); showHeading(); }).observe(document.body, { childList: true, subtree: true });
 live.on('bad', showTitle);
 
 // -- the live dot -----------------------------------------------------------------------------------------------------------
@@ -72,7 +100,7 @@ function showDot() {
   if (!dot) return;
   const s = Math.round((Date.now() - live.since) / 1000);
   const time = new Date(live.since).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
-  const text = live.state === 'live' ? 'Live' : live.state === 'stale' ? `Stale since ${time}` : s < 1 ? 'Connecting' : `Reconnecting ${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`;
+  const text = live.state === 'live' ? 'Live' : live.state === 'stale' && live.away ? 'Database away' : live.state === 'stale' ? `Stale since ${time}` : s < 1 ? 'Connecting' : `Reconnecting ${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`;
   if (dot.textContent !== text) dot.textContent = text;
 }
 live.on('state', showDot);
@@ -98,7 +126,7 @@ function lose() {
   if (lost) return;
   lost = true;
   const renew = () => {
-    const typing = /INPUT|TEXTAREA/.test(document.activeElement?.tagName) && document.activeElement.value;
+    const typing = document.querySelector('dialog[open]') || (/INPUT|TEXTAREA/.test(document.activeElement?.tagName) && document.activeElement.value);
     if (live.state === 'live' && !typing) location.reload();
     else setTimeout(renew, 2000 + Math.random() * 3000);
   };
@@ -134,4 +162,5 @@ document.addEventListener('submit', (event) => { if (event.target.getAttribute('
 showTheme();
 showPlace();
 showDot();
+showHeading();
 export { ago };

@@ -1,5 +1,5 @@
 // What hovering over an icon, or reaching it by keyboard, tells: value, threshold, since when, last read.
-import { ago, clock, exact, h, number, parseTime } from './live.js';
+import { ago, exact, h, number, parseTime } from './live.js';
 
 const PAUSE = 120; // ms that the pointer rests before anything is asked for
 const WORDS = { good: 'Good', bad: 'Problem', unknown: 'Unknown', not_configured: 'Not configured' };
@@ -12,17 +12,27 @@ export async function read(response) {
   throw Object.assign(new Error(message), { status: response.status });
 }
 
+let shown = null; // there is one tip on the screen at the most
+// Escape takes it away wherever the focus is: what lies under it can then be read (WCAG 1.4.13).
+document.addEventListener('keydown', (event) => event.key === 'Escape' && shown?.hide());
+
 export class Tips {
   constructor(headingOf) {
     this.headingOf = headingOf;
     this.anchor = null;
   }
 
-  say(anchor, text) { this.place(anchor, h('p', {}, text)); }
+  // `held` is what has the focus, where that is not the anchor itself: a screen reader tells the tip with it.
+  say(anchor, text, held = anchor) {
+    this.hide();
+    this.held = held;
+    this.place(anchor, ...String(text).split('\n').map((line) => h('p', {}, line)));
+  }
 
-  show(icon) {
+  show(icon, held = icon) {
     this.hide();
     this.anchor = icon;
+    this.held = held;
     const { monitor, customer } = icon.dataset;
     const title = () => h('p', { class: 'tip-title' }, icon.getAttribute('aria-label'));
     const later = (...content) => this.anchor === icon && icon.isConnected && this.place(icon, ...content);
@@ -41,9 +51,10 @@ export class Tips {
   place(anchor, ...content) {
     this.box?.remove();
     this.box = h('div', { class: 'tip', role: 'tooltip', id: 'tip' }, ...content);
-    document.body.append(this.box);
-    anchor.setAttribute('aria-describedby', 'tip');
+    (document.querySelector('main') || document.body).append(this.box);
+    this.held.setAttribute('aria-describedby', 'tip');
     this.anchor = anchor;
+    shown = this;
     const zoom = anchor.currentCSSZoom || 1; // a very wide screen is zoomed: the window's pixels are not the tip's
     const at = anchor.getBoundingClientRect();
     const [top, middle, bottom] = [at.top / zoom, (at.left + at.width / 2) / zoom, at.bottom / zoom];
@@ -54,23 +65,25 @@ export class Tips {
 
   hide() {
     clearTimeout(this.timer);
-    this.anchor?.removeAttribute('aria-describedby');
-    this.anchor = null;
+    this.held?.removeAttribute('aria-describedby');
+    this.anchor = this.held = null;
     this.box?.remove();
     this.box = null;
+    if (shown === this) shown = null;
   }
 }
 
 function lines(heading, details) {
   const since = parseTime(details.since);
   const readAt = parseTime(details.read_at);
-  const row = (name, value, title) => h('div', { class: 'tip-row' }, h('span', { class: 'quiet' }, name), h('span', { title }, value));
+  const row = (name, value) => h('div', { class: 'tip-row' }, h('span', { class: 'quiet' }, name), h('span', {}, value));
+  const past = (at) => (ago(at) === 'just now' ? '' : ' ago');
   return [
     h('p', { class: 'tip-title' }, `${heading}: ${WORDS[details.state]}${details.is_old ? ', old reading' : ''}`),
     details.value != null && row('Waiting now', number(details.value)),
-    details.threshold != null && row('Problem above', number(details.threshold)),
-    since && row('Since', `${clock(since)} (${ago(since)})`, exact(since)),
-    row('Last read', readAt ? `${clock(readAt)} (${ago(readAt)}${ago(readAt) === 'just now' ? '' : ' ago'})` : 'never'),
+    details.threshold != null && details.state !== 'not_configured' && row('Problem above', number(details.threshold)),
+    since && row('Since', `${exact(since)} (${ago(since)})`),
+    row('Last read', readAt ? `${exact(readAt)} (${ago(readAt)}${past(readAt)})` : 'never'),
     details.reason && h('p', {}, details.reason),
   ].filter(Boolean);
 }

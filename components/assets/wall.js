@@ -7,6 +7,11 @@ import { amount } from './board.js';
 
 const root = document.getElementById('wall');
 const OLD_NUMBERS = 75000; // ms: the server makes the numbers anew every 30 s even when nothing changes
+// Names that can be read from afar on one line.
+const SHORT = {
+  inbound_queue: 'Inbound queue', outbound_queue: 'Outbound queue', journal_queue: 'Journal queue',
+  journal_connector: 'Journal connector', directory_connector: 'AD connector',
+};
 let overview = null;
 let madeAt = 0;
 
@@ -25,9 +30,9 @@ function count(name, value, tone) {
 function show() {
   if (!overview) return;
   const unknown = overview.signals.reduce((sum, s) => sum + s.unknown + s.old, 0);
-  counts.replaceChildren(count('Customers', overview.total), count('Live', overview.complete), count('In Connect', overview.in_connect), count('With a problem', overview.bad, overview.bad ? 'bad' : ''), count('Not known', unknown, unknown ? 'unknown' : ''));
-  signals.replaceChildren(...overview.signals.map((s) => h('div', { class: 'wall-signal' }, glyph(s.kind), h('span', {}, s.title), h('span', { class: 'wall-tally' },
-    h('span', { class: s.bad ? 'tone-bad' : 'tone-good' }, shape(s.bad ? 'bad' : 'good'), number(s.bad || s.good), h('span', { class: 'sr-only' }, s.bad ? ' bad' : ' good')),
+  counts.replaceChildren(count('Customers', overview.total), count('Live', overview.complete), count('In Connect', overview.in_connect), count('With a problem', overview.bad, overview.bad ? 'bad' : ''), count('Signals not known', unknown, unknown ? 'unknown' : ''));
+  signals.replaceChildren(...overview.signals.map((s) => h('div', { class: 'wall-signal' }, glyph(s.kind), h('span', { class: 'wall-signal-name', title: s.title }, SHORT[s.kind] || s.title), h('span', { class: 'wall-tally' },
+    h('span', { class: s.bad ? 'tone-bad' : 'tone-calm' }, shape(s.bad ? 'bad' : 'good'), number(s.bad || s.good), h('span', { class: 'sr-only' }, s.bad ? ' bad' : ' good')),
     s.unknown + s.old ? h('span', { class: 'tone-unknown' }, shape('unknown'), number(s.unknown + s.old), h('span', { class: 'sr-only' }, ' not known')) : ''))));
   lines(bad, 'Problems now', overview.worst, overview.worst_more, (p) => [stateIcon(HEALTH[p.is_old ? 1 : 0]), p.name, p.title + (p.reason ? ` – ${p.reason}` : ''), p.value == null ? '' : amount(p), since(p.since)], 'No problems.');
   lines(stuck, 'Stuck in Connect', overview.stuck, overview.stuck_more, (c) => [h('span', { class: c.because ? 'tone-bad' : 'tone-good' }, shape(c.because ? 'bad' : 'clock')), c.name, c.because ? `${c.step} – ${c.because}` : c.step, '', parseTime(c.since) ? ago(parseTime(c.since)) : ''], 'Nobody is stuck.');
@@ -64,11 +69,13 @@ function tick() {
   const old = madeAt && Date.now() - madeAt > OLD_NUMBERS;
   const known = live.state === 'live' && overview && !old;
   document.documentElement.dataset.stale = known ? 'no' : 'yes';
+  const wasHidden = banner.hidden;
   banner.hidden = Boolean(known);
   if (!known) {
     const from = old && live.state === 'live' ? madeAt : live.since;
     banner.textContent = overview ? `Stale since ${new Date(from).toLocaleTimeString('en-GB')} – reconnecting` : 'Connecting …';
   }
+  if (banner.hidden !== wasHidden) show(); // there is more or less room for lines now
 }
 
 async function load() {

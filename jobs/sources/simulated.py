@@ -21,16 +21,27 @@ from models.demo_names import CONNECTOR_FAILED, NOT_READ
 # Of the customers that are live, this many have a problem: a few everywhere, and some for every thousand.
 _FEW = (4.5, 6.0)
 _SHARE = 0.015
+_MOST_SHARE = 1 / 3  # where the rate is so high that troubles would have to be shorter than _LEAST_SECONDS
 CONNECT_SHARE = 0.25
+# How much of what the cap allows is used: with so many live customers half of _FULL, with many nearly all of it.
+_FULL = 0.9
+_HALF = 30
+_LEAST_SECONDS = 6.0
+_MOST_SECONDS = 3600.0
 _MOST_TROUBLES = 2000
-_USUAL_SECONDS = 110
-_MOST_NEWS = 50
+_MOST_BLOCKS = 10  # looked at in one tick
+_MOST_NEWS = 50  # a tick, or as many as the cap allows in a second
 _PATIENCE = timedelta(seconds=2)  # until it is tried again when the cap did not allow a change
 _GOOD, _BAD, _UNKNOWN = MonitorState.GOOD, MonitorState.BAD, MonitorState.UNKNOWN
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def since(then: datetime | None, now: datetime) -> float:
+    """Seconds that have passed; none where there was no time before, or the clock was set back."""
+    return max(0.0, (now - then).total_seconds()) if then else 0.0
 
 
 class Budget:
@@ -43,8 +54,7 @@ class Budget:
         self._at: datetime | None = None
 
     def take(self, now: datetime) -> bool:
-        if self._at is not None:
-            self._left = min(self._most, self._left + self.rate * max(0.0, (now - self._at).total_seconds()))
+        self._left = min(self._most, self._left + self.rate * since(self._at, now))
         self._at = now
         if self._left < 1:
             return False
@@ -89,10 +99,11 @@ class SimulatedVendor:
         self.chance = chance or random.Random()
         self.clock = clock
         self.population = Population()
-        # Connect has the rest of the rate to itself; each trouble is two changes, its beginning and its end.
+        # Connect has the rest of the rate to itself.
         self.budget = Budget(rate * (1 - CONNECT_SHARE))
         self.rate = rate
-        self._beginnings = Budget(self.budget.rate / 2)
+        self._owed = 0.0  # troubles that are due to begin
+        self._looked_at: datetime | None = None
         self._troubles: dict[tuple[int, MonitorKind], Trouble] = {}
         self._arriving: dict[int, set[MonitorKind]] = {}
         self._looks: list[tuple[datetime, int, int]] = []
@@ -115,8 +126,9 @@ class SimulatedVendor:
         now = self.clock()
         await self.population.count(now)
         await self._look_around(now)
-        shown = set(list(self._arriving)[:_MOST_NEWS])
-        while self._looks and self._looks[0][0] <= now and len(shown) < _MOST_NEWS:
+        most = max(_MOST_NEWS, math.ceil(2 * self.budget.rate))
+        shown = set(list(self._arriving)[:most])
+        while self._looks and self._looks[0][0] <= now and len(shown) < most:
             shown.add(heapq.heappop(self._looks)[2])
         self._trying_again -= shown
         return shown
@@ -195,7 +207,7 @@ class SimulatedVendor:
         if trouble is None and known.state in (_BAD, _UNKNOWN) and len(self._troubles) < _MOST_TROUBLES:
             full = (known.value or 0) / known.threshold if known.threshold else 0.0
             trouble = Trouble(
-                known.state, began=now, top=now, ends=now + self._lasting(40, 240),
+                known.state, began=now, top=now, ends=now + self._lasting(),
                 peak=max(1.1, full) if known.kind.is_queue and known.state == _BAD else 0.0, reason=known.reason,
             )  # fmt: skip
             self._begin(customer_id, known.kind, trouble)
@@ -210,36 +222,54 @@ class SimulatedVendor:
         heapq.heappush(self._looks, (at, next(self._ties), customer_id))
 
     async def _look_around(self, now: datetime) -> None:
-        """Look at some customers by chance; where there is too little trouble, make some."""
-        block = self.population.any_block(self.chance)
-        if block is None or not self.budget.rate:
+        """Look at some customers by chance, and begin the troubles that are due."""
+        if not self.budget.rate or not self.population.blocks:
             return
-        live = await self.population.members(block, Listing.COMPLETE)
-        await self._take_over([customer for customer in live if customer.worst <= Health.UNKNOWN], now)
-        if self._problems(block, live) < self._wanted(now) and self.chance.random() < self._haste():
+        pace = self._pace()
+        self._owed += pace * since(self._looked_at, now) * self.chance.uniform(0.4, 1.6)
+        self._owed = min(self._owed, max(1.0, 2 * pace))  # what could not begin is not made good in a burst
+        self._looked_at = now
+        blocks = min(max(1, math.ceil(self._owed)), _MOST_BLOCKS)
+        for left in range(blocks, 0, -1):
+            block = self.population.any_block(self.chance)
+            if block is None:
+                return
+            live = await self.population.members(block, Listing.COMPLETE)
+            await self._take_over([customer for customer in live if customer.worst <= Health.UNKNOWN], now)
+            room = math.ceil(self._wanted(now) - self._problems(block, live))
+            due = min(math.ceil(int(self._owed) / left), room)
             quiet = [c for c in live if c.worst in (Health.GOOD, Health.GOOD_OLD) and not self._is_in_trouble(c.id)]
-            if quiet and self._beginnings.take(now):
-                await self._make_trouble(self.chance.choice(quiet).id, now)
+            if due > 0 and quiet:
+                chosen = self.chance.sample(quiet, min(due, len(quiet)))
+                self._owed -= await self._make_trouble([customer.id for customer in chosen], now)
 
     def _is_in_trouble(self, customer_id: int) -> bool:
         return any((customer_id, kind) in self._troubles for kind in MonitorKind)
 
-    def _haste(self) -> float:
-        """How likely a tick begins something: a handful of customers has its troubles one after another."""
-        return min(1.0, 0.2 + self.population.live / 1000)
+    def _pace(self) -> float:
+        """Troubles a second: each is two changes, its beginning and its end, and many customers use up the cap."""
+        live = self.population.live
+        return _FULL * self.budget.rate / 2 * live / (live + _HALF)
+
+    def _usual(self) -> float:
+        """How many customers have a problem at the same time."""
+        live = self.population.live
+        usual = min(self._few, live / 4) + _SHARE * live
+        hurried = min(self._pace() * _LEAST_SECONDS, _MOST_SHARE * live)
+        return min(max(usual, hurried), 0.75 * _MOST_TROUBLES)
 
     def _wanted(self, now: datetime) -> float:
+        """With how many problems no further one begins."""
         if now >= self._few_until:
             self._few = self.chance.uniform(*_FEW)
             self._few_until = now + timedelta(seconds=90)
-        live = self.population.live
-        return min(min(self._few, live / 4) + _SHARE * live, 0.75 * _MOST_TROUBLES)
+        return 1.25 * self._usual()
 
-    def _lasting(self, least: float, most: float) -> timedelta:
-        """How long a problem lasts: a minute or a few; longer where there are so many that the cap holds them up."""
-        as_many = max(self._beginnings.rate * _USUAL_SECONDS, 1.0)
-        stretch = max(1.0, _SHARE * self.population.live / as_many)
-        return timedelta(seconds=self.chance.uniform(least, most) * stretch)
+    def _lasting(self, times: float = 1.0) -> timedelta:
+        """How long a problem lasts: as many as are usual come and go at the pace; most are shorter, some far longer."""
+        seconds = min(max(self._usual() / max(self._pace(), 1e-6), _LEAST_SECONDS), _MOST_SECONDS)
+        by_chance = self.chance.uniform(2, 4) if self.chance.random() < 0.1 else self.chance.uniform(0.4, 1.2)
+        return timedelta(seconds=seconds * times * by_chance)
 
     def _problems(self, block: Block, live: list[Customer]) -> float:
         """About how many customers have a problem or are about to have one."""
@@ -256,15 +286,21 @@ class SimulatedVendor:
         for monitor in await self._monitors(strange, _BAD, _UNKNOWN) if strange else []:
             self._trouble(monitor.customer_id, _last(monitor), now)
 
-    async def _make_trouble(self, customer_id: int, now: datetime) -> None:
-        monitors = await self._monitors([customer_id], _GOOD)
-        if not monitors or len(self._troubles) >= _MOST_TROUBLES:
-            return
-        kinds = {monitor.kind for monitor in monitors}
-        kind = self.chance.choice(monitors).kind
+    async def _make_trouble(self, customer_ids: list[int], now: datetime) -> int:
+        """Something happens to each of these customers; return how many monitors it shows on."""
+        good: dict[int, list[MonitorKind]] = {}
+        for monitor in await self._monitors(customer_ids, _GOOD):
+            good.setdefault(monitor.customer_id, []).append(monitor.kind)
+        before = len(self._troubles)
+        for customer_id, kinds in good.items():
+            if len(self._troubles) < _MOST_TROUBLES:
+                self._trouble_one(customer_id, kinds, now)
+        return len(self._troubles) - before
+
+    def _trouble_one(self, customer_id: int, kinds: list[MonitorKind], now: datetime) -> None:
+        kind = self.chance.choice(kinds)
         if self.chance.random() < 0.12:
-            trouble = self._passing(_UNKNOWN, now, self.chance.choice(NOT_READ), seconds=(20, 80))
-            self._begin(customer_id, kind, trouble)
+            self._begin(customer_id, kind, self._passing(_UNKNOWN, now, self.chance.choice(NOT_READ), times=0.5))
             return
         if kind.is_queue:
             self._begin(customer_id, kind, self._queue_builds(now))
@@ -274,13 +310,11 @@ class SimulatedVendor:
             # What a connector does not fetch piles up.
             self._begin(customer_id, MonitorKind.JOURNAL_QUEUE, self._queue_builds(now))
 
-    def _passing(
-        self, state: MonitorState, now: datetime, reason: str, seconds: tuple[float, float] = (45, 200)
-    ) -> Trouble:  # fmt: skip
-        return Trouble(state, now, now, now + self._lasting(*seconds), reason=reason)
+    def _passing(self, state: MonitorState, now: datetime, reason: str, *, times: float = 1.0) -> Trouble:
+        return Trouble(state, now, now, now + self._lasting(times), reason=reason)
 
     def _queue_builds(self, now: datetime) -> Trouble:
-        length = self._lasting(80, 260)
+        length = self._lasting(1.3)  # a part of which it only grows
         return Trouble(
             _BAD, began=now, top=now + length * self.chance.uniform(0.2, 0.45), ends=now + length,
             peak=self.chance.uniform(1.3, 5),

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from random import Random
 
 from jobs.sources.population import Block
-from jobs.sources.simulated import CONNECT_SHARE, Budget, SimulatedVendor
+from jobs.sources.simulated import CONNECT_SHARE, Budget, SimulatedVendor, since
 from models import ConnectStep, Customer, CustomerProduct, Health, Listing, MonitorKind, Rfi, RfiState, StepState
 from models.database import reader
 from models.demo import configured_kinds
 from models.demo_names import BLOCKED_BECAUSE, RFI_ERRORS, UPGRADES
 
-_PACE = 0.005  # steps a second for each customer in Connect, as long as the cap allows it
+_HALF = 86  # with so many customers in Connect it uses half of what the cap allows, with many nearly all of it
 _MOST_AT_ONCE = 10  # a step is a dozen statements: more would hold up whoever else writes
 _STUCK = timedelta(days=5)
 _OPEN = (StepState.BLOCKED, StepState.IN_PROGRESS, StepState.TODO)
@@ -35,10 +35,10 @@ class SimulatedConnect:
         """Take the steps that are due; return how many were taken."""
         now = self._vendor.clock()
         await self._population.count(now)
-        passed = (now - self._at).total_seconds() if self._at else 0.0
+        going = self._population.in_progress + self._population.waiting
+        pace = self._budget.rate * going / (going + _HALF)
+        self._owed = min(self._owed + pace * since(self._at, now) * self.chance.uniform(0.4, 1.6), _MOST_AT_ONCE)
         self._at = now
-        pace = min(self._budget.rate, _PACE * (self._population.in_progress + self._population.waiting))
-        self._owed = min(self._owed + pace * max(0.0, passed) * self.chance.uniform(0.4, 1.6), _MOST_AT_ONCE)
         moved = 0
         while self._owed >= 1:
             self._owed -= 1
@@ -119,8 +119,11 @@ class SimulatedConnect:
     async def _complete(self, customer: Customer) -> None:
         await customer.complete_connect()
         self._population.moved(customer.id, live=1)
-        if customer.worst == Health.NOT_CONFIGURED:
-            self._vendor.arrive(customer.id, await self._kinds(customer.id))
+        # Some of its monitors may have begun while it was still in Connect.
+        now = await Customer.get(id=customer.id)
+        kinds = [kind for kind in await self._kinds(customer.id) if getattr(now, kind) == Health.NOT_CONFIGURED]
+        if kinds:
+            self._vendor.arrive(customer.id, kinds)
 
     async def _bring_back(self, block: Block) -> bool:
         live = await self._population.members(block, Listing.COMPLETE)

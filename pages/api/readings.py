@@ -8,6 +8,7 @@ says for each refused item its index, the field and what was wrong. A batch may 
 import asyncio
 import logging
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,9 +16,8 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
-from tortoise.exceptions import BaseORMException
 
-from models import ApiToken, Customer, Monitor, MonitorKind, MonitorState, Reading
+from models import ApiToken, Customer, Monitor, MonitorKind, MonitorState, Reading, database
 from models.database import rows
 from models.monitor import FUTURE, PAST, Recorded
 from models.text import printable
@@ -27,6 +27,7 @@ router = APIRouter()
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_ITEMS = 10_000
+MAX_VALUE = 1e12  # messages in a queue; more is a fault of whoever counted, and no screen has room for it
 CODES_A_QUERY = 1000
 ITEMS_A_TURN = 500  # parsed before others get their turn
 _KINDS = {kind.value: kind for kind in MonitorKind}
@@ -71,9 +72,14 @@ async def post_readings(request: Request) -> Response:
         return _answer(error.status, {'error': str(error)}, error.headers)
     except ClientDisconnect:
         return _answer(400, {'error': 'The request was cut off.'})
-    except (BaseORMException, OSError) as error:  # locked, gone, full: not the fault of who posts
-        log.warning('readings could not be stored: %s', error)
+    except database.FAILURES as error:  # locked, gone, full: not the fault of who posts
+        database.condition.tell(log, 'readings could not be stored', error)
         return _answer(503, {'error': 'The database cannot be used now; try again.'}, {'Retry-After': '5'})
+
+
+@router.get('/api/v1/readings')
+async def readings_are_posted() -> Response:
+    return _answer(405, {'error': 'Readings are sent here with POST.'}, {'Allow': 'POST'})
 
 
 def _answer(status: int, content: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
@@ -148,14 +154,29 @@ async def _store(token: ApiToken, items: list[Any]) -> dict[str, Any]:
 
 
 async def _customers(partner_id: int, codes: set[str]) -> dict[str, tuple[int, bool]]:
-    """Id and whether it is simulated, by account code; another MSP's customers are not found."""
+    """Id and whether it is simulated, by account code; another MSP's customers are not found.
+
+    A code that nobody has is looked for in any case, and found where only one customer can be meant.
+    """
     found: dict[str, tuple[int, bool]] = {}
-    ordered = sorted(codes)
-    for start in range(0, len(ordered), CODES_A_QUERY):
-        some = Customer.filter(partner_id=partner_id, account_code__in=ordered[start : start + CODES_A_QUERY])
-        for row in await rows(some.values('id', 'account_code', 'is_simulated')):
+    for some in _portions(codes):
+        named = Customer.filter(partner_id=partner_id, account_code__in=some)
+        for row in await rows(named.values('id', 'account_code', 'is_simulated')):
             found[row['account_code']] = (row['id'], bool(row['is_simulated']))
+    meant: dict[str, list[tuple[int, bool]]] = {}
+    missing = codes - found.keys()
+    for some in _portions({code for code in missing if code.lower() != code.upper()}):
+        for row in await rows(Customer.with_codes(partner_id, some).values('id', 'account_code', 'is_simulated')):
+            meant.setdefault(row['account_code'].lower(), []).append((row['id'], bool(row['is_simulated'])))
+    for code in missing:
+        if len(alike := set(meant.get(code.lower(), ()))) == 1:
+            found[code] = alike.pop()
     return found
+
+
+def _portions(codes: set[str]) -> Iterator[list[str]]:
+    ordered = sorted(codes)
+    return (ordered[start : start + CODES_A_QUERY] for start in range(0, len(ordered), CODES_A_QUERY))
 
 
 # -- one item ---------------------------------------------------------------------------------------------------------
@@ -208,5 +229,7 @@ def _parse_finding(value: Any, state: Any) -> tuple[float | None, MonitorState |
         # `True` is an int to Python, and no number of messages.
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
             return Refused('value', 'This is a number that is not below 0.')
+        if value > MAX_VALUE:
+            return Refused('value', f'This is more than {MAX_VALUE:,.0f}, and no number of messages.')
         value = float(value)
     return value, _STATES[state] if state is not None else None

@@ -85,7 +85,7 @@ async def overview(request: Request) -> Response:
 async def overview_trends(request: Request) -> Response:
     user = user_of(request)
     audience = await live.hub.audience_of(user)
-    return answer(await live.shared('trends', audience.key, 60.0, lambda: trends(Customer.visible_to(user))))
+    return answer(await live.shared('trends', audience.key, 20.0, lambda: trends(Customer.visible_to(user))))
 
 
 @router.get('/session')
@@ -99,6 +99,6 @@ async def choose_theme(request: Request) -> Response:
     try:
         body = await request.json()
         await user_of(request).choose_theme(str(body['theme']))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return JSONResponse({'error': 'The theme is light, dark or system.'}, 422)
     return answer({})

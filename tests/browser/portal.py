@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,9 +42,27 @@ print(json.dumps(asyncio.run(main())))
 
 
 def chromium() -> str | None:
-    """The Chromium to test with; None is Playwright's own."""
+    """The Chromium to test and measure with; None is Playwright's own."""
     given = os.environ.get('PORTAL_TEST_CHROMIUM')
-    return given or next((path for name in _CHROMIUMS if (path := shutil.which(name))), None)
+    return given or next((path for name in _CHROMIUMS if (path := shutil.which(name)) and version(path)), None)
+
+
+@cache
+def version(path: str) -> str:
+    """What this browser calls itself; empty where it does not start, as a wrapper without a browser in it."""
+    try:
+        told = subprocess.run([path, '--version'], capture_output=True, text=True, check=True, timeout=30).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ''
+    return ' '.join(told.split()[:2])
+
+
+def start_chromium() -> None:
+    """Start the Chromium to test with, headless as the tests do, and end it; raises where there is none."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        playwright.chromium.launch(executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS)).close()
 
 
 def free_port() -> int:
@@ -181,3 +200,7 @@ class Portal:
 def temporary_portal() -> Portal:
     """A quiet demo in a folder of its own; the caller removes `data`."""
     return Portal(Path(tempfile.mkdtemp(prefix='portal-browser-')))
+
+
+if __name__ == '__main__':  # .ci/chromium asks
+    start_chromium()

@@ -46,6 +46,16 @@ def open_columns(page: Page) -> None:
     page.get_by_label('Domain').wait_for()
 
 
+def open_all(page: Page) -> None:
+    page.get_by_role('button', name='Open all').click()
+    page.wait_for_function("!document.querySelector('.fold .skeleton') && document.querySelector('.log-row')")
+
+
+def add_note(page: Page) -> None:
+    page.locator('#notes').get_by_role('button', name='Add', exact=True).click()
+    page.get_by_role('dialog').wait_for()
+
+
 def nothing(page: Page) -> None: ...
 
 
@@ -62,6 +72,9 @@ EVERY: dict[str, tuple[str, Callable[[Page], object]]] = {
     'menu': ('/customers/complete', lambda page: page.get_by_role('button', name='Menu').click()),
     'person': ('/', lambda page: page.locator('summary[title="You and the theme"]').click()),
     'customer': ('/customers/{customer}', nothing),
+    'customer-open': ('/customers/{customer}', open_all),
+    'customer-connecting': ('/customers/{connecting}#connect', nothing),
+    'customer-note': ('/customers/{customer}', add_note),
     'not-found': ('/customers/abc', nothing),
     'help': ('/help', nothing),
     'help-article': ('/help/monitor/inbound_queue', nothing),
@@ -87,13 +100,28 @@ def take(page: Page, address: str, file: Path, before: Callable[[Page], object] 
 
 
 def take_readme(portal: Portal, browser: Browser, folder: Path) -> None:
-    page = signed_in(portal, browser, viewport={'width': 1440, 'height': 900}, color_scheme='light')
+    desk, phone = {'width': 1440, 'height': 900}, {'width': 390, 'height': 844}
+    page = signed_in(portal, browser, viewport=desk, color_scheme='light')
     for name, address in README.items():
         take(page, address, folder / f'{name}.png')
+    shown = customers_of(portal)
+    take(page, f'/customers/{shown["customer"]}', folder / 'customer.png')
+    dark = signed_in(portal, browser, viewport=desk, color_scheme='dark')
+    take(dark, f'/customers/{shown["customer"]}#monitor', folder / 'customer-dark.png')
+    small = signed_in(portal, browser, viewport=phone, color_scheme='light')
+    take(small, f'/customers/{shown["connecting"]}', folder / 'customer-phone.png')
+
+
+def customers_of(portal: Portal) -> dict[str, int]:
+    """The ids of the customers whose pages are shown."""
+    return portal.aside("""
+        names = {'customer': 'Bellamy Freight', 'connecting': 'Moreau Notaires'}
+        return {key: (await Customer.get(name=name)).id for key, name in names.items()}
+    """)
 
 
 def take_all(portal: Portal, browser: Browser, folder: Path) -> None:
-    customer = portal.aside("return (await Customer.filter(name='Ravensworth Estates').first()).id")
+    shown = customers_of(portal)
     for theme in ('light', 'dark'):
         for width, height in SIZES:
             options = {'viewport': {'width': width, 'height': height}, 'color_scheme': theme}
@@ -103,7 +131,7 @@ def take_all(portal: Portal, browser: Browser, folder: Path) -> None:
             for name, (address, before) in EVERY.items():
                 if before is hover_icon and width == 390:
                     continue  # the icon columns are off on a phone
-                take(page, address.format(customer=customer), folder / f'{name}-{width}-{theme}.png', before)
+                take(page, address.format(**shown), folder / f'{name}-{width}-{theme}.png', before)
     take_empty(portal, browser, folder)
     take_outage(portal, browser, folder)
 

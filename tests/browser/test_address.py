@@ -40,7 +40,7 @@ def test_the_address_holds_search_letter_and_sort_and_back_undoes_each_step(visi
     page, seen = shown.page, []
     steps = [
         (lambda: (shown.search.fill('ltd'), shown.search.press('Enter')), {'q': 'ltd'}),
-        (lambda: page.get_by_role('button', name='B', exact=True).click(), {'q': 'ltd', 'letter': 'b'}),
+        (lambda: page.get_by_role('link', name='B', exact=True).click(), {'q': 'ltd', 'letter': 'b'}),
         (lambda: shown.header('seats').click(), {'q': 'ltd', 'letter': 'b', 'sort': 'seats'}),
         (lambda: shown.header('seats').click(), {'q': 'ltd', 'letter': 'b', 'sort': 'seats', 'dir': 'desc'}),
     ]

@@ -184,7 +184,7 @@ def test_an_icon_tells_value_threshold_since_and_last_read_to_pointer_and_keyboa
     page.keyboard.press('ArrowRight')
     expect(shown.cell(name, 'inbound_queue')).to_be_focused()
     expect(tip).to_contain_text('1,234,567')
-    expect(icon).to_have_attribute('aria-describedby', 'tip')
+    expect(shown.cell(name, 'inbound_queue')).to_have_attribute('aria-describedby', 'tip')
     page.keyboard.press('Escape')
     expect(tip).to_be_hidden()
     page.keyboard.press('Home')

@@ -21,6 +21,7 @@ from models import (
     PortalUser,
     Rfi,
     RfiState,
+    database,
     events,
 )  # fmt: skip
 from models.events import Changed
@@ -395,6 +396,16 @@ async def test_a_heartbeat_tells_the_number_and_the_time(sqlite_db, northwind, r
     beat = page.of('h')[0]
     assert beat['n'] == rooms.hub.number(northwind.partner.id)
     assert abs(beat['now'] / 1000 - datetime.now(UTC).timestamp()) < 60
+
+
+async def test_a_heartbeat_tells_that_the_database_cannot_be_used(sqlite_db, northwind, rooms, until, monkeypatch):
+    monkeypatch.setattr(live, 'BEAT', 0.01)
+    rooms.hub.start()
+    page, _ = await rooms.open(northwind.ana)
+    await until(lambda: page.of('h'))
+    monkeypatch.setattr(database.condition, 'trouble', 'locked')
+    await until(lambda: not page.of('h')[-1]['db'])
+    assert page.of('h')[0]['db']
 
 
 def test_a_browser_notices_a_missing_heartbeat_within_five_seconds():

@@ -93,7 +93,12 @@ class Portal:
     def texts(self) -> list[str]:
         """What the page of `user` says; NiceGUI's own `should_see` does not look into plain HTML elements."""
         elements = self.user._client.elements.values()
-        return [text for each in elements if (text := each._text or str(getattr(each, 'content', '') or ''))]
+        said = [text for each in elements if (text := each._text or str(getattr(each, 'content', '') or ''))]
+        return said + [text for each in elements for text in _strings(each._props.get('config'))]
+
+    def config(self) -> dict[str, Any]:
+        """What the island of the page of `user` begins with."""
+        return next(c for each in self.user._client.elements.values() if (c := each._props.get('config')))
 
     async def should_see(self, text: str) -> None:
         for _ in range(100):
@@ -107,6 +112,14 @@ class Portal:
         code = facts.pop('account_code', f'{partner.slug[:4].upper()}{await Customer.all().count() + 1:04}')
         facts = {'rfi': RfiState.NOT_APPLICABLE, **facts}
         return await Customer.add(partner, name=name, account_code=code, **facts)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _strings(each)
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ def test_what_is_no_formula_stays_as_it_is(value):
     assert defused(value) == value
 
 
-async def test_formulas_are_defused_in_every_column_of_both_files(portal):
+async def test_no_text_is_a_formula_in_any_column_of_either_file(portal):
     for number, text in enumerate(FORMULAS):
         customer = await _add(portal, f'Customer {number}')
         await Customer.filter(id=customer.id).update(
@@ -159,6 +159,15 @@ async def test_formulas_are_defused_in_every_column_of_both_files(portal):
     book = openpyxl.load_workbook(io.BytesIO((await portal.http.get(f'{BASE}.xlsx')).content))
     assert book.active is not None
     assert not [cell for row in book.active.iter_rows() for cell in row if cell.data_type == 'f' or cell.hyperlink]
+
+
+async def test_a_name_stays_as_it_is_in_an_excel_file_where_no_text_is_a_formula(portal):
+    for number, name in enumerate(names := ['+49 Trading', '-1 Below', '=Equals=', '@home'], 1):
+        await _add(portal, name, account_code=f'N{number}')
+    await portal.sign_in(portal.northwind.ana)
+    found = {line[0] for line in _xlsx((await portal.http.get(f'{BASE}.xlsx')).content)[1:]}
+    assert found == set(names)
+    assert {line[0] for line in _csv(await portal.http.get(f'{BASE}.csv'))[1:]} == {"'" + name for name in names}
 
 
 async def test_nobody_exports_what_they_may_not_see(portal):

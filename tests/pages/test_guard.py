@@ -1,17 +1,20 @@
 import asyncio
 import re
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import asyncpg
 import pytest
 from nicegui import Client, core
 from starlette.routing import Mount
+from tortoise.connection import get_connection
 
 from components import live
 from components.island import Island
-from models import PortalUser, Session, SessionKind
+from models import PortalUser, Session, SessionKind, database
 from models.session import token_hash
 from pages import guard
 from pages.guard import Guard
@@ -120,6 +123,73 @@ async def test_a_database_that_cannot_be_read_is_said_in_a_sentence(portal, monk
     caplog.clear()  # that it is logged is right here; elsewhere an ERROR fails a page test
 
 
+async def test_a_database_that_cannot_be_written_is_not_ready(portal, monkeypatch):
+    for method in ('GET', 'HEAD'):
+        assert (await portal.http.request(method, '/readyz')).status_code == 200
+        assert (await portal.http.request(method, '/healthz')).status_code == 200
+    monkeypatch.setattr(database.condition, 'trouble', 'the file /srv/x was replaced')
+    answer = await portal.http.get('/readyz')
+    assert (answer.status_code, answer.json()) == (503, {'status': 'nothing can be stored in the database'})
+    assert (await portal.http.get('/healthz')).status_code == 200
+
+
+@pytest.mark.parametrize(
+    'error', [sqlite3.OperationalError('disk I/O error'), asyncpg.ConnectionDoesNotExistError('gone')]
+)
+async def test_what_no_library_translates_is_a_sentence_as_well(portal, monkeypatch, error):
+    async def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(PortalUser, 'signing_in', fails)
+    answer = await portal.browser(raise_app_exceptions=False).post('/login', data={'email': 'a', 'password': 'b'})
+    assert answer.status_code == 503
+    assert 'Nothing was stored' in answer.text
+
+
+async def test_requests_wait_for_the_database_no_longer_than_all_in_all_allowed(portal, monkeypatch):
+    token = (await portal.session(portal.northwind.ana))[1]
+    monkeypatch.setattr(database, 'PATIENCE', 0.1)
+    async with get_connection('default')._lock:
+        for method, path in (('POST', '/logout'), ('POST', '/login'), ('GET', '/readyz')):
+            answer = await asyncio.wait_for(portal.browser(token).request(method, path), 5)
+            assert answer.status_code == 503, path
+    assert (await portal.browser(token).get('/api/ui/session')).status_code == 200
+
+
+# -- addresses and bodies ---------------------------------------------------------------------------------------------
+
+
+async def test_an_address_that_somebody_types_leads_to_where_it_should(portal):
+    await portal.sign_in(portal.northwind.ana)
+    for typed, target in (('/customers', '/customers/in-progress'), ('/noc/', '/noc'), ('/logout', '/')):
+        answer = await portal.http.get(typed)
+        assert (answer.status_code, answer.headers['location']) == (303, target)
+    assert (await portal.http.get('/api/ui/session')).status_code == 200  # nobody is signed out by an address
+    assert (await portal.browser().head('/login')).status_code == 200
+    answer = await portal.http.get('/api/v1/readings')
+    assert (answer.status_code, answer.headers['allow'], 'POST' in answer.json()['error']) == (405, 'POST', True)
+
+
+@pytest.mark.parametrize('is_announced', [True, False])
+@pytest.mark.parametrize('path', ['/login', '/api/ui/theme'])
+async def test_a_body_that_is_too_long_is_refused_before_it_is_read(portal, path, is_announced):
+    await portal.sign_in(portal.northwind.ana)
+    taken = 0
+
+    async def parts() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for _ in range(100):
+            taken += 16384
+            yield b'x' * 16384
+
+    headers = {'content-length': str(100 * 16384)} if is_announced else {}
+    answer = await portal.http.post(path, content=parts(), headers=headers)
+    assert answer.status_code == (401 if path == '/login' and not is_announced else 413)  # which reads even less of it
+    assert taken < 100 * 16384
+    if is_announced:
+        assert answer.json() == {'error': guard.TOO_LONG}
+
+
 # -- where a request comes from ---------------------------------------------------------------------------------------
 
 FOREIGN = {
@@ -196,7 +266,9 @@ async def test_a_post_of_our_own_page_is_let_through(portal):
     assert (await PortalUser.get(id=portal.northwind.ana.id)).theme == 'dark'
 
 
-@pytest.mark.parametrize('body', [b'', b'{', b'[]', b'null', b'{"theme": 7}', b'{"theme": "pink"}', b'\xff\xfe'])
+@pytest.mark.parametrize(
+    'body', [b'', b'{', b'[]', b'null', b'[' * 60_000, b'{"theme": 7}', b'{"theme": "pink"}', b'\xff\xfe']
+)
 async def test_a_theme_that_there_is_not_is_refused_with_a_sentence(portal, body):
     await portal.sign_in(portal.northwind.ana)
     answer = await portal.http.post('/api/ui/theme', content=body)
@@ -378,6 +450,36 @@ async def test_a_malformed_message_is_dropped_without_a_traceback(portal, name):
     assert (await portal.http.get('/')).status_code == 200
 
 
+FRAMES = [
+    'garbage', '', '4', '9', '2', '5', '4x', '42', '42[', '42{}', '42[]', '42[7]', '42[[]]', '42"event"', '40{"a":',
+    '40[]', '43', '43[]', '44{}', '451-["event",{"_placeholder":true,"num":0}]', '42/admin,["event",{}]',
+    '42' + '[' * 100_000, '42' + '9' * 200 + '["event"]', 'b4', '\x00',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('frame', FRAMES, ids=lambda frame: repr(frame[:30]))
+async def test_a_frame_that_no_page_would_send_ends_the_socket_without_a_traceback(portal, wire, frame, caplog):
+    token = (await portal.session(portal.northwind.ana))[1]
+    headers = {'cookie': f'{guard.COOKIE}={token}', 'connection': 'upgrade', 'upgrade': 'websocket'}
+    async with wire(
+        portal.app, '/_nicegui_ws/socket.io/', headers=headers, query='EIO=4&transport=websocket'
+    ) as socket:
+        assert (await socket.heard())['type'] == 'websocket.accept'
+        assert (await socket.heard())['type'] == 'websocket.send'
+        socket.say(frame)
+        assert (await socket.heard())['type'] == 'websocket.close'
+    assert not [record for record in caplog.records if record.exc_info]
+    assert 'no page of ours would send' in caplog.text
+
+
+async def test_a_message_with_too_few_or_too_many_parts_is_dropped(portal):
+    handlers = core.sio.handlers['/']
+    for parts in ((), ({}, {}), ({}, {}, {})):
+        for name in ('event', 'javascript_response', 'ack', 'log'):
+            assert handlers[name]('socket', *parts) is None
+        assert await handlers['handshake']('socket', *parts) is False
+
+
 # -- the end of a session ---------------------------------------------------------------------------------------------
 
 
@@ -421,6 +523,17 @@ async def test_who_signs_out_or_is_disabled_loses_the_open_pages(portal, wire, u
     assert client.id not in guard._owners
     assert session.id not in live.hub.session_ids()
     assert (await portal.browser(token).get('/')).status_code == 303
+
+
+async def test_a_page_that_was_taken_away_is_not_deleted_again_by_the_framework(portal, until, told, caplog):
+    session = await portal.sign_in(portal.northwind.ana)
+    client = await portal.user.open('/customers/complete')
+    client.page.reconnect_timeout = 0.05
+    client.handle_disconnect(next(iter(client._socket_to_document_id)))  # the browser is on its way to sign-in
+    await session.end(because='signed out')
+    await until(lambda: client.is_deleted)
+    await asyncio.sleep(0.1)
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 async def test_the_pages_of_others_stay(portal, told):

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from nicegui import ui
 
+from components import theme
 from components.frame import MENU
 from components.island import Island
-from models import ConsoleRole, CustomerAccess, DelegatedAccess, Listing, PortalUser, Session
+from models import ConsoleRole, CustomerAccess, DelegatedAccess, Health, Listing, PortalUser, Session
+from settings import settings
 
 PAGES = [
     '/', '/customers/in-progress', '/customers/complete', '/customers/waiting', '/help', '/help/monitor/states',
@@ -45,7 +47,7 @@ async def test_a_page_is_there_for_everybody_who_is_signed_in_and_for_nobody_els
 async def test_ana_sees_a_customer_of_her_msp(portal, emile):
     await portal.sign_in(portal.northwind.ana)
     await portal.user.open(f'/customers/{emile.id}')
-    for text in ('Émile’s Bakery', 'EMILE1', 'emile.example', '1,234', 'Account configuration', 'RFI not applicable'):
+    for text in ('Émile’s Bakery', 'EMILE1', 'emile.example', '1,234', 'Account configuration', 'Not applicable'):
         await portal.should_see(text)
 
 
@@ -177,6 +179,36 @@ async def test_what_is_wrong_in_the_address_of_a_list_is_left_out(portal):
     assert island.props['config']['asked'] == {'q': '%'}
 
 
+async def test_a_letter_in_the_address_may_be_a_capital(portal):
+    await portal.sign_in(portal.northwind.ana)
+    client = await portal.user.open('/customers/complete?letter=E')
+    (island,) = [element for element in client.elements.values() if isinstance(element, Island)]
+    assert island.props['config']['asked'] == {'letter': 'e'}
+
+
+async def test_a_list_spells_out_its_codes_and_says_where_one_begins(portal):
+    await portal.sign_in(portal.northwind.ana)
+    client = await portal.user.open('/customers/complete')
+    (island,) = [element for element in client.elements.values() if isinstance(element, Island)]
+    config = island.props['config']
+    (products,) = [column for column in config['columns'] if column['name'] == 'products_in_short']
+    assert products['spelled']['TTP-URL'] == 'URL protection'
+    assert (await portal.http.get(config['beginning']['href'])).status_code == 200
+
+
+async def test_the_head_of_a_list_names_every_module_that_its_table_needs(portal):
+    """One that is not named there is asked for only when the one before it has come."""
+    await portal.sign_in(portal.northwind.ana)
+    answer = await portal.http.get('/customers/complete')
+    needed, known = {'table.js'}, set()
+    while needed - known:
+        name = (needed - known).pop()
+        known.add(name)
+        needed |= set(re.findall(r"from '\./(\w+\.js)'", (theme.ASSETS / name).read_text()))
+    for name in known:
+        assert f'rel="modulepreload" href="{theme.asset(name)}"' in answer.text, name
+
+
 async def test_nothing_in_the_address_of_a_list_becomes_a_script(portal):
     await portal.sign_in(portal.northwind.ana)
     answer = await portal.http.get('/customers/complete', params={'q': f'"></script>{SCRIPT}', 'letter': SCRIPT})
@@ -209,9 +241,9 @@ async def test_the_console_button_is_on_for_a_partner_administrator(portal, emil
         partner=portal.northwind.partner, user=ana, customer=emile, role=ConsoleRole.PARTNER_ADMINISTRATOR
     )
     await portal.sign_in(ana)
-    client = await portal.user.open(f'/customers/{emile.id}')
+    await portal.user.open(f'/customers/{emile.id}')
     await portal.should_see('Partner Administrator')
-    assert 'https://console.example/emile' in _addresses(client)
+    assert portal.config()['parts']['head']['console'] == {'url': 'https://console.example/emile'}
 
 
 @pytest.mark.parametrize(
@@ -230,18 +262,18 @@ async def test_the_console_button_is_off_otherwise_and_says_why(portal, emile, r
     if role:
         await DelegatedAccess.create(partner=portal.northwind.partner, user=ana, customer=emile, role=role)
     await portal.sign_in(ana)
-    client = await portal.user.open(f'/customers/{emile.id}')
+    await portal.user.open(f'/customers/{emile.id}')
     await portal.should_see(why)
-    assert url not in _addresses(client) or not url
-    assert 'javascript:' not in ''.join(_addresses(client))
+    assert 'url' not in portal.config()['parts']['head']['console']
+    assert not url or url not in portal.texts()
 
 
 async def test_a_live_customer_shows_its_five_signals(portal):
     live = await portal.add(portal.northwind.partner, 'Acme', listing=Listing.COMPLETE)
     await portal.sign_in(portal.northwind.ana)
     await portal.user.open(f'/customers/{live.id}')
-    for text in ('Inbound email queue', 'Active Directory connector', 'Not configured'):
-        await portal.should_see(text)
+    await portal.should_see('Nothing is watched yet')
+    assert set(portal.config()['parts']['head']['health'].values()) == {Health.NOT_CONFIGURED}
 
 
 # -- the frame --------------------------------------------------------------------------------------------------------
@@ -273,6 +305,26 @@ async def test_the_frame_says_who_is_signed_in_and_offers_to_sign_out(portal):
     assert '/logout' in actions
 
 
+async def test_help_elsewhere_opens_beside_the_portal_and_ours_inside_it(portal, monkeypatch):
+    await portal.sign_in(portal.northwind.ana)
+    for address, expected in (
+        ('', ('/help', None, None)),
+        ('https://kb.example', ('https://kb.example', '_blank', 'noopener')),
+    ):
+        monkeypatch.setenv('PORTAL_HELP_URL', address)
+        settings.cache_clear()
+        client = await portal.user.open('/')
+        (link,) = [element for element in client.elements.values() if element._text == 'Help']
+        assert tuple(link.props.get(name) for name in ('href', 'target', 'rel')) == expected
+
+
+async def test_the_product_name_in_the_toolbar_has_a_name_where_it_is_not_shown(portal):
+    await portal.sign_in(portal.northwind.ana)
+    client = await portal.user.open('/')
+    (brand,) = [element for element in client.elements.values() if 'brand' in element.classes]
+    assert brand.props['aria-label'] == 'MSP Portal'
+
+
 async def test_a_chosen_theme_is_there_on_the_next_page(portal):
     await portal.sign_in(portal.northwind.ana)
     await portal.http.post('/api/ui/theme', json={'theme': 'dark'})
@@ -298,6 +350,13 @@ async def test_help_is_shown_and_its_index_leads_to_articles_that_exist(portal):
     assert links
     for link in sorted(links):
         assert (await portal.http.get(link)).status_code == 200, link
+
+
+async def test_an_article_leads_back_to_the_help(portal):
+    await portal.sign_in(portal.northwind.tom)
+    for path, backs in (('/help/monitor/states', 1), ('/help', 0)):
+        client = await portal.user.open(path)
+        assert len([element for element in client.elements.values() if 'back' in element.classes]) == backs
 
 
 async def test_two_tests_of_one_process_see_one_database_each(portal):

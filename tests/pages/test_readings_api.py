@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import ApiToken, Customer, Flip, Health, Monitor, MonitorKind, MonitorState, RfiState
+from models.demo import make_customers
 from pages.api import readings as module
 from pages.api.readings import Posted, Refused, parse
 
@@ -62,8 +63,8 @@ def test_an_item_is_read():
         ('customer', None), ('customer', ''), ('customer', 7), ('customer', 'x' * 41), ('customer', 'a\x00'),
         ('customer', ['C']),
         ('monitor', None), ('monitor', 'INBOUND_QUEUE'), ('monitor', 'worst'), ('monitor', {}), ('monitor', 1),
-        ('value', '5'), ('value', True), ('value', False), ('value', -1), ('value', float('inf')), ('value', []),
-        ('value', float('nan')),
+        ('value', '5'), ('value', True), ('value', False), ('value', -1), ('value', 1e30), ('value', 10**13),
+        ('value', float('inf')), ('value', []), ('value', float('nan')),
         ('state', 'GOOD'), ('state', ''), ('state', 1), ('state', True), ('state', ['good']),
         ('at', None), ('at', ''), ('at', 'now'), ('at', 1772366400), ('at', '2026-03-01'),
         ('at', '2026-03-01T12:00:00'),
@@ -166,9 +167,29 @@ async def test_another_msps_customer_looks_unknown(client, headers, fabrikam):
     assert not await Monitor.filter(read_at__isnull=False).exists()
 
 
-async def test_a_simulated_customer_takes_none(client, headers, customer):
-    await Customer.filter(id=customer.id).update(is_simulated=True)
-    content = (await client.post(URL, json=[_item()], headers=headers)).json()
+async def test_a_number_with_more_digits_than_messages_is_refused_with_a_sentence(client, headers):
+    content = (await client.post(URL, json=[_item(value=1e30), _item(value=1e12)], headers=headers)).json()
+    assert content['stored'] == 1
+    assert content['refused'] == [
+        {'index': 0, 'field': 'value', 'error': 'This is more than 1,000,000,000,000, and no number of messages.'}
+    ]
+
+
+async def test_an_account_code_is_found_in_any_case_where_only_one_can_be_meant(client, headers, northwind):
+    other = await Customer.add(northwind.partner, name='Two', account_code='TWO')
+    content = (await client.post(URL, json=[_item(customer='acme1'), _item(customer='Two')], headers=headers)).json()
+    assert (content['stored'], content['refused']) == (2, [])
+    # Two from before codes that differ by capitals only were refused.
+    await Customer.filter(id=other.id).update(account_code='acme1')
+    batch = [_item(customer='aCME1'), _item(customer='acme1'), _item(customer='ACME1')]
+    content = (await client.post(URL, json=batch, headers=headers)).json()
+    assert (content['stored'], [refused['index'] for refused in content['refused']]) == (2, [0])
+
+
+async def test_a_simulated_customer_takes_none(client, headers, northwind):
+    await make_customers(northwind.partner, 1, seed=1)
+    simulated = await Customer.get(is_simulated=True)
+    content = (await client.post(URL, json=[_item(customer=simulated.account_code)], headers=headers)).json()
     assert (content['stored'], content['refused'][0]['field']) == (0, 'customer')
     assert 'simulated' in content['refused'][0]['error']
 

@@ -450,7 +450,7 @@ async def test_the_note_counts_only_whom_the_viewer_may_see(portal):
     await portal.add(portal.northwind.partner, 'New', rfi=RfiState.REQUESTED)
     for who in (portal.northwind.tom, portal.fabrikam.eve):
         browser = await portal.signed_in(who)
-        assert (await browser.get('/api/ui/tables/in-progress/counts')).json()['note'] == {}
+        assert (await browser.get('/api/ui/tables/in-progress/counts')).json()['note'] is None
 
 
 async def test_a_partner_who_wants_it_so_has_them_listed_at_once(portal):
@@ -460,7 +460,7 @@ async def test_a_partner_who_wants_it_so_has_them_listed_at_once(portal):
     await portal.sign_in(portal.northwind.ana)
     assert _names(await portal.http.get('/api/ui/tables/in-progress/rows')) == ['New']
     counts = (await portal.http.get('/api/ui/tables/in-progress/counts')).json()
-    assert (counts['shown'], counts['note']) == (1, {})
+    assert (counts['shown'], counts['note']) == (1, None)
     await portal.sign_in(portal.fabrikam.eve)
     assert _names(await portal.http.get('/api/ui/tables/in-progress/rows')) == []
 

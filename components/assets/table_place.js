@@ -1,0 +1,126 @@
+// Where somebody is in a live table: the scroll, the focus, and the order of the rows, which does not change under a
+// pointer.
+import { h, number } from './live.js';
+import { shape } from './icons.js';
+
+const REORDER_PAUSE = 2000; // ms at least between two re-orderings that nobody asked for
+const ROW = 36; // px, as in table.js
+
+export class Place {
+  constructor(table) {
+    this.table = table;
+    this.moved = new Set(); // whose row is elsewhere by now
+    this.pill = h('button', { type: 'button', class: 'pill', hidden: true, onclick: () => this.reorder() });
+  }
+
+  get api() { return this.table.api; }
+  get viewport() { return this.table.gridBox.querySelector('.ag-body-viewport'); }
+
+  // -- order ----------------------------------------------------------------------------------------------------------
+
+  isBusy() {
+    const rows = this.table.gridBox.querySelector('.ag-body');
+    return rows?.matches(':hover') || rows?.contains(document.activeElement);
+  }
+
+  reorderSoon() {
+    if (this.table.gone || this.table.isParked || !this.moved.size) return;
+    if (this.isBusy()) return this.showPill();
+    if (this.reorderTimer) return;
+    const wait = Math.max(0, (this.reorderedAt || 0) + REORDER_PAUSE - Date.now());
+    this.reorderTimer = setTimeout(() => {
+      this.reorderTimer = null;
+      if (this.isBusy()) this.showPill();
+      else this.reorder();
+    }, wait);
+  }
+
+  reorder() {
+    this.reorderedAt = Date.now();
+    this.forgetMoves();
+    this.readAnew();
+    this.table.countsSoon();
+  }
+
+  forgetMoves() {
+    this.moved.clear();
+    this.showPill();
+  }
+
+  showPill() {
+    const count = this.moved.size;
+    this.pill.hidden = !count || !this.isBusy();
+    if (!this.pill.hidden) this.pill.replaceChildren(shape('up'), `${number(count)} moved`);
+    clearTimeout(this.pauseTimer);
+    if (count) this.pauseTimer = setTimeout(() => this.reorderSoon(), 500);
+  }
+
+  // -- focus ----------------------------------------------------------------------------------------------------------
+
+  readAnew() {
+    const focused = this.api.getFocusedCell();
+    const id = focused && this.api.getDisplayedRowAtIndex(focused.rowIndex)?.id;
+    this.api.refreshInfiniteCache();
+    if (id) this.refocus(id, focused);
+  }
+
+  // The grid keeps the focus on the row's number; it belongs to the customer, who may have another number in a moment.
+  refocus(id, { rowIndex, column }) {
+    this.stopRefocusing?.();
+    const again = () => {
+      const now = this.api.getFocusedCell();
+      const moved = this.api.getRowNode(id)?.rowIndex ?? rowIndex;
+      if (now?.rowIndex === rowIndex && now.column === column && moved === rowIndex) return;
+      const mayMove = now?.rowIndex === rowIndex && now.column === column && this.table.gridBox.contains(document.activeElement);
+      this.stopRefocusing();
+      if (mayMove) this.api.setFocusedCell(moved, column);
+    };
+    const enough = setTimeout(() => this.stopRefocusing(), 5000);
+    this.stopRefocusing = () => {
+      clearTimeout(enough);
+      this.stopRefocusing = null;
+      if (!this.table.gone) this.api.removeEventListener('modelUpdated', again);
+    };
+    this.api.addEventListener('modelUpdated', again);
+  }
+
+  // -- scroll ---------------------------------------------------------------------------------------------------------
+
+  get key() { return 'portal place ' + this.table.address(); }
+
+  keepSoon() {
+    clearTimeout(this.keepTimer);
+    this.keepTimer = setTimeout(() => !this.table.gone && this.keep(), 200);
+  }
+
+  keep() {
+    if (this.table.isParked) return; // out of the page there is no place to keep
+    try {
+      const { top } = this.api.getVerticalPixelRange();
+      sessionStorage.setItem(this.key, JSON.stringify({ index: Math.floor(top / ROW), top, rows: this.api.getDisplayedRowCount() }));
+    } catch { /* a full or forbidden storage costs the place, nothing else */ }
+  }
+
+  kept() {
+    if (!window.portalCameBack) return null;
+    try {
+      const place = JSON.parse(sessionStorage.getItem(this.key));
+      return place?.top > 0 ? place : null;
+    } catch { return null; }
+  }
+
+  restore({ index, top }) {
+    this.api.ensureIndexVisible(Math.min(index, this.api.getDisplayedRowCount() - 1), 'top');
+    this.viewport.scrollTop = top;
+  }
+
+  scrollTo(top) {
+    this.viewport.scrollTop = top;
+    this.viewport.dispatchEvent(new Event('scroll')); // taking it out of the page has scrolled it without a word
+  }
+
+  rest() {
+    [this.reorderTimer, this.pauseTimer, this.keepTimer].forEach(clearTimeout);
+    this.reorderTimer = null;
+  }
+}
