@@ -252,6 +252,13 @@ class LiveTable:
         await self.fill(user, found)
         return found
 
+    async def these(self, user: PortalUser, ids: Sequence[int]) -> list[dict[str, Any]]:
+        """The rows of these ids that are in the table, in no order: for a page that renews what it holds."""
+        query = self.queryset(user).filter(id__in=list(ids)).values(*self.fields)
+        found = [self.cells(row) for row in await rows(query)]
+        await self.fill(user, found)
+        return found
+
     async def fill(self, user: PortalUser, found: list[dict[str, Any]]) -> None:
         for viewer in self.columns:
             if not isinstance(viewer, Column):

@@ -142,7 +142,8 @@ class Customer(Model):
         """Those with one of these account codes, whatever is a capital: reads all codes of the partner in its index."""
         # SQLite lowers ASCII only, PostgreSQL what its locale says.
         wanted = {form for code in codes for form in (code.lower(), re.sub('[A-Z]', lambda c: c[0].lower(), code))}
-        return cls.filter(partner_id=partner_id).annotate(code=Lower('account_code')).filter(code__in=sorted(wanted))
+        theirs = Customer.filter(partner_id=partner_id).annotate(code=Lower('account_code'))
+        return theirs.filter(code__in=sorted(wanted))
 
     # -- verbs --------------------------------------------------------------------------------------------------------
 

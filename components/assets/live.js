@@ -15,6 +15,7 @@ let lastHeard = 0;
 let clockAhead = 0; // server clock minus ours, ms
 let retry = null;
 let watching = null;
+let readBefore = null; // of the rows that were read before the first hello: what the oldest of them include
 let ended = false;
 
 export const live = {
@@ -34,6 +35,15 @@ export const live = {
     if (socket?.readyState === 1) socket.send(JSON.stringify(watching));
   },
   recent,
+  // Whether rows that were read at this number, and what was heard since, are all there is. What is not known yet, because
+  // the first hello is still to come, is made good then.
+  isWhole(epoch, n) {
+    if (live.epoch === null) {
+      if (!readBefore || n < readBefore.n) readBefore = { epoch, n };
+      return true;
+    }
+    return epoch !== live.epoch || live.n === null || n >= live.n || recent.some((message) => message.n === n + 1);
+  },
   quit() { // the browser is on its way to another page: nothing here may send it elsewhere
     ended = true;
     window.socket?.disconnect();
@@ -109,7 +119,9 @@ function hear(message) {
   if ('db' in message) live.away = !message.db;
   if (message.t === 'bye') return leave();
   if (message.t === 'hello') {
-    const missed = live.epoch !== null && (live.epoch !== message.epoch || live.n !== message.n);
+    const known = live.epoch === null ? readBefore : live;
+    const missed = known !== null && (known.epoch !== message.epoch || known.n !== message.n);
+    readBefore = null;
     const restarted = live.epoch !== null && live.epoch !== message.epoch;
     live.epoch = message.epoch;
     live.n = message.n;

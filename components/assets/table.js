@@ -206,6 +206,7 @@ class Table {
       this.askedEarly = null;
       const answer = await (known || fetch(address, { cache: 'no-store' }).then(read));
       if (this.gone || generation !== this.generation) return params.failCallback();
+      if (!live.isWhole(answer.epoch, answer.n)) setTimeout(() => !this.gone && this.askAgain());
       for (const message of live.epoch === answer.epoch ? live.recent : []) {
         if (message.n > answer.n) for (const row of answer.rows) Object.assign(row, message.rows?.[row.id]);
       }
@@ -306,6 +307,8 @@ class Table {
 
   sortColumn() { return this.asked.sort || this.config.columns[0].name; }
 
+  isSortedByName() { return this.sortColumn() === this.config.columns[0].name; }
+
   address(asked = this.asked) { return this.path + query(asked); }
 
   // -- what comes in live -----------------------------------------------------------------------------------------------
@@ -319,9 +322,9 @@ class Table {
       const joined = message.lists && Object.values(message.lists).some((ids) => ids.includes(Number(id)));
       if (node?.data) {
         const before = node.data[sorted.name];
-        node.setData({ ...node.data, ...cells });
+        this.renew(node, cells);
         if (sorted.name in cells && cells[sorted.name] !== before) { reorder = true; this.place.moved.add(id); }
-        if (here && joined && !here.has(Number(id))) { reorder = true; this.place.moved.add(id); node.setData({ ...node.data, gone: true }); }
+        if (here && joined && !here.has(Number(id))) { reorder = true; this.place.moved.add(id); this.renew(node, { gone: true }); }
       } else if (here?.has(Number(id)) || (sorted.needs || []).some((need) => need in cells)) {
         reorder = true;
         this.place.moved.add(id);
@@ -331,11 +334,44 @@ class Table {
     if (reorder) this.place.reorderSoon();
   }
 
+  // Only the cells that say something else are drawn anew: focus and selection in the others stay.
+  renew(node, cells) {
+    node.updateData({ ...node.data, ...cells });
+    this.api.refreshCells({ rowNodes: [node], force: true }); // a link may follow from another field
+  }
+
+  // Much has changed, or something was missed. The order follows the same rule as after a single change.
   askAgain() {
     if (this.isParked) return void this.place.moved.add('everything'); // asked for when somebody looks again
-    this.place.forgetMoves();
-    this.place.readAnew();
     this.countsSoon(0);
+    if (this.place.mayReorder()) return this.place.reorder();
+    this.place.reorderSoon();
+    this.renewHeld();
+  }
+
+  // What the rows say now, without any of them moving.
+  async renewHeld() {
+    if (this.renewing) return void (this.renewAgain = true);
+    this.renewing = true;
+    this.renewAgain = false;
+    const held = [];
+    this.api.forEachNode((node) => node.data && held.push(node.data.id));
+    try {
+      for (let start = 0; start < held.length && !this.gone; start += 200) {
+        const ids = held.slice(start, start + 200);
+        const answer = await fetch(`/api/ui/tables/${this.config.key}/rows?ids=${ids}`, { cache: 'no-store' }).then(read);
+        const found = Object.fromEntries(answer.rows.map((row) => [row.id, row]));
+        for (const id of this.gone ? [] : ids) {
+          const node = this.api.getRowNode(String(id));
+          if (node?.data) this.renew(node, found[id] || { gone: true });
+        }
+      }
+    } catch (error) {
+      if (error.status === 401) live.leave();
+    } finally {
+      this.renewing = false;
+    }
+    if (this.renewAgain && !this.gone) setTimeout(() => !this.gone && this.renewHeld(), 250);
   }
 
   // -- what is shown around ---------------------------------------------------------------------------------------------

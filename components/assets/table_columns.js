@@ -66,9 +66,10 @@ export class Columns {
         const value = params.data[column.name];
         const link = columns.link(column, params.data);
         const same = this.id === params.data.id;
-        if (same && this.value === value && typeof value !== 'object' && this.link === link) return true;
-        const changed = same && this.value !== undefined && this.value !== value;
-        Object.assign(this, { id: params.data.id, value, link });
+        const told = JSON.stringify(value) ?? '';
+        if (same && this.told === told && this.link === link) return true;
+        const changed = same && this.told !== undefined && this.told !== told;
+        Object.assign(this, { id: params.data.id, told, link });
         const { anchor, held } = columns.table.tips;
         const isTold = this.box.contains(anchor);
         this.box.replaceChildren(columns.content(kind, column, value, params.data));

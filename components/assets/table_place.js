@@ -10,7 +10,7 @@ export class Place {
   constructor(table) {
     this.table = table;
     this.moved = new Set(); // whose row is elsewhere by now
-    this.pill = h('button', { type: 'button', class: 'pill', hidden: true, onclick: () => this.reorder() });
+    this.pill = h('button', { type: 'button', class: 'pill', hidden: true, onfocus: (event) => { this.cameFrom = event.relatedTarget; }, onclick: () => this.pressed() });
   }
 
   get api() { return this.table.api; }
@@ -23,14 +23,29 @@ export class Place {
     return rows?.matches(':hover') || rows?.contains(document.activeElement);
   }
 
+  // By name, the rows hardly ever change places: what is new comes at once, and the focus stays with its customer.
+  mustWait() { return this.isBusy() && !(this.moved.has('everything') && this.table.isSortedByName()); }
+
+  mayReorder() {
+    this.moved.add('everything');
+    return !this.mustWait() && Date.now() - (this.reorderedAt || 0) >= REORDER_PAUSE;
+  }
+
+  // The pill goes away: the focus goes back to the rows if it was there.
+  pressed() {
+    const cell = this.table.gridBox.contains(this.cameFrom) && this.api.getFocusedCell();
+    if (cell) this.api.setFocusedCell(cell.rowIndex, cell.column);
+    this.reorder();
+  }
+
   reorderSoon() {
     if (this.table.gone || this.table.isParked || !this.moved.size) return;
-    if (this.isBusy()) return this.showPill();
+    if (this.mustWait()) return this.showPill();
     if (this.reorderTimer) return;
     const wait = Math.max(0, (this.reorderedAt || 0) + REORDER_PAUSE - Date.now());
     this.reorderTimer = setTimeout(() => {
       this.reorderTimer = null;
-      if (this.isBusy()) this.showPill();
+      if (this.mustWait()) this.showPill();
       else this.reorder();
     }, wait);
   }
@@ -50,7 +65,7 @@ export class Place {
   showPill() {
     const count = this.moved.size;
     this.pill.hidden = !count || !this.isBusy();
-    if (!this.pill.hidden) this.pill.replaceChildren(shape('up'), `${number(count)} moved`);
+    if (!this.pill.hidden) this.pill.replaceChildren(shape('up'), this.moved.has('everything') ? 'Order has changed' : `${number(count)} moved`);
     clearTimeout(this.pauseTimer);
     if (count) this.pauseTimer = setTimeout(() => this.reorderSoon(), 500);
   }

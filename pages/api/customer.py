@@ -106,7 +106,8 @@ async def _history_lines(customer_id: int, filters: dict[str, Any]) -> AsyncIter
     yield '\ufeff'.encode() + _line(['When (UTC)', 'Kind', 'Who', 'What', 'Entry'])
     async for entry in history_reading.each(customer_id, **filters):
         what = '(erased on request)' if entry['erased'] else entry['summary']
-        yield _line([str(entry['at'])[:19].replace('T', ' '), entry['kind'], entry['actor'], what, '' if entry['flip'] else entry['id']])
+        number = '' if entry['flip'] else entry['id']
+        yield _line([str(entry['at'])[:19].replace('T', ' '), entry['kind'], entry['actor'], what, number])
 
 
 def _line(cells: list[Any]) -> bytes:

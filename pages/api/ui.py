@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from starlette.responses import JSONResponse, Response
 
 from components import live
-from components.live_table import TABLES, Asked, LiveTable
+from components.live_table import MAX_BLOCK, TABLES, Asked, LiveTable
 from models import Customer, Monitor, MonitorKind
 from models.database import rows
 from models.overview import trends
@@ -47,8 +47,19 @@ async def table_rows(request: Request, asking: Asking) -> Response:
     user = user_of(request)
     audience = await live.hub.audience_of(user)
     number = live.hub.number(user.partner_id)
+    if 'ids' in request.query_params:
+        found = await table.these(user, _ids(request.query_params['ids']))
+        return answer({'epoch': live.EPOCH, 'n': number, 'rows': found})
     page = await table.page(user, asked, audience=audience.key, number=number)
     return answer({'epoch': live.EPOCH, 'n': number, 'rows': page})
+
+
+def _ids(text: str) -> list[int]:
+    """The numbers of a list by commas; refuses what is none, and too many."""
+    parts = text.split(',')
+    if len(parts) > MAX_BLOCK or not all(part.isascii() and part.isdecimal() and len(part) <= 9 for part in parts):
+        raise HTTPException(422, f'ids are up to {MAX_BLOCK} numbers, with commas between them.')
+    return [int(part) for part in parts]
 
 
 @router.get('/tables/{key}/counts')

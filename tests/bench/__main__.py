@@ -27,8 +27,8 @@ async def making(data: Data) -> list[Row]:
 
 MEASUREMENTS: dict[str, Callable[[Data], Awaitable[list[Row]]]] = {
     'data': making, 'paint': painting.measure, 'open': opening.measure, 'routes': routes.measure,
-    'idle': live_changes.idle, 'load': live_changes.load, 'cost': cost.measure, 'readings': storing.measure, 'memory': memory.measure,
-    'reconnect': coming_back.measure, 'export': exports.measure,
+    'idle': live_changes.idle, 'load': live_changes.load, 'cost': cost.measure, 'readings': storing.measure,
+    'memory': memory.measure, 'reconnect': coming_back.measure, 'export': exports.measure,
 }  # fmt: skip
 
 

@@ -156,6 +156,66 @@ def test_sorted_by_a_state_nothing_moves_while_somebody_is_in_the_rows(
     assert sorted(in_order(shown)) == sorted(before)
 
 
+def test_a_change_between_reading_the_rows_and_the_first_word_of_the_socket_is_not_lost(
+    visitors: Visitors, portal: Portal
+) -> None:
+    """The rows are asked for in the head of the page, long before the socket is open."""
+    portal.post({'customer': 'BIR001', 'monitor': 'journal_queue', 'state': 'good'})
+    context = visitors.browser_of('ana')
+    context.add_init_script("""
+        const Real = WebSocket;
+        window.WebSocket = class extends Real {
+          constructor(address, ...more) {
+            super(window.mayListen ? address : String(address).replace(/\\/live$/, '/not-yet'), ...more);
+          }
+        };
+    """)
+    visitors.expect_trouble('not-yet')
+    shown = List(context.new_page())
+    shown.page.goto('/customers/complete')
+    shown.loaded()
+    expect(shown.icon('Birch Foundry', 'journal_queue')).to_have_accessible_name('Journaling queue: Good')
+    portal.post({'customer': 'BIR001', 'monitor': 'journal_queue', 'state': 'bad'})
+    shown.page.evaluate('window.mayListen = true')
+    live(shown.page)
+    expect(shown.icon('Birch Foundry', 'journal_queue')).to_have_accessible_name('Journaling queue: Problem')
+
+
+def test_a_flip_draws_its_own_cell_anew_and_leaves_the_focus_in_the_others(visitors: Visitors, portal: Portal) -> None:
+    portal.post({'customer': 'BIR001', 'monitor': 'inbound_queue', 'state': 'good'})
+    shown = opened(visitors, 'ana')
+    shown.cell('Birch Foundry', 'console').get_by_role('button').focus()
+    cells = (
+        "row => [...row.closest('.ag-row').querySelectorAll('.cell > *, .cell')].forEach(one => { one.old = true; })"
+    )
+    shown.cell('Birch Foundry', 'console').evaluate(cells)
+    portal.post({'customer': 'BIR001', 'monitor': 'inbound_queue', 'state': 'bad'})
+    icon = shown.icon('Birch Foundry', 'inbound_queue')
+    expect(icon).to_have_accessible_name('Inbound email queue: Problem')
+    assert icon.evaluate('one => one.old') is None
+    for column in ('console', 'seats', 'outbound_queue', 'account_type'):
+        assert shown.cell('Birch Foundry', column).evaluate("one => one.querySelector('.cell').old") is True
+    expect(shown.cell('Birch Foundry', 'console').get_by_role('button')).to_be_focused()
+
+
+def test_many_changes_at_once_move_nothing_under_the_pointer_and_say_so(visitors: Visitors, portal: Portal) -> None:
+    portal.post({'customer': 'BIR001', 'monitor': 'inbound_queue', 'state': 'good'})
+    shown = opened(visitors, 'ana', '/customers/complete?sort=inbound_queue')
+    before = in_order(shown)
+    shown.cell(before[2], 'seats').hover()
+    portal.aside("""
+        from models.monitor import Reading
+        birch = await Customer.get(account_code='BIR001', partner__slug='northwind-it')
+        now = datetime.now(UTC)
+        await Monitor.record([Reading(birch.id, MonitorKind.INBOUND_QUEUE, now, state=MonitorState.BAD)])
+    """)
+    expect(shown.pill).to_have_text('Order has changed')
+    expect(shown.icon('Birch Foundry', 'inbound_queue')).to_have_accessible_name('Inbound email queue: Problem')
+    assert in_order(shown) == before
+    shown.pill.click()
+    eventually(shown.page, lambda: _assert(in_order(shown)[0] != before[0] or in_order(shown) != before))
+
+
 def test_an_icon_tells_value_threshold_since_and_last_read_to_pointer_and_keyboard(
     visitors: Visitors, portal: Portal
 ) -> None:

@@ -98,7 +98,7 @@ async def test_what_can_be_no_customer_says_the_same(portal, emile, typed):
     assert portal.texts() == foreign
 
 
-@pytest.mark.parametrize('path', ['/nowhere', '/customers', '/customers/1/2', '/help/monitor/none', '/help/x', '/api'])
+@pytest.mark.parametrize('path', ['/nowhere', '/customers/1/2', '/help/monitor/none', '/help/x', '/api'])
 async def test_an_address_that_leads_nowhere_says_so_in_our_words(portal, path):
     await portal.sign_in(portal.northwind.ana)
     await portal.open_refused(path)
