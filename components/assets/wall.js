@@ -73,7 +73,7 @@ function tick() {
   banner.hidden = Boolean(known);
   if (!known) {
     const from = old && live.state === 'live' ? madeAt : live.since;
-    banner.textContent = overview ? `Stale since ${new Date(from).toLocaleTimeString('en-GB')} – reconnecting` : 'Connecting …';
+    banner.textContent = overview ? `Stale since ${new Date(from).toLocaleTimeString('en-GB')} – ${live.away ? 'the database is away' : 'reconnecting'}` : 'Connecting …';
   }
   if (banner.hidden !== wasHidden) show(); // there is more or less room for lines now
 }
