@@ -40,6 +40,7 @@ from models import (
     StepState,
     history_reading,
 )
+from models.checking import phone_shown
 from models.database import rows
 from models.upgrade import options
 
@@ -169,7 +170,8 @@ async def _rfi_gist(customer: Customer) -> Gist:
     if form is None:
         return said('There is no form')
     if form.state == RfiState.ERROR:
-        return said(f'In error: {counted(len(form.errors or []), "field", "fields")} to correct', 'bad')
+        wrong = counted(len(form.errors or []), 'field', 'fields') + ' to correct'
+        return said(f'In error: {wrong}' if form.errors else 'In error; what is wrong was not told', 'bad')
     return said(_RFI[form.state])
 
 
@@ -179,11 +181,11 @@ async def _rfi(customer: Customer) -> dict[str, Any]:
         return {'state': 'Not applicable', 'icon': int(customer.rfi), 'answers': [], 'errors': [], 'happened': []}
     entries, _ = await history_reading.page(customer.id, group='rfi', limit=20)
     return {
-        'state': _RFI[form.state], 'icon': int(form.state.icon),
+        'state': _RFI[form.state], 'icon': int(form.state.icon), 'since': entries[0]['at'] if entries else None,
         'requested_at': form.requested_at, 'returned_at': form.returned_at, 'completed_at': form.completed_at,
         'errors': [{**error, 'field': worded(str(error.get('field', '')))} for error in form.errors or []],
         'answers': [
-            [worded(name), _answer(value)]
+            [worded(name), phone_shown(value) if name.endswith(('mobile', 'phone')) else _answer(value)]
             for name, value in (form.answers or {}).items()
             if value not in ('', None, [])
         ],
@@ -200,7 +202,11 @@ def _answer(value: Any) -> str:
 
 
 # What a form stores of a choice, and what the choice is called.
-_CHOICES = {choice.value: choice.title for choice in (*MailPlatform, *Directory) if choice.value not in ('', 'none')}
+_CHOICES = {
+    **{choice.value: choice.title for choice in (*MailPlatform, *Directory) if choice.value},
+    'ldap': 'LDAP', 'smtp': 'SMTP', 'smtp_null': 'SMTP with <>', 'pop3': 'POP3', 'strict': 'Strict',
+    'relaxed': 'Relaxed', 'known': 'Known recipients', 'any': 'Any', 'backup_mx': 'Backup MX',
+}  # fmt: skip
 _SHORT = {
     'ip': 'IP', 'ips': 'IP addresses', 'os': 'OS', 'rfi': 'RFI', 'dn': 'DN', 'm365': 'Microsoft 365', 'smtp': 'SMTP',
     'email': 'e-mail', 'msp': 'MSP',
@@ -303,8 +309,11 @@ async def _notes_gist(customer: Customer) -> Gist:
 
 
 async def _notes(customer: Customer) -> dict[str, Any]:
-    found = await Note.list_of(customer.id, limit=NOTES + 1)
-    return {'notes': found[:NOTES], 'more': len(found) > NOTES}
+    found = await Note.list_of(customer.id, limit=NOTES)
+    newest = {note['id'] for note in found}
+    # Older ones too, where they were edited lately: somebody may be looking at them.
+    edited = [note for note in await Note.edited_lately(customer.id) if note['id'] not in newest]
+    return {'notes': found, 'edited': edited, 'count': await Note.count_of(customer.id)}
 
 
 async def _history_gist(customer: Customer) -> Gist:

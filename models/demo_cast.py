@@ -15,7 +15,7 @@ from models.demo import account_codes, calm, configured_kinds, not_read, trouble
 from models.demo_facts import addresses, give_all_facts, jottings, samples
 from models.demo_history import Person
 from models.demo_names import BLOCKED_BECAUSE, COUNTRIES, PRICES, RFI_ERRORS
-from models.demo_rows import READY, Signal, Sketch, insert_customers, insert_many, services_of, step_spans
+from models.demo_rows import READY, Signal, Sketch, insert_customers, insert_many, moments_of, services_of
 from models.events import transaction
 from models.monitor import Flip, Monitor, MonitorKind, MonitorState
 from models.note import Note, NoteVersion
@@ -254,8 +254,8 @@ async def _load_samples(
 
 def _read_in_connect(chance: random.Random, now: datetime, sketch: Sketch, services: str) -> None:
     """What is switched on by a step that is done is read from then on."""
-    for template, state, _, done in step_spans(sketch, services):
-        if state == StepState.COMPLETE:
+    for template, state, _, done in moments_of(sketch, services).steps:
+        if state == StepState.COMPLETE and done:
             for kind in _READ_AFTER.get(template.key, ()):
                 read_at = now - timedelta(minutes=chance.uniform(0.2, 9))
                 signal = calm(chance, kind, sketch.seats, since=min(done, read_at), read_at=read_at)

@@ -4,7 +4,7 @@ Adding 100,000 customers by their verbs would take an hour; so the rows are writ
 the tests hold both against each other.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -127,6 +127,63 @@ def step_states(sketch: Sketch, services: str) -> list[tuple[Template, StepState
     return [(template, states[template.key]) for template in templates]
 
 
+class StepMoments(NamedTuple):
+    """A step, its state, and when it was begun and done, if it was."""
+
+    template: Template
+    state: StepState
+    started: datetime | None
+    ended: datetime | None
+
+
+class Moments(NamedTuple):
+    """When what happened to a customer on its way, if it did: the RFI, and the steps in their order."""
+
+    requested: datetime | None
+    returned: datetime | None
+    completed: datetime | None
+    steps: list[StepMoments]
+
+
+def moments_of(sketch: Sketch, services: str) -> Moments:
+    """The moments for all that tells of them: two cards that worked them out would contradict each other."""
+    begin, until = sketch.created_at, sketch.completed_at or sketch.since
+    asked = sketch.rfi not in (RfiState.NOT_REQUESTED, RfiState.NOT_APPLICABLE)
+    looked_at = sketch.listing == Listing.IN_PROGRESS and not sketch.step
+    # While the form is looked at, the present status began when it came back.
+    back = sketch.since if looked_at else begin + (until - begin) / 3
+    return Moments(
+        begin if asked else None,
+        back if asked and sketch.listing != Listing.WAITING else None,
+        back if sketch.rfi == RfiState.COMPLETE else None,
+        _step_moments(sketch, services, back, until) if sketch.has_steps else [],
+    )
+
+
+def _step_moments(sketch: Sketch, services: str, back: datetime, until: datetime) -> list[StepMoments]:
+    """One step after the other: the first begins when the RFI is done, the last ends when what is now began."""
+    steps = step_states(sketch, services)
+    done = (StepState.COMPLETE, StepState.SKIPPED)
+    count = sum(state in done for template, state in steps if template.key != 'rfi')
+    moments, nth, before = [], 0, back
+    for template, state in steps:
+        started = ended = None
+        if state in done and template.key == 'rfi':
+            started, ended = sketch.created_at, back
+        elif state in done:
+            nth += 1
+            started, ended = before, back + (until - back) * nth / count
+            before = ended
+        elif state in (StepState.IN_PROGRESS, StepState.BLOCKED):
+            started = sketch.since
+        moments.append(StepMoments(template, state, None if state == StepState.SKIPPED else started, ended))
+    return moments
+
+
+def reason_of(sketch: Sketch, state: StepState) -> str:
+    return sketch.because if state == StepState.BLOCKED else 'Not needed here' if state == StepState.SKIPPED else ''
+
+
 def connect_status(sketch: Sketch) -> tuple[str, str]:
     """The text and the key that `Customer.restate` would find."""
     if sketch.listing == Listing.COMPLETE:
@@ -153,10 +210,10 @@ async def insert_customers(
     rows: dict[type[Model], list[list]] = {model: [] for model in _COLUMNS}
     now = datetime.now(UTC)
     today = now.date()
-    for customer_id, sketch in zip(ids, sketches, strict=True):
-        services = services_of(sketch.products, catalogue)
+    moments = [moments_of(sketch, services_of(sketch.products, catalogue)) for sketch in sketches]
+    for customer_id, sketch, when in zip(ids, sketches, moments, strict=True):
         rows[Customer].append(_customer_row(customer_id, partner_id, sketch, now))
-        rows[Rfi].append(_rfi_row(customer_id, sketch))
+        rows[Rfi].append(_rfi_row(customer_id, sketch, when))
         since = (sketch.completed_at or sketch.created_at).date()
         bought: list[Any] = [since, next_renewal(since, today)]
         bought = [day.isoformat() for day in bought] if sqlite else bought
@@ -166,15 +223,14 @@ async def insert_customers(
         rows[Contact] += [[customer_id, one.kind.value, *one[1:]] for one in sketch.contacts]
         if sketch.known:
             rows[Infrastructure].append(_infrastructure_row(customer_id, sketch.known))
-        if sketch.has_steps:
-            rows[ConnectStep] += _step_rows(customer_id, sketch, services)
+        rows[ConnectStep] += _step_rows(customer_id, sketch, when)
         rows[Monitor] += [_monitor_row(customer_id, kind, sketch, now) for kind in MonitorKind]
     for model, made in rows.items():
         await insert_many(connection, model, _COLUMNS[model], made)
     await append_many(connection, (
         entry
-        for customer_id, sketch in zip(ids, sketches, strict=True)
-        for entry in history_of(partner_id, customer_id, sketch, services_of(sketch.products, catalogue), people)
+        for customer_id, sketch, when in zip(ids, sketches, moments, strict=True)
+        for entry in history_of(partner_id, customer_id, sketch, when, people)
     ))  # fmt: skip
     return ids
 
@@ -245,14 +301,10 @@ def _customer_row(customer_id: int, partner_id: int, sketch: Sketch, now: dateti
     ]  # fmt: skip
 
 
-def _rfi_row(customer_id: int, sketch: Sketch) -> list[Any]:
-    asked = sketch.rfi not in (RfiState.NOT_REQUESTED, RfiState.NOT_APPLICABLE)
-    returned = asked and sketch.listing != Listing.WAITING
-    turned_in = sketch.created_at + (sketch.since - sketch.created_at) / 3
+def _rfi_row(customer_id: int, sketch: Sketch, moments: Moments) -> list[Any]:
     return [
-        customer_id, sketch.rfi.value, JSON_DUMPS(sketch.answers), JSON_DUMPS(sketch.errors),
-        sketch.created_at if asked else None, turned_in if returned else None,
-        turned_in if sketch.rfi == RfiState.COMPLETE else None,
+        customer_id, sketch.rfi.value, JSON_DUMPS(sketch.answers), JSON_DUMPS(sketch.errors), moments.requested,
+        moments.returned, moments.completed,
     ]  # fmt: skip
 
 
@@ -263,27 +315,14 @@ def _infrastructure_row(customer_id: int, known: Known) -> list[Any]:
     ]  # fmt: skip
 
 
-def step_spans(sketch: Sketch, services: str) -> Iterator[tuple[Template, StepState, datetime, datetime]]:
-    """The steps with their states, and when each was begun and done, if it was."""
-    steps = step_states(sketch, services)
-    until = sketch.completed_at or sketch.since
-    stride = (until - sketch.created_at) / (len(steps) + 1)
-    for position, (template, state) in enumerate(steps, 1):
-        began = sketch.since if template.key == sketch.step else sketch.created_at + stride * position
-        yield template, state, began, min(began + stride, until)
-
-
-def _step_rows(customer_id: int, sketch: Sketch, services: str) -> list[list]:
+def _step_rows(customer_id: int, sketch: Sketch, moments: Moments) -> list[list]:
     rows, due = [], sketch.since.replace(hour=17, minute=0, second=0, microsecond=0) + _IN_TIME
-    for position, (template, state, began, ended) in enumerate(step_spans(sketch, services), 1):
-        done = state in (StepState.COMPLETE, StepState.SKIPPED)
-        started = began if state in (StepState.COMPLETE, StepState.IN_PROGRESS, StepState.BLOCKED) else None
+    for position, (template, state, started, ended) in enumerate(moments.steps, 1):
         rows.append([
             customer_id, template.key, template.title, position, template.owner.value, template.optional, state.value,
-            sketch.because if state == StepState.BLOCKED else 'Not needed here' if state == StepState.SKIPPED else '',
-            started, ended if done else None, _due(sketch, template, state, due, ended),
+            reason_of(sketch, state), started, ended, _due(sketch, template, due, ended),
         ])  # fmt: skip
-        if not done and not template.optional:
+        if ended is None and not template.optional:
             due += _EACH
     return rows
 
@@ -291,11 +330,11 @@ def _step_rows(customer_id: int, sketch: Sketch, services: str) -> list[list]:
 _IN_TIME, _EACH = timedelta(days=10), timedelta(days=4)
 
 
-def _due(sketch: Sketch, template: Template, state: StepState, due: datetime, ended: datetime) -> datetime | None:
+def _due(sketch: Sketch, template: Template, due: datetime, ended: datetime | None) -> datetime | None:
     """Until when the step is to be done, or was. Nothing is planned before the form is back."""
     if template.optional or (sketch.listing == Listing.WAITING and template.key != 'rfi'):
         return None
-    if state in (StepState.COMPLETE, StepState.SKIPPED):
+    if ended:
         return ended.replace(hour=17, minute=0, second=0, microsecond=0) + timedelta(days=len(template.title) % 3)
     return due
 

@@ -58,11 +58,15 @@ class Note(Model):
         from models.database import rows
 
         notes = cls.filter(customer_id=customer_id, **({} if before_id is None else {'id__lt': before_id}))
-        names = ('id', 'body', 'version', 'author', 'author_id', 'created_at', 'edited_by', 'edited_at')
-        return [
-            {**row, 'created_at': _iso(row['created_at']), 'edited_at': _iso(row['edited_at'])}
-            for row in await rows(notes.order_by('-id').limit(limit).values(*names))
-        ]
+        return [_told(row) for row in await rows(notes.order_by('-id').limit(limit).values(*_NAMES))]
+
+    @classmethod
+    async def edited_lately(cls, customer_id: int, *, limit: int = 10) -> list[dict[str, Any]]:
+        """The notes that were edited last, as `list_of` gives them."""
+        from models.database import rows
+
+        notes = cls.filter(customer_id=customer_id, edited_at__isnull=False).order_by('-edited_at').limit(limit)
+        return [_told(row) for row in await rows(notes.values(*_NAMES))]
 
     @classmethod
     async def count_of(cls, customer_id: int) -> int:
@@ -146,6 +150,7 @@ class Note(Model):
         self.update_from_dict({name: getattr(fresh, name) for name in _TEXT})
 
 
+_NAMES = ('id', 'body', 'version', 'author', 'author_id', 'created_at', 'edited_by', 'edited_at')
 _TEXT = ('body', 'version', 'edited_by_id', 'edited_by', 'edited_at')
 
 
@@ -166,6 +171,10 @@ class NoteVersion(Model):
         table = 'note_version'
         table_description = 'What a note said before it was edited'
         unique_together = (('note_id', 'version'),)
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, 'created_at': _iso(row['created_at']), 'edited_at': _iso(row['edited_at'])}
 
 
 def _iso(value: datetime | str | None) -> str | None:

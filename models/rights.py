@@ -19,6 +19,7 @@ RIGHTS: dict[str, frozenset[PortalRole]] = {
     'note.edit_any': frozenset({_A}),
     'attachment.add': frozenset({_A, _I, _T, _S, _F}),
     'attachment.delete_original': frozenset({_A}),
+    'price.see': frozenset({_A, _S, _F}),
     'history.export': frozenset({_A, _I}),
     'history.erase': frozenset({_A}),
 }

@@ -35,17 +35,25 @@ async def config_of(customer: Customer, user: PortalUser) -> dict[str, Any]:
     wanted = ['head', 'recent', 'contacts', *(f'gist {key}' for key in cards.CARDS), *opened]
     audience = await live.hub.audience_of(user)
     found = await cards.read(customer, wanted, audience=audience.key)
-    found['head'] = found['head'] | await viewer_parts(customer, user)
+    found = await for_viewer(found, customer, user)
     return {
         'id': customer.id, 'me': user.id, 'help': base(), 'open': opened, 'parts': found,
-        'rights': [action for action in RIGHTS if may(user, action)],
+        'rights': found['head']['rights'],
         'cards': [{'key': c.key, 'title': c.title, 'shows': sorted(c.shows)} for c in cards.CARDS.values()],
         'groups': [[key, title] for key, (title, _) in KINDS.items()],
         'accepted': ACCEPTED, 'upload_mb': settings().upload_mb,
     }  # fmt: skip
 
 
-async def viewer_parts(customer: Customer, user: PortalUser) -> dict[str, Any]:
-    """What of the summary differs from viewer to viewer."""
-    role = (await DelegatedAccess.roles_of(user, [customer.id])).get(customer.id, 'None')
-    return {'role': role, 'console': console_of(role, customer.console_url)}
+async def for_viewer(found: dict[str, Any], customer: Customer, user: PortalUser) -> dict[str, Any]:
+    """The parts with what differs from viewer to viewer: role, button, rights; without what this one may not see."""
+    found = dict(found)
+    if 'head' in found:
+        role = (await DelegatedAccess.roles_of(user, [customer.id])).get(customer.id, 'None')
+        found['head'] = found['head'] | {
+            'role': role, 'console': console_of(role, customer.console_url),
+            'rights': [action for action in RIGHTS if may(user, action)],
+        }  # fmt: skip
+    if 'upgrades' in found and not may(user, 'price.see'):
+        found['upgrades'] = {'rows': [row | {'price': None} for row in found['upgrades']['rows']]}
+    return found

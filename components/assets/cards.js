@@ -40,7 +40,7 @@ const named = (row) => [h('b', {}, row.name), ' ', h('span', { class: 'mono quie
 
 function upgrades({ rows }) {
   if (!rows.length) return empty('Everything in the catalogue is in use here.');
-  return table([['Product'], ['Kind'], ['Seat and month', 'number'], ['']],
+  return table([['Product'], ['Kind'], ['Seat and month', 'number'], ['Availability']],
     rows.map((row) => [named(row), row.kind, row.price == null ? '–' : `${row.price} ${row.currency}`,
       row.available ? h('span', {}, 'Available') : h('span', { class: 'quiet' }, row.why)]), 'Upgrade options');
 }
@@ -55,7 +55,7 @@ function infrastructure({ facts }, page) {
 }
 
 function rfi(content) {
-  const state = h('p', { class: 'state-line' }, stateIcon(RFI[content.icon], RFI[content.icon].word), h('b', {}, content.state));
+  const state = h('p', { class: 'state-line' }, stateIcon(RFI[content.icon], RFI[content.icon].word), h('b', {}, content.state), content.since && h('span', { class: 'quiet' }, 'since ', when(content.since)));
   const steps = [['Sent', content.requested_at], ['Sent back', content.returned_at], ['Complete', content.completed_at]].filter(([, at]) => at);
   return [
     state,

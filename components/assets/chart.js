@@ -75,11 +75,13 @@ function runs(points, end) {
 
 function inWords(signal, points, values) {
   const bad = points.filter((point) => point[2] === 'bad').length;
+  const unsure = points.filter((point) => point[2] === 'unknown').length;
   const silent = Math.max(0, Math.round((HOURS * 3600) / SLOT - points.length));
   return [
     `${signal.title}, last 48 hours`,
     values.length ? `highest ${number(Math.max(...values))}` : '',
     bad ? `a problem in ${bad} of ${points.length} readings` : 'no problem',
+    unsure ? `not known in ${unsure}` : '',
     silent > 4 ? `about ${Math.round(silent / 4)} hours without a reading` : '',
   ].filter(Boolean).join(', ');
 }

@@ -8,19 +8,18 @@ export function factsForm(page, { title, about, facts, address, draft }) {
   const fields = facts.map((fact) => ({
     ...fact, kind: fact.choices ? 'choice' : fact.many ? 'lines' : fact.name, help: fact.many ? 'One on each line.' : '',
   }));
-  const stored = Object.fromEntries(facts.map((fact) => [fact.name, fact.value ?? '']));
   openForm({
-    title, about, fields, button: 'Save', draft: `${page.id} ${draft}`,
+    title, about, fields, button: 'Save', draft: `${page.config.me} ${page.id} ${draft}`,
     store: (values, was) => {
-      const changed = Object.keys(values).filter((name) => values[name] !== was[name]);
+      const changed = Object.keys(values).filter((name) => values[name] !== was[name].text);
       if (!changed.length) return;
-      const pick = (from) => Object.fromEntries(changed.map((name) => [name, from[name]]));
-      return send('POST', page.address + address, { facts: pick(values), was: pick(stored) });
+      const pick = (from) => Object.fromEntries(changed.map((name) => [name, from(name)]));
+      return send('POST', page.address + address, { facts: pick((name) => values[name]), was: pick((name) => was[name].raw) });
     },
-    onConflict: (answer) => {
+    onConflict: (answer, was) => {
       if (!('now' in answer)) return [];
       const now = Array.isArray(answer.now) ? answer.now.join(', ') : String(answer.now || '(empty)');
-      stored[answer.field] = answer.now; // pressing Save again says: mine, knowing theirs
+      was[answer.field] = { ...was[answer.field], raw: answer.now }; // pressing Save again says: mine, knowing theirs
       return h('p', { class: 'notice' }, 'It now says: ', h('b', {}, now), '. Save again to put yours in its place.');
     },
   });
@@ -41,13 +40,13 @@ export function contactsPanel(page, box, contacts) {
       name ? h('p', { class: 'contact-name', dir: 'auto' }, name) : !known.email && h('p', { class: 'quiet small' }, 'Nobody entered yet.'),
       known.email && reach('mail', `mailto:${known.email}`, known.email, `${contact.title} e-mail`, contact.kind),
       known.phone && reach('phone', `tel:${known.phone.replace(/[^+\d]/g, '')}`, known.phone, `${contact.title} phone`, contact.kind),
-      known.mobile && reach('phone', `tel:${known.mobile.replace(/[^+\d]/g, '')}`, known.mobile, `${contact.title} mobile`, contact.kind));
+      known.mobile && reach('mobile', `tel:${known.mobile.replace(/[^+\d]/g, '')}`, known.mobile, `${contact.title} mobile`, contact.kind));
   }));
 }
 
 function reach(icon, href, text, what, kind) {
   const copy = h('button', { class: 'icon-button small', type: 'button', 'aria-label': `Copy ${what}`, title: 'Copy', 'data-keep': `copy ${kind} ${href}`, onclick: () => copied(copy, text) }, shape('copy'));
-  return h('p', { class: 'reach' }, shape(icon), h('a', { href, 'data-keep': `${kind} ${href}` }, text), copy);
+  return h('p', { class: 'reach' }, shape(icon === 'mobile' ? 'phone' : icon), icon === 'mobile' && h('span', { class: 'quiet small' }, 'mobile'), h('a', { href, 'data-keep': `${kind} ${href}` }, text), copy);
 }
 
 async function copied(button, text) {

@@ -35,6 +35,8 @@ class CustomerPage {
     this.timer = setInterval(() => this.showTimes(), 15000);
     this.onHash = () => this.goToHash();
     addEventListener('hashchange', this.onHash);
+    this.onHide = () => this.keepOpen();
+    addEventListener('pagehide', this.onHide);
     live.watch('customer', this.id);
     requestAnimationFrame(() => this.goToHash());
   }
@@ -44,7 +46,10 @@ class CustomerPage {
     this.undo.forEach((undo) => undo());
     clearInterval(this.timer);
     clearTimeout(this.askSoon);
-    clearTimeout(this.keepSoon);
+    this.keepOpen();
+    this.stayThere?.disconnect();
+    this.measureHead.disconnect();
+    removeEventListener('pagehide', this.onHide);
     removeEventListener('hashchange', this.onHash);
     this.tips.hide();
     for (const card of Object.values(this.cards)) card.body?.destroy?.();
@@ -95,7 +100,15 @@ class CustomerPage {
     this.showCard(key);
     if (open && !(key in this.parts)) this.ask([key]);
     clearTimeout(this.keepSoon);
-    this.keepSoon = setTimeout(() => fetch('/api/ui/open-cards', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ open: [...this.opened] }) }).catch(() => {}), 600);
+    this.keepSoon = setTimeout(() => this.keepOpen()); // soon: the page may be left at once
+  }
+
+  // Which cards are open, also when the page is left at once.
+  keepOpen() {
+    if (!this.keepSoon) return;
+    clearTimeout(this.keepSoon);
+    this.keepSoon = null;
+    fetch('/api/ui/open-cards', { method: 'POST', keepalive: true, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ open: [...this.opened] }) }).catch(() => {});
   }
 
   showCard(key) {
@@ -175,8 +188,15 @@ class CustomerPage {
     const key = location.hash.slice(1);
     if (!(key in this.cards)) return;
     this.setOpen(key, true);
-    this.cards[key].box.scrollIntoView({ block: 'start' });
+    const show = () => this.cards[key].box.scrollIntoView({ block: 'start' });
+    show();
     this.cards[key].head.focus({ preventScroll: true });
+    // What is above may still be growing; whoever moves meanwhile has other plans.
+    this.stayThere?.disconnect();
+    const stay = (this.stayThere = new ResizeObserver(show));
+    stay.observe(this.root.querySelector('.customer-cards'));
+    for (const event of ['wheel', 'pointerdown', 'keydown', 'touchstart']) this.root.firstChild.addEventListener(event, () => stay.disconnect(), { once: true, passive: true });
+    setTimeout(() => stay.disconnect(), 2000);
   }
 
   // -- keeping it current ---------------------------------------------------------------------------------------------
@@ -228,11 +248,28 @@ class CustomerPage {
 
   take(found) {
     Object.assign(this.parts, found);
-    if (found.head) this.showHead();
+    if (found.head) {
+      this.showHead();
+      this.follow(found.head.rights);
+    }
     if (found.recent) this.showRecent();
     if (found.contacts) this.showContacts();
     for (const key of Object.keys(this.cards)) if (key in found || `gist ${key}` in found) this.showCard(key);
     if ('gist history' in found) this.cards.history.body?.renew?.();
+  }
+
+  // What the page offers follows what the person may do by now.
+  follow(rights) {
+    if (JSON.stringify(rights) === JSON.stringify(this.config.rights)) return;
+    this.config.rights = rights;
+    this.showHead();
+    this.showContacts();
+    for (const [key, card] of Object.entries(this.cards)) {
+      card.body?.destroy?.();
+      card.body = card.shown = null;
+      card.bodyBox.replaceChildren();
+      this.showCard(key);
+    }
   }
 
   gone() {
@@ -243,7 +280,7 @@ class CustomerPage {
     this.notice.hidden = false;
     this.root.querySelector('.customer-cards').remove();
     this.root.querySelector('.customer-rail').remove();
-    this.head.querySelector('.customer-signals')?.remove();
+    this.head.replaceChildren(h('h1', {}, 'Customer'), h('a', { href: '/' }, 'To the dashboard'));
   }
 }
 

@@ -24,12 +24,17 @@ export async function send(method, address, body) {
 let numbered = 0;
 
 // Opens a form. `fields`: {name, label, kind: text | area | choice | lines | email | tel, value, choices, longest, help};
-// `store(values, was)` stores and may throw as `send` does; `draft` names what is kept when the dialog is left.
-export function openForm({ title, about, fields, button = 'Submit', store, draft, onConflict }) {
+// `store(values, was)` stores and may throw as `send` does; `was` is what stood there when a field was typed into. `draft`
+// names what is kept when the dialog is left: what was typed, beside what it was typed against, so that a change that
+// somebody else made meanwhile is noticed all the same. `context` is kept with it.
+export function openForm({ title, about, fields, button = 'Submit', store, draft, context = {}, onConflict }) {
   const id = `form-${++numbered}`;
   const opener = document.activeElement;
-  const was = Object.fromEntries(fields.map((field) => [field.name, plain(field)]));
   const kept = recall(draft);
+  const begun = { ...context };
+  if (kept) Object.assign(context, kept.context);
+  const fresh = Object.fromEntries(fields.map((field) => [field.name, { text: plain(field), raw: field.value ?? '' }]));
+  const was = Object.fromEntries(fields.map(({ name }) => [name, kept?.fields[name]?.was ?? fresh[name]]));
   const inputs = {};
   const problems = {};
   const trouble = h('p', { class: 'form-error', role: 'alert', hidden: true });
@@ -39,16 +44,18 @@ export function openForm({ title, about, fields, button = 'Submit', store, draft
   const rows = fields.map((field, index) => {
     const [inputId, helpId] = [`${id}-${index}`, `${id}-${index}-help`];
     const input = control(field, inputId, helpId);
-    setValue(input, field, kept && field.name in kept ? kept[field.name] : was[field.name]);
+    setValue(input, field, kept?.fields[field.name]?.value ?? fresh[field.name].text);
     inputs[field.name] = input;
     problems[field.name] = h('p', { class: 'form-help', id: helpId }, field.help || '');
-    input.addEventListener('input', () => { remember(draft, changed() ? values() : null); clear(field.name); });
+    input.addEventListener('input', () => { keep(); clear(field.name); });
     return h('div', { class: 'field' }, h('label', { for: inputId }, field.label), input, problems[field.name]);
   });
   const restored = kept && h('p', { class: 'notice' }, 'What you had typed before is still here. ',
     h('button', { class: 'button small', type: 'button', onclick: () => {
-      fields.forEach((field) => setValue(inputs[field.name], field, was[field.name]));
-      remember(draft, null);
+      Object.assign(was, fresh);
+      Object.assign(context, begun);
+      fields.forEach((field) => setValue(inputs[field.name], field, fresh[field.name].text));
+      keep();
       restored.remove();
     } }, 'Start over'));
   const form = h('form', { class: 'form dialog-form', novalidate: true },
@@ -57,7 +64,8 @@ export function openForm({ title, about, fields, button = 'Submit', store, draft
   const box = h('dialog', { class: 'dialog', 'aria-labelledby': `${id}-title` }, form);
 
   const values = () => Object.fromEntries(fields.map((field) => [field.name, inputs[field.name].value]));
-  const changed = () => fields.some((field) => inputs[field.name].value !== was[field.name]);
+  const changed = () => fields.filter(({ name }) => inputs[name].value !== was[name].text);
+  const keep = () => remember(draft, changed().length ? { context, fields: Object.fromEntries(changed().map(({ name }) => [name, { value: inputs[name].value, was: was[name] }])) } : null);
   const clear = (name) => {
     inputs[name].removeAttribute('aria-invalid');
     problems[name].className = 'form-help';
@@ -86,7 +94,10 @@ export function openForm({ title, about, fields, button = 'Submit', store, draft
       remember(draft, null);
       box.close();
     } catch (error) {
-      if (error.status === 409 && onConflict) more.replaceChildren(...[onConflict(error.answer, { inputs, was })].flat());
+      if (error.status === 409 && onConflict) {
+        more.replaceChildren(...[onConflict(error.answer, was)].flat());
+        keep(); // from now on against what it says now
+      }
       say(error);
     } finally {
       submit.removeAttribute('aria-busy');

@@ -35,7 +35,9 @@ export class HistoryBody {
   }
 
   query(more = {}) {
-    const asked = { group: this.group.value, person: this.person.value, since: this.since.value, until: this.until.value, ...more };
+    // Days are those of whoever looks.
+    const start = (day, after = 0) => { const date = new Date(`${day}T00:00`); date.setDate(date.getDate() + after); return Number.isNaN(date.getTime()) ? '' : date.toISOString(); };
+    const asked = { group: this.group.value, person: this.person.value, since: start(this.since.value), until: start(this.until.value, 1), ...more };
     return new URLSearchParams(Object.entries(asked).filter(([, value]) => value)).toString();
   }
 
@@ -61,7 +63,8 @@ export class HistoryBody {
     for (const row of rows) if (!this.rows.has(keyOf(row))) { this.rows.add(keyOf(row)); this.list.append(entry(row)); }
     this.next = next;
     this.end.textContent = next ? 'Loading …' : this.rows.size ? 'The beginning.' : 'No entry is like that.';
-    if (next && this.end.offsetTop < this.scroller.scrollTop + this.scroller.clientHeight + 400) this.more();
+    this.watch.unobserve(this.end); // it tells of changes only: told anew, it says where the end is now
+    this.watch.observe(this.end);
   }
 
   async more() {

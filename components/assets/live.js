@@ -109,7 +109,7 @@ function leave() {
   if (ended) return;
   live.quit(); // the page framework would navigate as well, and two at once can crash the tab
   document.documentElement.dataset.live = 'ended';
-  location.replace('/login?next=' + encodeURIComponent(location.pathname + location.search));
+  location.replace('/login?next=' + encodeURIComponent(location.pathname + location.search + location.hash));
 }
 
 function hear(message) {

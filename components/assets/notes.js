@@ -18,24 +18,33 @@ export function withLinks(text) {
 export class NotesBody {
   constructor(page, box) {
     this.page = page;
-    this.older = [];
+    this.notes = new Map(); // by id, every one that was shown: none goes away again
+    this.items = new Map();
     this.list = h('ul', { class: 'notes' });
     this.more = h('button', { class: 'button', type: 'button', hidden: true, onclick: () => this.loadMore() }, 'Older notes');
     const add = page.may('note.add') && h('button', { class: 'button', type: 'button', 'data-keep': 'add note', onclick: () => this.add() }, 'Add');
     box.append(...(add ? [h('div', { class: 'card-actions' }, add)] : []), this.list, this.more);
   }
 
-  show(content) {
-    this.newest = content.notes;
-    this.hasMore ??= content.more;
+  show({ notes, edited, count }) {
+    notes.forEach((note) => this.notes.set(note.id, note));
+    edited.forEach((note) => this.notes.has(note.id) && this.notes.set(note.id, note));
+    this.count = count;
     this.draw();
   }
 
+  // Items that say the same stay where they are, with the focus and the selection in them.
   draw() {
-    const shown = new Set(this.newest.map((note) => note.id));
-    const all = [...this.newest, ...this.older.filter((note) => !shown.has(note.id))];
-    this.list.replaceChildren(...(all.length ? all.map((note) => this.item(note)) : [h('li', { class: 'calm' }, 'Nobody has written anything down yet.')]));
-    this.more.hidden = !(this.older.length ? this.hasMore : this.hasMore && all.length);
+    const all = [...this.notes.values()].sort((one, other) => other.id - one.id);
+    const wanted = all.map((note) => {
+      const told = JSON.stringify(note);
+      if (this.items.get(note.id)?.told !== told) this.items.set(note.id, { told, item: this.item(note) });
+      return this.items.get(note.id).item;
+    });
+    if (!wanted.length) wanted.push(h('li', { class: 'calm' }, 'Nobody has written anything down yet.'));
+    for (const item of [...this.list.children]) if (!wanted.includes(item)) item.remove();
+    wanted.forEach((item, index) => { if (this.list.children[index] !== item) this.list.insertBefore(item, this.list.children[index] || null); });
+    this.more.hidden = this.count <= this.notes.size;
   }
 
   item(note) {
@@ -49,22 +58,22 @@ export class NotesBody {
       h('p', { class: 'note-body', dir: 'auto' }, ...withLinks(note.body)));
   }
 
-  form(title, note, store, onConflict) {
+  form(title, note, store, context, onConflict) {
     openForm({
-      title, button: 'Submit', store, onConflict, draft: `${this.page.id} note ${note?.id ?? 'new'}`,
+      title, button: 'Submit', store, context, onConflict, draft: `${this.page.config.me} ${this.page.id} note ${note?.id ?? 'new'}`,
       fields: [{ name: 'body', label: 'Note', kind: 'area', value: note?.body ?? '', help: 'Plain text. Links can be pressed, line breaks are kept.' }],
     });
   }
 
   add() {
-    this.form('Add note', null, ({ body }) => send('POST', `${this.page.address}/notes`, { body }));
+    this.form('Add note', null, ({ body }) => send('POST', `${this.page.address}/notes`, { body }), {});
   }
 
   edit(note) {
-    let seen = note.version;
-    this.form('Edit note', note, ({ body }) => send('POST', `${this.page.address}/notes/${note.id}`, { body, seen }), (answer) => {
+    const context = { seen: note.version }; // a draft brings the version that it began from
+    this.form('Edit note', note, ({ body }) => send('POST', `${this.page.address}/notes/${note.id}`, { body, seen: context.seen }), context, (answer) => {
       if (!answer.note) return [];
-      seen = answer.note.version; // pressing Submit again says: mine, knowing theirs
+      context.seen = answer.note.version; // pressing Submit again says: mine, knowing theirs
       return h('div', { class: 'notice theirs' }, h('p', {}, h('b', {}, answer.note.by), ' changed this note while you were typing. It now says:'),
         h('p', { class: 'note-body', dir: 'auto' }, answer.note.body), h('p', {}, 'Your text is kept above. Submit again to put it in the place of theirs; theirs stays among the earlier versions.'));
     });
@@ -81,11 +90,11 @@ export class NotesBody {
   }
 
   async loadMore() {
-    const last = (this.older.at(-1) || this.newest.at(-1)).id;
+    const last = Math.min(...this.notes.keys());
     try {
-      const { notes, more } = await read(await fetch(`${this.page.address}/notes?before=${last}`, { cache: 'no-store' }));
-      this.older.push(...notes);
-      this.hasMore = more;
+      const { notes } = await read(await fetch(`${this.page.address}/notes?before=${last}`, { cache: 'no-store' }));
+      notes.forEach((note) => this.notes.set(note.id, note));
+      if (!notes.length) this.count = this.notes.size;
       this.draw();
     } catch { this.more.textContent = 'Older notes cannot be read just now. Try again'; }
   }

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -15,7 +15,7 @@ from models import Contact, Infrastructure, Note, history_reading
 from models.rights import Refused, require
 from pages.acting import Acting, NotThere, acts, refusal
 from pages.api.ui import NOT_FOUND, answer
-from pages.customer import viewer_parts
+from pages.customer import for_viewer
 from pages.customers import find
 from pages.guard import user_of
 
@@ -35,9 +35,7 @@ async def parts(request: Request, customer_id: str, want: str = '') -> Response:
     wanted = want[:LONGEST_ADDRESS].split(',')
     audience = await live.hub.audience_of(user)
     found = await cards.read(customer, wanted, audience=audience.key)
-    if 'head' in found:
-        found['head'] = found['head'] | await viewer_parts(customer, user)
-    return answer(found)
+    return answer(await for_viewer(found, customer, user))
 
 
 # -- history ----------------------------------------------------------------------------------------------------------
@@ -51,19 +49,21 @@ def _filters(request: Request) -> dict[str, Any]:
         raise ValueError('There is no such person.')
     return {
         'group': asked.get('group', '')[:20], 'person': int(person) if person else None,
-        'since': _day(asked.get('since', '')), 'until': _day(asked.get('until', ''), after=True),
+        'since': _moment(asked.get('since', '')), 'until': _moment(asked.get('until', '')),
     }  # fmt: skip
 
 
-def _day(text: str, *, after: bool = False) -> datetime | None:
-    """The beginning of a day in UTC, or (`after`) of the day that follows."""
+def _moment(text: str) -> datetime | None:
+    """A moment with its offset; the browser says it, for it knows when a day of its viewer begins."""
     if not text:
         return None
     try:
-        day = date.fromisoformat(text) + timedelta(days=1 if after else 0)
-    except (ValueError, OverflowError):
-        raise ValueError('A day is written as 2026-11-22.') from None
-    return datetime.combine(day, time(), UTC)
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None or not 1970 <= found.year <= 9000:
+        raise ValueError('A moment is written as 2026-11-22T00:00:00Z.')
+    return found.astimezone(UTC)
 
 
 @router.get('/customers/{customer_id}/history')

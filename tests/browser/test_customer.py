@@ -16,6 +16,9 @@ TITLES = (
     'Products', 'Upgrade options', 'Infrastructure', 'RFI details', 'Connect details', 'Monitor', 'Customer notes',
     'History log', 'Attachments',
 )  # fmt: skip
+KEYS = (
+    'products', 'upgrades', 'infrastructure', 'rfi', 'connect', 'monitor', 'notes', 'history', 'attachments',
+)  # fmt: skip
 
 
 def number(portal: Portal, name: str, partner: str = 'northwind-it') -> int:
@@ -313,6 +316,111 @@ def test_a_customer_that_is_taken_from_somebodys_sight_leaves_the_open_page(visi
     portal.aside(f'await CustomerAccess.filter(customer_id={wharf}).delete()')
     expect(page.get_by_role('alert').filter(has_text='not yours to see')).to_be_visible(timeout=5000)
     expect(page.locator('.fold')).to_have_count(0)
+
+
+def test_nothing_scrolls_the_frame_away(visitors: Visitors, portal: Portal) -> None:
+    customer = number(portal, 'Bellamy Freight')
+    page = opened(visitors, 'ana', customer, *KEYS)
+    page.goto(f'/customers/{customer}#attachments')
+    expect(card(page, 'attachments').locator('.fold-head')).to_be_focused()
+    page.locator('#attach').focus()
+    assert page.evaluate('document.scrollingElement.scrollTop') == 0
+    expect(page.locator('.toolbar')).to_be_in_viewport()
+    expect(page.get_by_role('heading', level=1)).to_be_in_viewport()
+
+
+def test_a_draft_knows_what_it_was_typed_against(visitors: Visitors, portal: Portal) -> None:
+    """Else it would silently take the place of what somebody else stored meanwhile."""
+    customer = number(portal, 'Ravensworth Estates')
+    portal.aside(f"""
+        ana = await PortalUser.get(email='ana@northwind.example')
+        await Note.add(await Customer.get(id={customer}), 'Before the draft', by=ana)
+    """)
+    page = opened(visitors, 'ana', customer, 'notes', 'infrastructure')
+    note = page.locator('.note', has_text='Before the draft')
+    note.get_by_role('button', name=re.compile('^Edit')).click()
+    page.get_by_role('textbox', name='Note').fill('Typed and left')
+    page.keyboard.press('Escape')
+    edit = card(page, 'infrastructure').get_by_role('button', name='Edit')
+    edit.click()
+    page.get_by_label('Mail server').fill('Of the draft')
+    page.keyboard.press('Escape')
+    portal.aside(f"""
+        ana = await PortalUser.get(email='ana@northwind.example')
+        note = await Note.get(customer_id={customer}, body='Before the draft')
+        await note.edit('Of somebody else', by=ana, seen=1)
+        await Infrastructure.change(
+            await Customer.get(id={customer}), {{'server_os': 'Of somebody else'}}, was=None, by=ana)
+    """)
+    expect(card(page, 'infrastructure')).to_contain_text('Of somebody else')
+    edit.click()
+    expect(page.get_by_label('Mail server')).to_have_value('Of the draft')
+    page.get_by_role('button', name='Save').click()
+    expect(card(page, 'infrastructure')).to_contain_text('Of the draft')
+    expect(card(page, 'infrastructure')).to_contain_text('Of somebody else')
+    visitors.expect_trouble('409')
+    page.locator('.note', has_text='Of somebody else').get_by_role('button', name=re.compile('^Edit the')).click()
+    expect(page.get_by_role('textbox', name='Note')).to_have_value('Typed and left')
+    page.get_by_role('button', name='Submit').click()
+    expect(page.get_by_role('dialog')).to_contain_text('Of somebody else')
+
+
+def test_a_draft_is_shown_to_nobody_else(visitors: Visitors, portal: Portal) -> None:
+    customer = number(portal, 'Bellamy Freight')
+    page = opened(visitors, 'ana', customer, 'notes')
+    card(page, 'notes').get_by_role('button', name='Add', exact=True).click()
+    page.get_by_role('textbox', name='Note').fill('Hers')
+    page.keyboard.press('Escape')
+    page.context.clear_cookies()
+    page.context.request.post('/login', form={'email': 'tom@northwind.example', 'password': portal.password})
+    page.goto('/help')
+    page.goto(f'/customers/{customer}#notes')
+    card(page, 'notes').get_by_role('button', name='Add', exact=True).click()
+    expect(page.get_by_role('textbox', name='Note')).to_have_value('')
+
+
+def test_notes_that_were_shown_stay_and_keep_the_focus_when_others_come(visitors: Visitors, portal: Portal) -> None:
+    customer = number(portal, 'Snake_case Systems')
+    add = f"""
+        ana = await PortalUser.get(email='ana@northwind.example')
+        customer = await Customer.get(id={customer})
+        for n in range({{}}):
+            await Note.add(customer, f'Note {{{{n}}}} https://example.com/{{{{n}}}}', by=ana)
+    """
+    portal.aside(add.format(32))
+    page = opened(visitors, 'ana', customer, 'notes')
+    notes = card(page, 'notes')
+    expect(notes.locator('.note')).to_have_count(30)
+    link = notes.locator('.note-body a').nth(3)
+    link.focus()
+    portal.aside(add.format(1))
+    expect(notes.locator('.note')).to_have_count(31)
+    assert page.evaluate('document.activeElement.href') == 'https://example.com/28'
+    notes.get_by_role('button', name='Older notes').click()
+    expect(notes.locator('.note')).to_have_count(33)
+    expect(notes.get_by_role('button', name='Older notes')).to_be_hidden()
+
+
+def test_cards_that_were_opened_just_before_leaving_are_remembered(visitors: Visitors, portal: Portal) -> None:
+    customer = number(portal, 'Übersee Kaffee', 'fabrikam-managed-services')
+    page = visitors.page('eve', f'/customers/{customer}')
+    head = card(page, 'upgrades').locator('.fold-head')
+    was = head.get_attribute('aria-expanded')
+    with page.expect_response('**/api/ui/open-cards'):
+        head.click()
+        page.locator('.customer-facts a').click()
+    page.go_back()
+    expect(head).to_have_attribute('aria-expanded', 'false' if was == 'true' else 'true')
+
+
+def test_an_open_page_offers_what_its_viewer_may_do_by_now(visitors: Visitors, portal: Portal) -> None:
+    page = opened(visitors, 'tom', number(portal, 'Bellamy Freight'), 'notes')
+    add = card(page, 'notes').get_by_role('button', name='Add', exact=True)
+    expect(add).to_be_visible()
+    portal.aside("await PortalUser.filter(email='tom@northwind.example').update(role=PortalRole.READ_ONLY)")
+    expect(add).to_have_count(0)
+    portal.aside("await PortalUser.filter(email='tom@northwind.example').update(role=PortalRole.TECHNICIAN)")
+    expect(add).to_be_visible()
 
 
 @pytest.mark.parametrize('width', [390, 1440])

@@ -33,8 +33,9 @@ from models import (
     StepState,
     events,
 )
-from models.connect_step import TEMPLATES, unlock
+from models.connect_step import BY_KEY, TEMPLATES, unlock
 from models.demo import load_demo, make_customers
+from models.history import HistoryText
 from models.sample import EVERY
 from models.upgrade import options
 from models.user import demo_password
@@ -156,6 +157,40 @@ async def test_demo_history_is_in_the_past_and_of_two_years(db):
     assert all(entry.at < now for entry in entries)
     assert min(entry.at for entry in entries) < now - timedelta(days=500)
     assert {entry.kind for entry in entries} >= {'customer.created', 'rfi.submitted', 'connect.completed'}
+
+
+async def test_the_cards_of_a_customer_tell_the_same_moments(db):
+    await load_demo(SECRET)
+    of_the_watched = {'Thresholds of the queues were reviewed', 'Signed on to the Administration Console'}
+    texts = {text.event_id: text for text in await HistoryText.all()}
+    told = 0
+    for customer in await Customer.all().prefetch_related('rfi_form', 'steps'):
+        entries = await HistoryEvent.filter(customer_id=customer.id).order_by('sequence')
+        steps = {step.key: step for step in customer.steps}
+        done = {key: step.completed_at for key, step in steps.items() if step.state == StepState.COMPLETE}
+        completed = [e for e in entries if e.kind == 'connect.step_complete']
+        assert {texts[e.id].facts['step']: e.at for e in completed} == done, customer.name
+        assert len(completed) == len(done)
+        told += len(done)
+        form = customer.rfi_form
+        moments = {e.kind: e.at for e in entries}
+        assert moments.get('rfi.requested') == form.requested_at
+        assert moments.get('rfi.submitted') == form.returned_at
+        assert moments.get('rfi.complete') == form.completed_at == done.get('rfi')
+        ends = [step.completed_at for step in steps.values() if step.completed_at]
+        if form.completed_at:
+            assert min(ends) == form.completed_at
+        for step in steps.values():
+            assert step.started_at is None or step.completed_at is None or step.started_at <= step.completed_at
+            needed = [steps[key].completed_at for key in BY_KEY[step.key].needs if key in steps]
+            assert step.started_at is None or all(at and at <= step.started_at for at in needed), step.title
+        if customer.completed_at:
+            assert max(ends) == customer.completed_at
+        watched = any(getattr(customer, kind.value) != Health.NOT_CONFIGURED for kind in MonitorKind)
+        if customer.listing == Listing.WAITING or not watched:
+            assert not of_the_watched & {texts[e.id].summary for e in entries}, customer.name
+    assert told > 200
+    assert of_the_watched <= {text.summary for text in texts.values()}
 
 
 async def test_every_customer_of_the_cast_has_facts_that_could_be_saved_again(db):
@@ -354,6 +389,10 @@ async def test_made_customers_are_consistent(db, northwind):
     for customer in complete[:20]:
         await _check_as_verbs_leave_it(customer)
     assert not await ConnectStep.filter(customer__listing=Listing.COMPLETE).exists()
+    live = [customer.id for customer in complete]
+    kinds = set(await HistoryEvent.filter(customer_id__in=live).values_list('kind', flat=True))
+    assert 'connect.completed' in kinds
+    assert not {kind for kind in kinds if str(kind).startswith('connect.step_')}
 
 
 async def test_made_customers_are_believable(db, northwind):

@@ -8,7 +8,8 @@ import pytest
 from nicegui import core
 
 from components import cards, live
-from models import Contact, Customer, CustomerAccess, HistoryEvent, Infrastructure, Note, PortalRole, PortalUser
+from models import Contact, Customer, CustomerAccess, HistoryEvent, Infrastructure, Note, PortalRole, PortalUser, Price
+from models.product import load_catalogue
 from models.rights import may
 from pages.acting import ACTS
 from pages.api.customer import router  # its acts register themselves when it is imported
@@ -101,7 +102,14 @@ async def test_history_comes_by_pages_and_refuses_what_it_cannot_read(portal, em
     second = (await portal.http.get(address, params={'before': first['next']})).json()
     assert not {row['id'] for row in first['rows']} & {row['id'] for row in second['rows']}
     assert len(first['rows']) + len(second['rows']) == 71  # and its creation
-    for wrong in ('before=nonsense', 'group=nonsense', 'person=x', 'since=yesterday', 'until=9999-12-31', 'until=1e9'):
+    for wrong in (
+        'before=nonsense',
+        'group=nonsense',
+        'person=x',
+        'since=yesterday',
+        'until=9999-12-31T00:00:00Z',
+        'until=2026-11-22',
+    ):
         answer = await portal.http.get(f'{address}?{wrong}')
         assert answer.status_code == 422, wrong
         assert answer.json()['error'].endswith('.'), wrong
@@ -121,6 +129,17 @@ async def test_history_is_exported_as_csv_without_formulas(portal, emile):
     await portal.sign_in(portal.northwind.tom)
     await CustomerAccess.create(user=portal.northwind.tom, customer=emile, allowed=True)
     assert (await portal.http.get(BASE.format(emile.id) + '/history.csv')).status_code == 403
+
+
+async def test_prices_are_for_those_who_may_see_them(portal, emile):
+    want = BASE.format(emile.id) + '/parts?want=upgrades'
+    product = (await load_catalogue())['SEC']
+    await Price.create(partner=portal.northwind.partner, product=product, unit_price='2.60')
+    for role, sees in ((PortalRole.ADMINISTRATOR, True), (PortalRole.FINANCE, True), (PortalRole.READ_ONLY, False)):
+        await PortalUser.filter(id=portal.northwind.ana.id).update(role=role)
+        await portal.sign_in(portal.northwind.ana)
+        rows = (await portal.http.get(want)).json()['upgrades']['rows']
+        assert any(row['price'] == '2.60' for row in rows) == sees
 
 
 # -- who may ----------------------------------------------------------------------------------------------------------
