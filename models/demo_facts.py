@@ -207,7 +207,8 @@ def samples(
     last = int(signal.read_at.timestamp())
     for slot in range(math.ceil(begins.timestamp() / EVERY), last // EVERY + 1):
         at = min(slot * EVERY + lag, last)
-        while place < len(mine) and mine[place][0].timestamp() <= at:
+        # In whole seconds, as charts have them.
+        while place < len(mine) and int(mine[place][0].timestamp()) <= at:
             state = mine[place][3]
             place += 1
         # By day there is more mail than by night.
