@@ -34,6 +34,7 @@ MANY = 300  # changed rows in one window above which pages ask again instead
 BEAT = 2.0  # seconds between heartbeats; the browser calls itself stale after 4.5 without a word
 BACKLOG = 64  # messages a slow browser may be behind before it is cut off and has to ask again
 EPOCH = secrets.token_hex(4)  # numbers start anew with the process
+LONGEST_PAUSE = 2.0  # seconds at most between two overviews while something changes
 OVERVIEW_PAUSE = 0.25  # seconds at least between two overviews of one audience
 
 
@@ -375,7 +376,8 @@ class Hub:
             text = await overview_text(audience)
             audience.send(text, only=lambda c: c.watches_overview)
         took = time.monotonic() - started
-        audience.overview_at = time.monotonic() + max(OVERVIEW_PAUSE, 5 * took)
+        # At most so long: a server that stood still while it read must not be silent five times as long afterwards.
+        audience.overview_at = time.monotonic() + min(LONGEST_PAUSE, max(OVERVIEW_PAUSE, 5 * took))
         audience.send(f'{{"t":"bad","bad":{await _count_bad(audience.user)}}}')
 
     # -- the heartbeat ------------------------------------------------------------------------------------------------

@@ -409,6 +409,7 @@ def test_cards_that_were_opened_just_before_leaving_are_remembered(visitors: Vis
     with page.expect_response('**/api/ui/open-cards'):
         head.click()
         page.locator('.customer-facts a').click()
+    expect(page.locator('.grid')).to_be_visible()
     page.go_back()
     expect(head).to_have_attribute('aria-expanded', 'false' if was == 'true' else 'true')
 
