@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import aiohttp
+import orjson
 
 from tests.bench.harness import COOKIE
 from tests.bench.helper import serve
@@ -154,7 +155,7 @@ class Crowd:
             self.recorded.append((time.time(), text.decode()))
         head = text[:12]
         if head.startswith(b'{"t":"h",'):
-            self.late.append(time.time() - float(text.rpartition(b':')[2].rstrip(b'}')) / 1000)
+            self.late.append(time.time() - orjson.loads(text)['now'] / 1000)
         elif head.startswith(b'{"t":"hello"') and self.rows_from:
             epoch = text.partition(b'"epoch":"')[2][:8]
             if page.epoch not in (None, epoch):
