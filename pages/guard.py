@@ -20,8 +20,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from components import live
+from components import live, theme
 from models import PortalUser, Session, SessionKind, database, events
+from pages.kept import Kept
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ _OF_A_CLIENT = '/_nicegui/client/'
 _SOCKET = '/_nicegui_ws/'
 # The framework's own files: their address has its version, so a browser may keep them.
 _STATIC = f'/_nicegui/{__version__}/'
+OUR_ASSETS = f'/assets/{theme.version()}/'
 # How far each kind of session reaches: as in PUBLIC, an entry that ends with a slash is everything below it.
 REACH: dict[SessionKind, tuple[str, ...]] = {
     SessionKind.USER: ('/',),
@@ -74,6 +76,11 @@ def is_below(path: str, entries: tuple[str, ...]) -> bool:
     return any(path == entry or (entry.endswith('/') and path.startswith(entry)) for entry in entries)
 
 
+def is_kept(path: str) -> bool:
+    """Whether what is at this address never changes."""
+    return path.startswith((_STATIC, OUR_ASSETS)) and not path.startswith(_STATIC + 'dynamic_resources/')
+
+
 def is_same_origin(origin: str | None, host: str | None) -> bool:
     if not origin or not host:
         return False
@@ -99,6 +106,7 @@ def user_of(connection: HTTPConnection) -> PortalUser:
 class Guard:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self.kept = Kept(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope['type'] not in ('http', 'websocket'):
@@ -116,7 +124,8 @@ class Guard:
         with database.patience(database.PATIENCE):
             refusal = await self._refusal(scope, connection)
             if refusal is None:
-                await self.app(scope, _bounded(receive, scope['path']), send)
+                app = self.kept if is_kept(scope['path']) else self.app
+                await app(scope, _bounded(receive, scope['path']), send)
             else:
                 await refusal(scope, receive, send)
 
@@ -209,7 +218,7 @@ def _is_frame(text: str | None) -> bool:
 
 
 def _with_headers(send: Send, path: str) -> Send:
-    kept = path.startswith(_STATIC) and not path.startswith(_STATIC + 'dynamic_resources/')
+    kept = path.startswith(_STATIC) and is_kept(path)
 
     async def sending(message: Message) -> None:
         if message['type'] == 'http.response.start':

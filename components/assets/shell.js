@@ -4,6 +4,20 @@ import { ago, live } from './live.js';
 
 const root = document.documentElement;
 
+// A list that is made before the framework (table.js) is painted before the framework takes the browser for itself, which
+// it does for a quarter of a second; at the latest when it has had its time.
+const LONGEST_PAINT = 700; // ms
+if (document.getElementById('early-table') && window.createApp) {
+  const painted = new Promise((resolve) => { window.portalPainted = resolve; setTimeout(resolve, LONGEST_PAINT); });
+  const create = window.createApp;
+  window.createApp = (...given) => {
+    const app = create(...given);
+    const mount = app.mount.bind(app);
+    app.mount = (place) => { painted.then(() => mount(place)); };
+    return app;
+  };
+}
+
 // -- Back: whether a page was reached by it, so that a list can restore its place ---------------------------------------
 addEventListener('popstate', () => { window.portalCameBack = true; }, true);
 document.addEventListener('click', (event) => { if (event.target.closest?.('a[href]')) window.portalCameBack = false; }, true);

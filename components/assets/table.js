@@ -46,7 +46,11 @@ export function begin(config, address) {
   answer.catch(() => {}); // told where it is used
   const start = () => {
     const root = document.getElementById('early-table');
-    if (root) early = new Table(root, config, () => {}, { address, answer });
+    if (root) {
+      early = new Table(root, config, () => {}, { address, answer });
+      // Once they are painted, the page framework may have the browser for itself (shell.js).
+      early.firstRows.then(() => requestAnimationFrame(() => setTimeout(window.portalPainted)));
+    }
     else if (document.readyState === 'loading') requestAnimationFrame(start);
   };
   start();
@@ -172,7 +176,7 @@ class Table {
       theme, rowModelType: 'infinite', cacheBlockSize: this.config.block, maxBlocksInCache: 6, cacheOverflowSize: 1,
       infiniteInitialRowCount: restored?.rows || 1, maxConcurrentDatasourceRequests: 2, blockLoadDebounceMillis: 0,
       getRowId: (p) => String(p.data.id), suppressMultiSort: true, ensureDomOrder: true,
-      suppressColumnMoveAnimation: true, animateRows: false, suppressDragLeaveHidesColumns: true, rowBuffer: 6,
+      suppressColumnMoveAnimation: true, animateRows: false, suppressDragLeaveHidesColumns: true, rowBuffer: 3,
       enableCellTextSelection: true, columnDefs: this.columns.definitions(),
       defaultColDef: { resizable: true, sortingOrder: ['asc', 'desc'], suppressHeaderMenuButton: true, minWidth: 44 },
       initialState: this.config.state ? { ...this.config.state, partialColumnState: true } : undefined,
