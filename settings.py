@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -19,6 +20,9 @@ from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDi
 SHORTEST_SECRET = 32
 # Of the Makefile and of the tests; they begin like a setting and are none.
 _NO_SETTINGS = ('PORTAL_DEMO_UNLESS_SET', 'PORTAL_TEST_LONG')
+
+
+_SECRETS = ('secret', 'database_url', 'backup_key', 'oidc_client_secret')
 
 
 def _not_empty(text: Any) -> Any:
@@ -44,6 +48,15 @@ def _http(url: str) -> str:
     if url and not host:
         raise ValueError('must be a whole address, such as https://help.example.com')
     return url.rstrip('/')
+
+
+def _networks(text: str) -> str:
+    for part in filter(None, (part.strip() for part in text.split(','))):
+        try:
+            ip_network(part, strict=False)
+        except ValueError:
+            raise ValueError(f'must be addresses or networks, and {part[:60]} is none') from None
+    return text
 
 
 def _long_enough(secret: SecretStr) -> SecretStr:
@@ -87,6 +100,23 @@ class Settings(BaseSettings):
     poll_seconds: int = Field(900, ge=5, le=86400, description='Seconds between two readings of one customer.')
     upload_mb: int = Field(25, ge=1, le=100, description='Megabytes that one uploaded file may have.')
     attachments_per_customer: int = Field(200, ge=1, le=10_000, description='Attachments that one customer may have.')
+    public_url: Annotated[str, AfterValidator(_http)] = Field(
+        '', description='Address by which people reach the portal, for links in mails: `https://portal.example.com`.'
+    )
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
+        '', description='Addresses or networks of proxies whose X-Forwarded headers count, with commas between them.'
+    )
+    oidc_issuer: Annotated[str, AfterValidator(_http)] = Field(
+        '', description='Address of an OpenID Connect provider with which people may sign in; empty: none.'
+    )
+    oidc_client_id: str = Field('', description='What the portal is called at this provider.')
+    oidc_client_secret: SecretStr = Field(SecretStr(''), description='The portal’s secret at this provider.')
+    oidc_name: str = Field('single sign-on', description='What the button of sign-in calls this provider.')
+    backup_dir: str = Field('', description='Folder for backups; empty: `backups` in the data folder.')
+    backup_key: Annotated[SecretStr, AfterValidator(_long_enough)] = Field(
+        SecretStr(''), description='Key with which backups are encrypted; empty: they are not.'
+    )
+    backup_days: int = Field(14, ge=0, le=3650, description='Days for which daily backups are kept; 0: none are made.')
     log_level: Annotated[str, AfterValidator(_level)] = Field('INFO', description='debug, info, warning or error.')
     reload: bool = Field(False, description='Restart on a change of the source (`make dev`).')
 
@@ -192,7 +222,7 @@ def settings() -> Settings:
         first = error.errors()[0]
         name = f'PORTAL_{str(first["loc"][0]).upper()}'
         # What has a password in it is not repeated: consoles are logged.
-        shown = '' if first['loc'][0] in ('secret', 'database_url') else str(first['input'])[:80]
+        shown = '' if first['loc'][0] in _SECRETS else str(first['input'])[:80]
         given = f' (it is {shown})' if shown else ''
         said = _IN_WORDS.get(first['type'], '').format(**first.get('ctx', {}))
         sys.exit(f'{name}: {said or first["msg"].removeprefix("Value error, ")}{given}')

@@ -1,26 +1,34 @@
 from models.access import ConsoleRole, CustomerAccess, DelegatedAccess
+from models.admin_console import AdminConsole, SignOnKind
 from models.api_token import ApiToken
 from models.attachment import Attachment, AttachmentKind, AttachmentState
+from models.backup_run import BackupRun
 from models.connect_step import ConnectStep, StepOwner, StepState
 from models.contact import Contact, ContactKind
 from models.customer import AccountType, Customer, Listing
 from models.history import HistoryChain, HistoryEvent, HistoryText
 from models.infrastructure import Directory, Infrastructure, MailPlatform
+from models.message import Message, MessageState
 from models.monitor import Flip, Health, Monitor, MonitorKind, MonitorState, Reading
 from models.note import Note, NoteVersion
-from models.partner import Partner
+from models.one_time_link import LinkKind, OneTimeLink
+from models.partner import MailSecurity, Partner, TwoFactorRule
 from models.price import Price
 from models.product import CustomerProduct, Product, ProductKind
+from models.recovery_code import RecoveryCode
 from models.rfi import Rfi, RfiIcon, RfiState
 from models.sample import Sample
 from models.session import Session, SessionKind
+from models.signing_key import SigningKey
+from models.tag import CustomerTag, UserTag
 from models.user import PortalRole, PortalUser
 
 __all__ = [
-    'AccountType', 'ApiToken', 'Attachment', 'AttachmentKind', 'AttachmentState', 'ConnectStep', 'ConsoleRole',
-    'Contact', 'ContactKind', 'Customer', 'CustomerAccess', 'CustomerProduct', 'DelegatedAccess', 'Directory', 'Flip',
-    'Health', 'HistoryChain', 'HistoryEvent', 'HistoryText', 'Infrastructure', 'Listing', 'MailPlatform', 'Monitor',
-    'MonitorKind', 'MonitorState', 'Note', 'NoteVersion', 'Partner', 'PortalRole', 'PortalUser', 'Price', 'Product',
-    'ProductKind', 'Reading', 'Rfi', 'RfiIcon', 'RfiState', 'Sample', 'Session', 'SessionKind', 'StepOwner',
-    'StepState',
+    'AccountType', 'AdminConsole', 'ApiToken', 'Attachment', 'AttachmentKind', 'AttachmentState', 'BackupRun',
+    'ConnectStep', 'ConsoleRole', 'Contact', 'ContactKind', 'Customer', 'CustomerAccess', 'CustomerProduct',
+    'CustomerTag', 'DelegatedAccess', 'Directory', 'Flip', 'Health', 'HistoryChain', 'HistoryEvent', 'HistoryText',
+    'Infrastructure', 'LinkKind', 'Listing', 'MailPlatform', 'MailSecurity', 'Message', 'MessageState', 'Monitor',
+    'MonitorKind', 'MonitorState', 'Note', 'NoteVersion', 'OneTimeLink', 'Partner', 'PortalRole', 'PortalUser',
+    'Price', 'Product', 'ProductKind', 'Reading', 'RecoveryCode', 'Rfi', 'RfiIcon', 'RfiState', 'Sample', 'Session',
+    'SessionKind', 'SignOnKind', 'SigningKey', 'StepOwner', 'StepState', 'TwoFactorRule', 'UserTag',
 ]  # fmt: skip

@@ -63,6 +63,8 @@ class DelegatedAccess(Model):
     role = fields.CharField(max_length=80, description='Role')
     source = fields.CharField(max_length=20, default='portal', db_default='portal')
     granted_at = fields.DatetimeField(auto_now_add=True)
+    granted_by_id = fields.IntField(null=True)
+    reason = fields.CharField(max_length=200, default='', db_default='')
     expires_at = fields.DatetimeField(null=True)
     revoked_at = fields.DatetimeField(null=True)
 

@@ -37,6 +37,10 @@ class ChangedMeanwhile(ValueError):
         self.now = now
 
 
+class Impossible(ValueError):
+    """What is asked cannot be done now, or not at all; the sentence says why and is shown as it stands."""
+
+
 # -- one line ---------------------------------------------------------------------------------------------------------
 
 

@@ -19,9 +19,11 @@ from models.history import HistoryEvent, numbered
 from models.monitor import Health, Monitor, MonitorKind, MonitorState
 from models.partner import Partner
 from models.rfi import Rfi, RfiIcon, RfiState
+from models.tag import CustomerTag, UserTag
 from models.text import fold, initial, printable, sort_key
 
 if TYPE_CHECKING:
+    from models.admin_console import AdminConsole
     from models.user import PortalUser
 
 
@@ -79,6 +81,10 @@ class Customer(Model):
     )
     worst = fields.IntEnumField(Health, default=Health.NOT_CONFIGURED, description='Worst signal')
     console_url = fields.CharField(max_length=300, default='', db_default='')
+    console: 'fields.ForeignKeyNullableRelation[AdminConsole]' = fields.ForeignKeyField(
+        'models.AdminConsole', related_name='customers', null=True, on_delete=fields.SET_NULL
+    )
+    console_id: int | None
     is_simulated = fields.BooleanField(default=False, db_default=False)
     created_at = fields.DatetimeField(auto_now_add=True, description='Customer since')
     completed_at = fields.DatetimeField(null=True, description='Live since')
@@ -119,7 +125,11 @@ class Customer(Model):
 
         mine = Customer.filter(partner_id=user.partner_id).using_db(reader())
         exceptions = CustomerAccess.filter(user_id=user.id, allowed=not user.sees_all).values('customer_id')
-        return mine.filter(Q(id__not_in=Subquery(exceptions)) if user.sees_all else Q(id__in=Subquery(exceptions)))
+        if user.sees_all:
+            return mine.filter(id__not_in=Subquery(exceptions))
+        tags = Subquery(UserTag.filter(user_id=user.id).values('tag'))
+        tagged = Subquery(CustomerTag.filter(tag__in=tags).values('customer_id'))
+        return mine.filter(Q(id__in=Subquery(exceptions)) | Q(id__in=tagged))
 
     @classmethod
     def listed(cls, user: 'PortalUser', *listings: Listing) -> QuerySet['Customer']:

@@ -117,9 +117,15 @@ SESSIONS_ENDED: Event[[list[int]]] = Event()
 SIGHT_CHANGED: Event[[int]] = Event()
 """What this user (id) may see, or the role, has changed."""
 
+USERS_CHANGED: Event[[int]] = Event()
+"""People of this partner (id) were invited, changed, disabled, or took up their invitation."""
+
+PARTNER_CHANGED: Event[[int]] = Event()
+"""Settings of this partner (id) were changed."""
+
 ALL: tuple[Event, ...] = (
     CUSTOMERS_ADDED, CUSTOMERS_CHANGED, MONITORS_FLIPPED, CONNECT_MOVED, RFI_MOVED, CUSTOMER_TOUCHED, READINGS_STORED,
-    MANY_CHANGED, SESSIONS_ENDED, SIGHT_CHANGED,
+    MANY_CHANGED, SESSIONS_ENDED, SIGHT_CHANGED, USERS_CHANGED, PARTNER_CHANGED,
 )  # fmt: skip
 ABOUT_CUSTOMERS: tuple[Event[[Changed]], ...] = (
     CUSTOMERS_ADDED, CUSTOMERS_CHANGED, MONITORS_FLIPPED, CONNECT_MOVED, RFI_MOVED,

@@ -1,28 +1,84 @@
-"""Who may do what: one table, asked by pages, routes and verbs alike (domain.md 4.3)."""
+"""Who may do what: one table, asked by pages, routes and verbs alike (domain.md 4.3), and shown as a help page.
 
-from typing import TYPE_CHECKING
+A right says what somebody's role in the portal includes. Which customers they see is `Customer.visible_to`, and which
+role they hold in a customer's console is `DelegatedAccess`; both are asked as well where they count.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
 
 from models.user import PortalRole
 
 if TYPE_CHECKING:
     from models.user import PortalUser
 
-_A, _I, _T, _S, _F = (
-    PortalRole.ADMINISTRATOR, PortalRole.IMPLEMENTATION, PortalRole.TECHNICIAN, PortalRole.SALES, PortalRole.FINANCE,
-)  # fmt: skip
-RIGHTS: dict[str, frozenset[PortalRole]] = {
-    'customer.change': frozenset({_A, _I}),
-    'contact.change': frozenset({_A, _I}),
-    'infrastructure.change': frozenset({_A, _I, _T}),
-    'note.add': frozenset({_A, _I, _T, _S, _F}),
-    'note.edit_own': frozenset({_A, _I, _T, _S, _F}),
-    'note.edit_any': frozenset({_A}),
-    'attachment.add': frozenset({_A, _I, _T, _S, _F}),
-    'attachment.delete_original': frozenset({_A}),
-    'price.see': frozenset({_A, _S, _F}),
-    'history.export': frozenset({_A, _I}),
-    'history.erase': frozenset({_A}),
-}
+
+class Right(NamedTuple):
+    """An action, in the words of the help page, and the roles that include it."""
+
+    title: str
+    roles: frozenset[PortalRole]
+    note: str = ''
+
+
+_LETTERS = {
+    'A': PortalRole.ADMINISTRATOR, 'I': PortalRole.IMPLEMENTATION, 'T': PortalRole.TECHNICIAN, 'S': PortalRole.SALES,
+    'F': PortalRole.FINANCE, 'R': PortalRole.READ_ONLY,
+}  # fmt: skip
+
+
+def _right(title: str, letters: str, note: str = '') -> Right:
+    return Right(title, frozenset(_LETTERS[letter] for letter in letters), note)
+
+
+# In the order and in the groups of the help page.
+GROUPS: dict[str, dict[str, Right]] = {
+    'Customers': {
+        'customer.see': _right('See customers, their state and their history', 'AITSFR', 'Those they are given.'),
+        'customer.create': _right('Add a customer', 'AI'),
+        'customer.import': _right('Import customers from a file', 'AI'),
+        'customer.change': _right('Change the facts of a customer', 'AI'),
+        'contact.change': _right('Change contacts', 'AI'),
+        'infrastructure.change': _right('Change infrastructure', 'AIT'),
+        'note.add': _right('Write notes', 'AITSF'),
+        'note.edit_own': _right('Edit one’s own notes', 'AITSF'),
+        'note.edit_any': _right('Edit anybody’s notes', 'A'),
+        'attachment.add': _right('Attach documents', 'AITSF'),
+        'attachment.delete_original': _right('Delete the original of a document', 'A', 'Its safe PDF stays.'),
+        'price.see': _right('See prices', 'ASF'),
+        'list.export': _right('Export lists', 'AI'),
+        'history.export': _right('Export the history of a customer', 'AI'),
+        'history.erase': _right('Erase texts of the history on request', 'A', 'By a command on the server.'),
+    },
+    'Connect': {
+        'step.advance': _right('Advance steps that the MSP owns', 'AIT'),
+        'step.advance_for_vendor': _right(
+            'Advance steps that the vendor owns, on the vendor’s behalf', 'AI', 'With a reason, which is recorded.'
+        ),
+    },
+    'Admin Console': {
+        'console.open': _right(
+            'Open a customer’s Administration Console', 'AIT', 'Where they hold Partner Administrator.'
+        ),
+        'access.grant': _right(
+            'Grant and revoke Partner Administrator', 'A', 'Where they hold it themselves.'
+        ),
+        'access.grant_generic': _right(
+            'Grant it by the generic administration account', 'A', 'Where nobody holds it; with a reason.'
+        ),
+    },
+    'The MSP': {
+        'user.manage': _right('Invite people, change their role and sight, disable them, end their sessions', 'A'),
+        'settings.change': _right('See and change the settings of the MSP', 'A'),
+        'token.manage': _right('Make and revoke API tokens', 'A'),
+        'audit.see': _right('See and export the audit', 'AI'),
+    },
+    'One’s own account': {
+        'account.change': _right('Change one’s own name, password, two-factor and time zone; end one’s own sessions',
+                                 'AITSFR'),
+        'account.prefer': _right('Choose theme, columns and open cards', 'AITSFR'),
+    },
+}  # fmt: skip
+RIGHTS: dict[str, Right] = {action: right for group in GROUPS.values() for action, right in group.items()}
 
 
 class Refused(PermissionError):
@@ -30,10 +86,10 @@ class Refused(PermissionError):
 
 
 def may(user: 'PortalUser', action: str) -> bool:
-    return user.role in RIGHTS[action]
+    return user.role in RIGHTS[action].roles
 
 
 def require(user: 'PortalUser', action: str) -> None:
     """Raise `Refused` where the user's role does not include the action; called by the verb itself."""
     if not may(user, action):
-        raise Refused(f'Your role in the portal ({user.role.value.replace("_", " ")}) does not include this.')
+        raise Refused(f'Your role in the portal ({user.role.title}) does not include this.')

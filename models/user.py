@@ -2,7 +2,7 @@ import asyncio
 import hmac
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -11,10 +11,11 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from tortoise import Model, fields
 
 from models import events
+from models.checking import Invalid
 from models.events import transaction
 from models.history import HistoryEvent
 from models.partner import Partner
-from models.text import printable
+from models.text import fold, initial, printable, sort_key
 
 MIN_PASSWORD = 12
 MAX_PASSWORD = 256  # argon2 takes any length; a megabyte of password is an attack
@@ -29,6 +30,10 @@ class PortalRole(StrEnum):
     SALES = 'sales'
     FINANCE = 'finance'
     READ_ONLY = 'read_only'
+
+    @property
+    def title(self) -> str:
+        return 'MSP administrator' if self == PortalRole.ADMINISTRATOR else self.value.replace('_', ' ').capitalize()
 
 
 _hasher = PasswordHasher()
@@ -61,10 +66,28 @@ class PortalUser(Model):
     sees_all = fields.BooleanField(default=True, db_default=True, description='Sees all customers')
     can_sign_in = fields.BooleanField(default=True, db_default=True)
     disabled_at = fields.DatetimeField(null=True)
+    registered_at = fields.DatetimeField(null=True)
+    time_zone = fields.CharField(max_length=64, default='', db_default='', description='Time zone')
+    # Of the second factor: the sealed key, since when it is asked for, and the last time step whose code was taken.
+    totp_key = fields.CharField(max_length=300, default='', db_default='')
+    totp_since = fields.DatetimeField(null=True)
+    totp_step = fields.BigIntField(default=0, db_default=0)
+    # Who this is at the OIDC provider, once they have signed in through it.
+    oidc_issuer = fields.CharField(max_length=300, default='', db_default='')
+    oidc_subject = fields.CharField(max_length=255, default='', db_default='')
+    # What lists of people search, are filed under and sort by; `set_name` alone writes them.
+    name_key = fields.CharField(max_length=140, default='', db_default='')
+    initial = fields.CharField(max_length=1, default='', db_default='')
+    search_key = fields.CharField(max_length=400, default='', db_default='')
     theme = fields.CharField(max_length=10, default='system', db_default='system')
     preferences: Any = fields.JSONField(default=dict, db_default='{}')
     last_sign_in_at = fields.DatetimeField(null=True)
     created_at = fields.DatetimeField(auto_now_add=True)
+
+    # What lists of people search, are filed under and sort by.
+    SEARCHED_IN = 'search_key'
+    FILED_UNDER = 'initial'
+    SORTED_BY = {'name': 'name_key'}
 
     class Meta:
         table = 'portal_user'
@@ -78,6 +101,13 @@ class PortalUser(Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def set_name(self, name: str) -> None:
+        """Set the name and what lists go by."""
+        self.name = name
+        self.name_key = sort_key(name)[:140]
+        self.initial = initial(name)
+        self.search_key = '\n'.join(fold(part) for part in (name, self.email))[:400]
 
     @property
     def is_active(self) -> bool:
@@ -97,10 +127,13 @@ class PortalUser(Model):
         async with transaction():
             if await cls.filter(email=email).exists():
                 raise cls.EmailTaken(f'{email} is already somebody’s address.')
-            user = await cls.create(
-                partner=partner, name=name or email, email=email, role=role, sees_all=sees_all,
-                password_hash=password_hash,
+            user = cls(
+                partner=partner, email=email, role=role, sees_all=sees_all, password_hash=password_hash,
+                registered_at=datetime.now(UTC),
             )  # fmt: skip
+            user.set_name(name or email)
+            await user.save()
+            events.USERS_CHANGED.emit(partner.id)
             await HistoryEvent.add(partner.id, 'user.registered', f'{email} was registered as {role.value}')
         return user
 
@@ -147,7 +180,7 @@ class PortalUser(Model):
 
     async def choose_theme(self, theme: str) -> None:
         if theme not in ('light', 'dark', 'system'):
-            raise ValueError(f'no theme {theme!r:.20}')
+            raise Invalid('theme', 'is light, dark or system')
         self.theme = theme
         await PortalUser.filter(id=self.id).update(theme=theme)
 

@@ -11,7 +11,8 @@ from models import Customer, DelegatedAccess, PortalUser
 from models.attachment_files import ACCEPTED
 from models.history_reading import KINDS
 from models.rights import RIGHTS, may
-from pages.customers import console_of, find
+from pages.acting import find
+from pages.customers import console_of
 from pages.guard import viewer
 from pages.help import base
 from settings import settings

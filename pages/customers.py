@@ -9,7 +9,7 @@ from components.live_table import LiveTable
 from models import ConsoleRole, Customer, DelegatedAccess, Listing, MonitorKind, Partner, PortalUser
 from models.database import reader
 from models.product import CATALOGUE
-from pages.guard import viewer
+from pages.acting import hears
 from pages.help import base
 
 
@@ -97,6 +97,14 @@ waiting = LiveTable(
 )  # fmt: skip
 
 
+@hears('columns', right='account.prefer')
+async def keep_columns(who: PortalUser, table: LiveTable, shown_to: PortalUser, state: Any) -> None:
+    """Remember how this person has arranged a list; `shown_to` is who the page was built for, and builds lists anew."""
+    if (state is None or isinstance(state, dict)) and len(str(state)) < 20_000:
+        await who.prefer(f'columns {table.key}', state)
+        shown_to.preferences = who.preferences
+
+
 def list_page(table: LiveTable, title: str) -> Any:
     """The builder of a page with nothing but this table. Not async: so the table is in the first answer."""
 
@@ -104,21 +112,8 @@ def list_page(table: LiveTable, title: str) -> Any:
         client = ui.context.client
         address = client.sub_pages_router.current_path
 
-        async def keep_columns(state: Any) -> None:
-            who = await viewer(client)
-            if who is not None and (state is None or isinstance(state, dict)) and len(str(state)) < 20_000:
-                await who.prefer(f'columns {table.key}', state)
-                user.preferences = who.preferences
-
         with ui.element('div').classes('page page-list'):
             page_head(title)
-            table.build(user, address, on_columns=keep_columns)
+            table.build(user, address, on_columns=lambda state: keep_columns(client, table, user, state))
 
     return build
-
-
-async def find(user: PortalUser, typed: str) -> Customer | None:
-    """The customer of an address, through the one door; None where there is none or it is not theirs."""
-    if not typed.isascii() or not typed.isdecimal() or len(typed) > 9:
-        return None
-    return await Customer.visible_to(user).get_or_none(id=int(typed))

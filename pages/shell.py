@@ -8,7 +8,8 @@ from starlette.responses import PlainTextResponse, Response
 from components import live_table
 from components.frame import early_frame, frame, not_found
 from pages import customer, customers, help
-from pages.customers import find, list_page
+from pages.acting import find
+from pages.customers import list_page
 from pages.dashboard import dashboard_page
 from pages.guard import own, session_of, user_of
 

@@ -18,6 +18,7 @@ from models import Partner, PortalRole, PortalUser, Session
 from models.partner import TAGLINE
 from models.text import printable
 from models.user import MIN_PASSWORD
+from pages.acting import ANYBODY, SESSION, takes
 from pages.guard import COOKIE
 from settings import settings
 
@@ -116,7 +117,7 @@ async def login_page(request: Request) -> Response:
     return page('login.html', next=safe_target(request.query_params.get('next', '/')), demo=settings().demo)
 
 
-@router.post('/login')
+@takes(router, 'POST', '/login', right=ANYBODY)
 async def login(request: Request) -> Response:
     form = await form_of(request)
     email, password, target = form.get('email', ''), form.get('password', ''), safe_target(form.get('next', '/'))
@@ -162,7 +163,7 @@ async def _signed_in(request: Request, user: PortalUser, target: str) -> Respons
     return response
 
 
-@router.post('/logout')
+@takes(router, 'POST', '/logout', right=SESSION)
 async def logout(request: Request) -> Response:
     session: Session = request.scope['state']['session']
     await session.end(because='signed out')
@@ -178,7 +179,7 @@ async def setup_page() -> Response:
     return page('setup.html', values={}, min_password=MIN_PASSWORD)
 
 
-@router.post('/setup')
+@takes(router, 'POST', '/setup', right=ANYBODY)
 async def setup(request: Request) -> Response:
     if await Partner.exists():
         return RedirectResponse('/login', 303)

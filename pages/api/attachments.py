@@ -12,8 +12,8 @@ from models import Attachment, AttachmentKind, AttachmentState, Customer
 from models import attachment_files as files
 from models.attachment import AlreadyThere, NotNow, TooMany
 from models.rights import Refused, require
-from pages.api.ui import NOT_FOUND, answer
-from pages.customers import find
+from pages.acting import find, takes
+from pages.answers import NOT_FOUND, answer
 from pages.guard import user_of
 from settings import settings
 
@@ -32,7 +32,7 @@ class Unacceptable(Exception):
         self.status = status
 
 
-@router.post('/{customer_id}/attachments')
+@takes(router, 'POST', '/{customer_id}/attachments', right='attachment.add')
 async def upload(request: Request, customer_id: str) -> Response:
     """Take in the body of the request as a file called `name`; `kind` is one of AttachmentKind."""
     user = user_of(request)
@@ -83,7 +83,7 @@ async def safe_pdf(request: Request, customer_id: str, attachment_id: str) -> Re
     )  # fmt: skip
 
 
-@router.delete('/{customer_id}/attachments/{attachment_id}/original')
+@takes(router, 'DELETE', '/{customer_id}/attachments/{attachment_id}/original', right='attachment.delete_original')
 async def delete_original(request: Request, customer_id: str, attachment_id: str) -> Response:
     """Delete what was uploaded; the safe PDF stays."""
     attachment = await _attachment(request, customer_id, attachment_id)

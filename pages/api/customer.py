@@ -12,11 +12,11 @@ from starlette.responses import Response, StreamingResponse
 from components import cards, live
 from components.export import defused
 from models import Contact, Infrastructure, Note, history_reading
+from models.checking import Invalid
 from models.rights import Refused, require
-from pages.acting import Acting, NotThere, acts, refusal
-from pages.api.ui import NOT_FOUND, answer
+from pages.acting import Acting, acts, find
+from pages.answers import NOT_FOUND, NotThere, answer, refusal
 from pages.customer import for_viewer
-from pages.customers import find
 from pages.guard import user_of
 
 router = APIRouter(prefix='/api/ui', include_in_schema=False)
@@ -181,13 +181,12 @@ async def change_infrastructure(acting: Acting) -> dict[str, Any]:
 # -- which cards are open ---------------------------------------------------------------------------------------------
 
 
-@router.post('/open-cards')
-async def keep_open_cards(request: Request) -> Response:
+@acts(router, 'POST', '/open-cards', right='account.prefer')
+async def keep_open_cards(acting: Acting) -> dict[str, Any]:
     """Remember which cards this person has open; every customer's page begins so."""
-    try:
-        wanted = (await request.json())['open']
-        chosen = [key for key in cards.CARDS if key in wanted]
-    except (ValueError, KeyError, TypeError):
-        return answer({'error': 'open is a list of cards.'}, 422)
-    await user_of(request).prefer('open cards', chosen)
-    return answer({'open': chosen})
+    wanted = acting.body.get('open')
+    if not isinstance(wanted, list):
+        raise Invalid('open', 'is not a list of cards')
+    chosen = [key for key in cards.CARDS if key in wanted]
+    await acting.user.prefer('open cards', chosen)
+    return {'open': chosen}

@@ -9,7 +9,8 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from components.export import Failed, as_csv, as_xlsx, forget
 from models.customer_import import TEMPLATE_CSV
-from pages.api.ui import Asking, answer
+from pages.answers import answer
+from pages.api.ui import Asking
 from pages.guard import user_of
 
 log = logging.getLogger(__name__)

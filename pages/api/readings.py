@@ -21,6 +21,7 @@ from models import ApiToken, Customer, Monitor, MonitorKind, MonitorState, Readi
 from models.database import rows
 from models.monitor import FUTURE, PAST, Recorded
 from models.text import printable
+from pages.acting import MACHINE, takes
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -61,7 +62,7 @@ class Unanswerable(Exception):
         self.headers = {name.replace('_', '-'): value for name, value in headers.items()}
 
 
-@router.post('/api/v1/readings')
+@takes(router, 'POST', '/api/v1/readings', right=MACHINE)
 async def post_readings(request: Request) -> Response:
     """Store a batch of readings of the customers of the token's MSP."""
     try:

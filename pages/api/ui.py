@@ -3,27 +3,19 @@
 import time
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Depends, HTTPException, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from components import live
 from components.live_table import MAX_BLOCK, TABLES, Asked, LiveTable
 from models import Customer, Monitor, MonitorKind
 from models.database import rows
 from models.overview import trends
-from pages.customers import find
+from pages.acting import Acting, acts, find
+from pages.answers import NOT_FOUND, answer
 from pages.guard import user_of
 
 router = APIRouter(prefix='/api/ui', include_in_schema=False)
-
-NOT_FOUND = {'error': 'There is nothing here, or it is not yours to see.'}
-
-
-def answer(content: Any, status: int = 200) -> Response:
-    return Response(
-        orjson.dumps(content, default=str), status, media_type='application/json', headers={'Cache-Control': 'no-store'}
-    )
 
 
 def asked_of(request: Request, key: str) -> tuple[LiveTable, Asked]:
@@ -105,11 +97,7 @@ async def session(request: Request) -> Response:
     return answer({'user': user_of(request).name})
 
 
-@router.post('/theme')
-async def choose_theme(request: Request) -> Response:
-    try:
-        body = await request.json()
-        await user_of(request).choose_theme(str(body['theme']))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return JSONResponse({'error': 'The theme is light, dark or system.'}, 422)
-    return answer({})
+@acts(router, 'POST', '/theme', right='account.prefer')
+async def choose_theme(acting: Acting) -> dict[str, Any]:
+    await acting.user.choose_theme(acting.text('theme'))
+    return {}

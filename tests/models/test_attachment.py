@@ -80,7 +80,7 @@ async def test_an_upload_is_kept_under_a_random_name_and_waits(db, northwind, to
 async def test_who_may_add_and_who_may_delete_an_original_is_the_tables(sqlite_db, northwind, role):
     customer = await _customer(northwind)
     northwind.tom.role = role
-    if role in RIGHTS['attachment.add']:
+    if role in RIGHTS['attachment.add'].roles:
         await _add(customer, northwind.tom)
     else:
         with pytest.raises(Refused):
@@ -89,7 +89,7 @@ async def test_who_may_add_and_who_may_delete_an_original_is_the_tables(sqlite_d
     made = await _add(customer, northwind.ana, b'another')
     await made.begin()
     await made.fail('No.')
-    if role in RIGHTS['attachment.delete_original']:
+    if role in RIGHTS['attachment.delete_original'].roles:
         await made.delete_original(northwind.tom)
     else:
         with pytest.raises(Refused):
