@@ -83,7 +83,7 @@ async def test_preferences_are_kept_side_by_side(db, northwind):
 async def test_there_are_three_themes(db, northwind):
     await northwind.ana.choose_theme('dark')
     assert (await PortalUser.get(id=northwind.ana.id)).theme == 'dark'
-    with pytest.raises(ValueError, match='no theme'):
+    with pytest.raises(ValueError, match='is light, dark or system'):
         await northwind.ana.choose_theme('pink')
 
 
