@@ -8,19 +8,22 @@ from nicegui import ui
 
 from components import theme
 from models import PortalUser
+from models.rights import may
 from settings import settings
 
+# Groups of pages: title, address, and the right without which it is not offered.
 MENU = (
-    ('', (('Dashboard', '/'),)),
+    ('', (('Dashboard', '/', ''),)),
     (
         'Customer',
         (
-            ('In Progress', '/customers/in-progress'),
-            ('Complete', '/customers/complete'),
-            ('Waiting for RFI', '/customers/waiting'),
+            ('In Progress', '/customers/in-progress', ''),
+            ('Complete', '/customers/complete', ''),
+            ('Waiting for RFI', '/customers/waiting', ''),
         ),
     ),
-    ('More', (('Wall', '/noc'), ('Help', '/help'))),
+    ('MSP', ()),
+    ('More', (('Wall', '/noc', ''), ('Help', '/help', ''))),
 )
 THEMES = (('light', 'Light'), ('dark', 'Dark'), ('system', 'System'))
 
@@ -67,8 +70,9 @@ def frame(user: PortalUser) -> Generator[None, None, None]:
             yield
         ui.element('div').classes('drawer-shade').props('id=menu-shade hidden')
         with ui.element('nav').classes('drawer').props('id=menu hidden aria-label=Menu'):
-            for group, items in MENU:
-                if group:
+            for group, offered in MENU:
+                items = [(title, address) for title, address, right in offered if not right or may(user, right)]
+                if group and items:
                     text('div', group, 'nav-group')
                 for title, address in items:
                     link = text('a', title, 'nav-item')
