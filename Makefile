@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
-.PHONY: help run dev check test test-long bench screenshots lock migration clean
+.PHONY: help run dev check audit test test-long bench screenshots lock migration clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -23,6 +23,12 @@ check: $(DEV_STAMP) ## Lint, format, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest -q tests/test_directions.py tests/test_migrations_complete.py
+
+audit: $(DEV_STAMP) ## Look for known weaknesses: bandit in our code, pip-audit in the dependencies
+	$(BIN)/bandit -q -c pyproject.toml -r main.py settings.py models components pages jobs
+	@# SQL is put together in models/ alone, from names that are ours; nowhere else at all.
+	$(BIN)/bandit -q -t B608 -r main.py settings.py components pages jobs
+	$(BIN)/python .ci/audit.py
 
 test: check ## Everything that CI runs: check, then unit, page and browser tests
 	@PYTHON=$(BIN)/python sh .ci/chromium

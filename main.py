@@ -22,8 +22,9 @@ from starlette.staticfiles import StaticFiles
 import jobs
 from components import live, theme
 from models import database
-from pages import detours, errors, guard, shell, sign_in, wall
-from pages.api import attachments, customer, exports, health, readings
+from pages import console, demo_console, detours, errors, guard, links, oidc, proxies, shell, sign_in, wall
+from pages.api import access, account, attachments, customer, exports, finding, health, imports, readings, users
+from pages.api import settings as settings_routes
 from pages.api import ui as ui_routes
 from settings import misspelt, settings
 
@@ -44,7 +45,7 @@ async def lifespan_of(inner: Any, application: Any) -> AsyncIterator[Any]:
         if settings().demo:
             from models.demo import load_demo
 
-            await load_demo(settings().secret_key())
+            await load_demo()
         live.hub.start()
         looking = [asyncio.ensure_future(each) for each in (guard.sweep_forever(), database.condition.watch())]
         timetable = jobs.Timetable()
@@ -56,6 +57,7 @@ async def lifespan_of(inner: Any, application: Any) -> AsyncIterator[Any]:
         finally:
             for task in looking:
                 task.cancel()
+            await imports.stop()
             live.hub.stop()
             await timetable.stop()
 
@@ -65,8 +67,9 @@ def build() -> None:
     if not hasattr(app.state, 'inner_lifespan'):
         app.state.inner_lifespan = app.router.lifespan_context
     for router in (
-        sign_in.router, wall.router, health.router, readings.router, ui_routes.router, exports.router,
-        attachments.router, customer.router, detours.router,
+        sign_in.router, links.router, oidc.router, account.router, wall.router, health.router, readings.router,
+        ui_routes.router, exports.router, console.router, demo_console.router, access.router, attachments.router,
+        customer.router, finding.router, imports.router, settings_routes.router, users.router, detours.router,
     ):  # fmt: skip
         app.include_router(router)
     app.router.routes[:] = [r for r in app.router.routes if getattr(r, 'name', '') not in ('assets', 'live')]
@@ -77,6 +80,7 @@ def build() -> None:
     guard.protect_sockets()
     guard.watch_sessions()
     app.add_middleware(guard.Guard)
+    app.add_middleware(proxies.Proxies)  # added later is asked first
     app.config.socket_io_js_transports = ['websocket']
     # Last: including a router wraps what was there.
     app.router.lifespan_context = lambda application: lifespan_of(app.state.inner_lifespan, application)
@@ -116,7 +120,7 @@ def run() -> None:
         reconnect_timeout=30, binding_refresh_interval=None, ws_per_message_deflate=False, show_welcome_message=False,
         message_history_length=200, favicon=theme.ASSETS / 'icon.svg', dark=None, ws_ping_interval=20,
         uvicorn_logging_level=given.log_level.lower() if given.log_level.lower() == 'debug' else 'warning',
-        timeout_graceful_shutdown=3, server_header=False, storage_secret=None,
+        timeout_graceful_shutdown=3, server_header=False, proxy_headers=False, storage_secret=None,
         gzip_middleware_factory=lambda inner: GZipMiddleware(inner, minimum_size=1000, compresslevel=4),
     )  # fmt: skip
 
@@ -124,24 +128,34 @@ def run() -> None:
 async def announce() -> None:
     """Say where the portal is and, in a demonstration, who can sign in."""
     from models import Partner
-    from models.user import demo_password
+    from models.demo import demo_password
+    from models.sealed import Unreadable
 
     given = settings()
     # What stands for every address is none that a browser can open.
-    everywhere = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(given.host)
+    everywhere = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(given.host)  # nosec B104 # compared with, not listened on
     for host in [everywhere, socket.gethostname()] if everywhere else [given.host]:
         say(f'MSP Portal: http://{f"[{host}]" if ":" in host else host}:{given.port}/')
     if not await Partner.exists():
         say(f'Nothing is set up yet. Open the address; the set-up code is: {sign_in.set_up_code}')
-    elif given.demo:
+        return
+    try:
+        password = await demo_password()
+    except Unreadable:
+        password = 'cannot be told: the database was made with another PORTAL_SECRET'  # nosec B105 # a sentence
+    if password is None:
+        return
+    if given.demo:
         say('demo sign-ins: ana@northwind.example (administrator), tom@northwind.example (technician, some customers),')
         say('               eve@fabrikam.example (another MSP)')
-        say(f'demo password: {demo_password(given.secret_key())}')
-        if not given.is_loopback:
-            say('!' * 100)
-            say(f'!! WARNING: demonstration sign-ins are open to everybody who reaches {given.host}:{given.port}.')
-            say('!! Set PORTAL_DEMO=0, or PORTAL_HOST=127.0.0.1, unless that is what you want.')
-            say('!' * 100)
+        say(f'demo password: {password}')
+    else:
+        say('The demo MSPs and their sign-ins are still in this database. `python main.py remove-demo` removes them.')
+    if not given.is_loopback:
+        say('!' * 100)
+        say(f'!! WARNING: demonstration sign-ins are open to everybody who reaches {given.host}:{given.port}.')
+        say('!! Remove them (`python main.py remove-demo`) or set PORTAL_HOST=127.0.0.1, unless you want that.')
+        say('!' * 100)
 
 
 def say(line: str) -> None:
@@ -251,7 +265,7 @@ def demo(
     from models.demo import load_demo, make_customers
 
     async def work() -> None:
-        await load_demo(settings().secret_key())
+        await load_demo()
         of_the_demo = 'northwind-it' if await Partner.exists(slug='northwind-it') else None
         owner = await partner_named(partner or of_the_demo)
         with typer.progressbar(length=customers, label='customers', file=sys.stderr) as bar:
@@ -321,6 +335,85 @@ def create_user(
     with_database(work())
 
 
+@cli.command('rotate-keys')
+def rotate_keys() -> None:
+    """Sign assertions for consoles with a new key; consoles find the old one for 24 hours more."""
+    from models import SigningKey
+
+    async def work() -> None:
+        key = await SigningKey.rotate()
+        typer.echo(f'Assertions are signed with {key.kid} from now on; the key before it stays published for 24 hours.')
+
+    with_database(work())
+
+
+@cli.command('create-partner')
+def create_partner(
+    name: Annotated[str, typer.Argument(help='What the MSP is called.')],
+    domain: Annotated[str, typer.Option(prompt=True, help='Where the e-mail of its people is: example.com')],
+    admin_email: Annotated[str, typer.Option(prompt=True, help='Of its first administrator.')],
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+    admin_name: Annotated[str, typer.Option(help='Of its first administrator; else the e-mail address.')] = '',
+) -> None:
+    """Create an MSP and its first administrator."""
+    from models import Partner, PortalRole, PortalUser, checking
+    from models.events import transaction
+    from models.text import printable
+
+    async def work() -> None:
+        if not printable(name):
+            sys.exit('The MSP needs a name.')
+        try:
+            found = checking.domain('domain', domain)
+            if not found:
+                raise checking.Invalid('domain', 'is empty')
+            async with transaction():  # both or neither
+                partner = await Partner.set_up(name, domain=found)
+                user = await PortalUser.register(
+                    partner, name=admin_name, email=admin_email, password=password, role=PortalRole.ADMINISTRATOR
+                )
+        except checking.Invalid as error:
+            sys.exit(f'--domain {error.message}.')
+        except ValueError as error:
+            sys.exit(str(error))
+        typer.echo(f'{partner.name} ({partner.slug}) was created; {user.email} can sign in as its administrator.')
+
+    with_database(work())
+
+
+@cli.command('remove-demo')
+def remove_demo_command(
+    yes: Annotated[bool, typer.Option('--yes', help='Do not ask again.')] = False,
+    no_backup: Annotated[bool, typer.Option('--no-backup', help='Make no backup before.')] = False,
+) -> None:
+    """Remove the demo MSPs with everything of them, and start for real; the portal must not be running."""
+    from models import backing_up
+    from models.demo_removing import remove_demo, what_is_there
+
+    async def work() -> None:
+        demo = await what_is_there()
+        if not demo.partners:
+            sys.exit('There is no demo in this database.')
+        names = ' and '.join(partner.name for partner in demo.partners)
+        typer.echo(f'{names} would be removed, with {demo.customers:,} customers, for good.')
+        if demo.added_customers or demo.added_people:
+            typer.echo(f'Somebody added to them – customers: {demo.added_customers:,}, people: {demo.added_people:,}.')
+        if not yes:
+            typer.confirm('Remove them?', abort=True)
+        if not no_backup:
+            try:
+                made = await backing_up.back_up()
+            except backing_up.NotMade as error:
+                sys.exit(f'Nothing was removed, because no backup could be made: {error}')
+            if made is not None:
+                typer.echo(f'A backup is in {made.path}.')
+        with typer.progressbar(length=demo.customers, label='customers', file=sys.stderr) as bar:
+            await remove_demo(lambda done: bar.update(done - bar.pos))
+        typer.echo('The demo was removed, and does not come back by itself.')
+
+    with_database(work())
+
+
 @cli.command('create-token')
 def create_token(
     name: Annotated[str, typer.Option(help='What the token is for.')] = 'readings', partner: PartnerOption = None
@@ -386,6 +479,76 @@ def erase_history(
     if not yes:
         typer.confirm(f'Erase the texts of {len(set(entries)):,} entries? They cannot be brought back.', abort=True)
     with_database(work())
+
+
+@cli.command('backup')
+def backup_command(
+    to: Annotated[
+        Path | None, typer.Option('--to', file_okay=False, help='Folder for it; PORTAL_BACKUP_DIR if not given.')
+    ] = None,
+) -> None:
+    """Back up database and attachments into one file, also while the portal is running, and read it back."""
+    from models import backing_up
+
+    async def work() -> backing_up.Made | None:
+        return await backing_up.back_up(to)
+
+    try:
+        made = with_database(work())
+    except backing_up.NotMade as error:
+        sys.exit(str(error))
+    sealed = 'encrypted' if made.is_encrypted else 'not encrypted: PORTAL_BACKUP_KEY is empty'
+    typer.echo(f'{made.path} ({made.size / 1e6:,.1f} MB, {sealed})')
+    if made.missing:
+        typer.echo(f'note: {made.missing:,} files that the database names are missing from the data folder', err=True)
+
+
+BackupFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help='A backup.')]
+
+
+@cli.command('verify-backup')
+def verify_backup(file: BackupFile) -> None:
+    """Read all of a backup, and say whether it is whole and what is in it."""
+    from models import backing_up
+    from models.backup_archive import NotReadable
+
+    start_logging()
+    given = settings()
+    try:
+        found = backing_up.verify(file, given.backup_key.get_secret_value(), given)
+    except (NotReadable, backing_up.NotMade) as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f'{error.filename or given.data_dir} cannot be used: {error.strerror}.')
+    typer.echo(f'whole: {found.in_words()}')
+    for line in found.manifest['named']:
+        typer.echo(f'note: when it was made, {line}', err=True)
+
+
+@cli.command('restore')
+def restore_command(
+    file: BackupFile,
+    force: Annotated[
+        bool, typer.Option('--force', help='Also in the place of what is there, which is kept beside it.')
+    ] = False,
+) -> None:
+    """Restore a backup onto a clean machine; the portal must not be running."""
+    from models.backup_archive import NotReadable
+    from models.restoring import NotRestored, restore
+
+    start_logging()
+    try:
+        restored = asyncio.run(restore(file, settings(), force=force, told=lambda said: typer.echo(said, err=True)))
+    except (NotRestored, NotReadable) as error:
+        sys.exit(f'{error} Nothing was changed.')
+    except KeyboardInterrupt:
+        sys.exit('Stopped.')
+    typer.echo(f'restored: {restored.contents.in_words()}')
+    for place in restored.kept:
+        typer.echo(f'What was there before is kept: {place}')
+    typer.echo('Everybody has to sign in again. Mails that were waiting are not sent; invitations have to be sent anew.')
+    for sentence in filter(None, (restored.secret, restored.contents.doubt(settings()))):
+        typer.echo(f'!! {sentence}')
 
 
 if is_user_simulation():  # a page test runs this file anew with its own arguments on the command line

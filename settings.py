@@ -50,6 +50,17 @@ def _http(url: str) -> str:
     return url.rstrip('/')
 
 
+def _bare(url: str) -> str:
+    parts = urlsplit(url)
+    try:
+        port_is_one = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_one = False
+    if parts.path or parts.query or parts.fragment or '@' in parts.netloc or not port_is_one:
+        raise ValueError('must be a host alone, such as https://portal.example.com')
+    return url
+
+
 def _networks(text: str) -> str:
     for part in filter(None, (part.strip() for part in text.split(','))):
         try:
@@ -100,7 +111,7 @@ class Settings(BaseSettings):
     poll_seconds: int = Field(900, ge=5, le=86400, description='Seconds between two readings of one customer.')
     upload_mb: int = Field(25, ge=1, le=100, description='Megabytes that one uploaded file may have.')
     attachments_per_customer: int = Field(200, ge=1, le=10_000, description='Attachments that one customer may have.')
-    public_url: Annotated[str, AfterValidator(_http)] = Field(
+    public_url: Annotated[str, AfterValidator(_http), AfterValidator(_bare)] = Field(
         '', description='Address by which people reach the portal, for links in mails: `https://portal.example.com`.'
     )
     trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(

@@ -23,6 +23,7 @@ from models import (
     ContactKind,
     Customer,
     CustomerProduct,
+    CustomerTag,
     Directory,
     Health,
     Infrastructure,
@@ -366,10 +367,19 @@ _LIST = {
 HEAD = ('name', 'account_code', 'account_type', 'domain', 'seats', 'listing', 'connect_status', 'blocked_because')
 
 
+def _as_fact(tags: list[str]) -> dict[str, Any]:
+    return {
+        'name': 'tags', 'label': 'Tags', 'value': tags, 'text': ', '.join(tags), 'choices': None, 'many': True,
+        'longest': None,
+    }  # fmt: skip
+
+
 async def _head(customer: Customer) -> dict[str, Any]:
+    tags = await CustomerTag.of(customer.id)
     return {
         **{name: getattr(customer, name) for name in HEAD},
-        'facts': described(Customer, FACTS, {name: getattr(customer, name) for name in FACTS}),
+        'facts': [*described(Customer, FACTS, {name: getattr(customer, name) for name in FACTS}), _as_fact(tags)],
+        'tags': tags,
         'list': _LIST[customer.listing][0], 'list_href': _LIST[customer.listing][1],
         'health': {kind.value: int(getattr(customer, kind.value)) for kind in MonitorKind},
     }  # fmt: skip

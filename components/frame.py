@@ -9,7 +9,6 @@ from nicegui import ui
 from components import theme
 from models import PortalUser
 from models.rights import may
-from settings import settings
 
 # Groups of pages: title, address, and the right without which it is not offered.
 MENU = (
@@ -22,13 +21,22 @@ MENU = (
             ('Waiting for RFI', '/customers/waiting', ''),
         ),
     ),
-    ('MSP', ()),
+    (
+        'MSP',
+        (
+            ('Users', '/users', 'user.manage'),
+            ('Console access', '/access', 'access.grant'),
+            ('Settings', '/settings', 'settings.change'),
+            ('Audit', '/audit', 'audit.see'),
+        ),
+    ),
     ('More', (('Wall', '/noc', ''), ('Help', '/help', ''))),
 )
 THEMES = (('light', 'Light'), ('dark', 'Dark'), ('system', 'System'))
 
 _SHAPES = {
     'menu': '<path class="stroke" d="M2 4.200h12M2 8h12M2 11.800h12"/>',
+    'search': '<circle class="stroke" cx="7" cy="7" r="4.300"/><path class="stroke" d="M10.300 10.300L14 14"/>',
     'person': '<circle class="stroke" cx="8" cy="5.500" r="2.700"/>'
     '<path class="stroke" d="M2.800 13.700c.6-2.700 2.700-4 5.200-4s4.600 1.300 5.200 4"/>',
 }
@@ -48,9 +56,10 @@ def text(tag: str, content: str, classes: str = '') -> ui.element:
 
 
 @contextmanager
-def frame(user: PortalUser) -> Generator[None, None, None]:
-    """The frame; what is built inside is the page."""
+def frame(user: PortalUser, help_at: str = '/help') -> Generator[None, None, None]:
+    """The frame; what is built inside is the page. `help_at` is where the menu's Help leads."""
     ui.add_head_html(theme.head(modules=('live.js', 'shell.js'), chosen=user.theme))
+    ui.add_head_html(f'<meta name="portal-zone" content="{html.escape(user.time_zone)}">')
     ui.add_body_html(f'<script type="module" src="{theme.asset("shell.js")}"></script>')
     with ui.element('div').classes('app'):
         with ui.element('header').classes('toolbar'):
@@ -64,6 +73,7 @@ def frame(user: PortalUser) -> Generator[None, None, None]:
                 ui.element('span').classes('brand-mark').props('aria-hidden=true')
                 text('span', 'MSP Portal')
             ui.element('span').classes('grow')
+            _find()
             text('span', 'Connecting', 'live-dot').props('id=live-dot role=status')
             _person(user)
         with ui.element('div').classes('page').props('id=page'):  # inside the framework's <main>
@@ -77,8 +87,8 @@ def frame(user: PortalUser) -> Generator[None, None, None]:
                 for title, address in items:
                     link = text('a', title, 'nav-item')
                     link._props['href'] = address
-                    if address == '/help' and settings().help_url:
-                        link._props.update(href=settings().help_url, target='_blank', rel='noopener')
+                    if address == '/help' and help_at != '/help':
+                        link._props.update(href=help_at, target='_blank', rel='noopener')
                     if group == 'Customer':
                         link._props['aria-label'] = f'Customer | {title}'
 
@@ -95,6 +105,17 @@ def early_frame(title: str, content: str) -> str:
     )
 
 
+def _find() -> None:
+    """What opens the search over everything (assets/find.js); shell.js says which keys do as well."""
+    with ui.element('button').classes('find-button').props('id=find-button type=button aria-haspopup=dialog') as button:
+        button._props.update(
+            {'aria-label': 'Find anything', 'title': 'Find anything', 'aria-keyshortcuts': 'Control+K'}
+        )
+        shape('search')
+        text('span', 'Find anything', 'find-words')
+        text('kbd', 'Ctrl K')
+
+
 def _person(user: PortalUser) -> None:
     with ui.element('details').classes('menu'):
         with ui.element('summary').classes('icon-button').props('title="You and the theme"') as summary:
@@ -104,6 +125,7 @@ def _person(user: PortalUser) -> None:
             with ui.element('div').classes('menu-head'):
                 text('div', user.name)
                 text('div', user.email, 'quiet small')
+            text('a', 'Your account', 'menu-item').props('href=/account')
             text('div', 'Theme', 'nav-group')
             for key, title in THEMES:
                 text('button', title, 'menu-item').props(f'type=button data-choose-theme={key} aria-pressed=false')

@@ -3,8 +3,10 @@
 An audience is who may see the same customers: everybody of a partner who sees all of them, or one user with exceptions.
 Messages of a partner are numbered. A page that finds a gap, or that was away, asks again for what it shows. The
 browser's side is assets/live.js; the messages are JSON with `t`: `hello`, `d` (changed rows), `many` (ask again), `s`
-(overview), `bad` (how many customers have a problem), `c` (parts of a customer that a page shows), `h` (heartbeat) and
-`bye` (the session is over). `hello` and the heartbeat tell with `db` whether the database can be used.
+(overview), `bad` (how many customers have a problem), `c` (parts of a customer that a page shows), `p` (people or
+settings of the MSP), `r` (one's own roles in consoles), `h` (heartbeat) and `bye` (the session is over). `hello` and
+the heartbeat tell with `db` whether the database can be used; `hello` says with `me` what role and sight the page was
+let in with, in a word that changes with them: a page that was made for others begins anew.
 """
 
 import asyncio
@@ -22,7 +24,7 @@ import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from components import live_table
-from models import Customer, CustomerAccess, Health, PortalUser, database, events
+from models import Customer, CustomerAccess, Health, PortalUser, database, events, sight
 from models.database import reader, rows
 from models.events import Changed
 from models.overview import Overview
@@ -44,6 +46,7 @@ class Connection:
     def __init__(self, send: Send, user: PortalUser, session_id: int, audience: 'Audience') -> None:
         self._send = send
         self.user, self.session_id, self.audience = user, session_id, audience
+        self.standing = ''  # role and sight that the page was let in with (models/sight.py)
         self.watches_overview = False
         self.watches_customer: int | None = None
         self.closed = asyncio.Event()
@@ -144,6 +147,7 @@ class Hub:
         self.numbers: dict[int, int] = {}
         self.watchers: dict[int, set[Connection]] = {}  # by customer, whose page is open
         self.touches: dict[int, int] = {}  # how often such a customer has changed since
+        self.roles: dict[int, int] = {}  # by user: how often their roles in the consoles have changed since the start
         self._gathered: dict[int, _Gathered] = {}
         self._touched: dict[int, set[str]] = {}
         self._telling: asyncio.Task[None] | None = None
@@ -164,6 +168,11 @@ class Hub:
         )
         self._subscriptions.append(events.MANY_CHANGED.subscribe(self.gather_many))
         self._subscriptions.append(events.SIGHT_CHANGED.subscribe(self.ask_again))
+        self._subscriptions.append(events.ROLES_CHANGED.subscribe(self.tell_roles))
+        self._subscriptions.append(events.USERS_CHANGED.subscribe(lambda partner_id: self.tell(partner_id, 'users')))
+        self._subscriptions.append(
+            events.PARTNER_CHANGED.subscribe(lambda partner_id: self.tell(partner_id, 'settings'))
+        )
         self._beating = asyncio.get_running_loop().create_task(self._beat())
 
     def stop(self) -> None:
@@ -209,6 +218,27 @@ class Hub:
                     connection.close(1012)
                     self._leave(connection)
 
+    def tell_roles(self, user_id: int) -> None:
+        """What this user is in the consoles has changed: their pages ask again for what they show, and no others."""
+        self.roles[user_id] = self.roles.get(user_id, 0) + 1
+        for audience in tuple(self.audiences.values()):
+            audience.send(f'{{"t":"r","r":{self.roles[user_id]}}}', only=lambda each: each.user.id == user_id)
+
+    async def check_standings(self) -> None:
+        """Let the pages of whoever has another role or sight by now, by whatever process, start anew."""
+        open_ = {connection for audience in self.audiences.values() for connection in audience.connections}
+        now = await sight.standings({connection.user.id for connection in open_})
+        for connection in open_:
+            if now.get(connection.user.id, connection.standing) != connection.standing:
+                self.ask_again(connection.user.id)
+
+    def tell(self, partner_id: int, what: str) -> None:
+        """Tell every page of an MSP that its people or its settings changed; pages that show them ask again."""
+        text = orjson.dumps({'t': 'p', 'what': what}).decode()
+        for audience in tuple(self.audiences.values()):
+            if audience.user.partner_id == partner_id:
+                audience.send(text)
+
     # -- joining ------------------------------------------------------------------------------------------------------
 
     async def audience_of(self, user: PortalUser) -> Audience:
@@ -222,9 +252,11 @@ class Hub:
 
     @contextlib.asynccontextmanager
     async def joined(self, send: Send, user: PortalUser, session_id: int) -> AsyncIterator[Connection]:
+        standing = await sight.standing_of(user)
         audience = await self.audience_of(user)
         audience = self.audiences.setdefault(audience.key, audience)
         connection = Connection(send, user, session_id, audience)
+        connection.standing = standing
         audience.connections.add(connection)
         try:
             yield connection
@@ -472,7 +504,8 @@ class Socket:
 
     async def _greet(self, connection: Connection) -> None:
         user = connection.user
-        hello = {'t': 'hello', 'epoch': EPOCH, 'n': hub.number(user.partner_id), 'now': time.time() * 1000, 'db': _db()}
+        hello = {'t': 'hello', 'epoch': EPOCH, 'n': hub.number(user.partner_id), 'now': time.time() * 1000, 'db': _db(),
+                 'r': hub.roles.get(user.id, 0), 'me': connection.standing}  # fmt: skip
         connection.push(orjson.dumps(hello).decode())
         bad = await Customer.visible_to(user).filter(worst__lte=Health.BAD_OLD).count()
         connection.push(f'{{"t":"bad","bad":{bad}}}')

@@ -27,6 +27,7 @@ from components import theme
 from components.island import Island
 from models import Customer, Health, PortalUser, RfiIcon
 from models.database import reader, rows
+from models.rights import may
 from models.text import fold
 
 BLOCK = 100  # rows the browser asks for at once
@@ -179,7 +180,9 @@ class LiveTable:
         queryset: Callable[[PortalUser], QuerySet], *, noun: str = 'customers', links: dict[str, str] | None = None,
         hidden: Sequence[str] = (), note: 'Callable[[PortalUser], Awaitable[Any]] | None' = None,
         narrow: Sequence[str] = (), carries: Sequence[str] = (), spelled: dict[str, dict[str, str]] | None = None,
-        beginning: dict[str, str] | None = None,
+        beginning: dict[str, str] | None = None, tools: Sequence[dict[str, str]] = (),
+        told_to: 'Callable[[PortalUser], dict[str, Any]] | None' = None, right: str = '',
+        searched: str = 'name, account code or domain',
     ) -> None:  # fmt: skip
         """A table with these columns over what `queryset` gives for a user.
 
@@ -187,7 +190,9 @@ class LiveTable:
         until somebody turns them on, `narrow` the ones beside the name on a phone, `carries` fields that viewer
         columns need and take away again. `note` gives a sentence with a link for above the list, or nothing. `spelled`
         says what the codes in a column stand for, `beginning` (`text` and `href`) where somebody who has no rows yet
-        learns how to get some.
+        learns how to get some. `tools` are links (`text`, `href`, `right`, `icon`) beside the list for those with the
+        right; an empty list offers them as well. `told_to` gives what of all this is another thing for this person.
+        `right` is needed for the table itself; `searched` says in what the search looks.
         """
         self.key, self.model, self.queryset, self.noun = key, model, queryset, noun
         self.columns: list[Column | ViewerColumn] = [
@@ -195,7 +200,8 @@ class LiveTable:
         ]
         self.links = links or {}
         self.hidden, self.note, self.narrow = tuple(hidden), note, tuple(narrow)
-        self.spelled, self.beginning = spelled or {}, beginning
+        self.spelled, self.beginning, self.tools = spelled or {}, beginning, tuple(tools)
+        self.told_to, self.right, self.searched = told_to, right, searched
         shown = [c for c in self.columns if isinstance(c, Column)]
         linked = [part.split('}')[0] for link in self.links.values() for part in link.split('{')[1:]]
         self.fields = tuple(dict.fromkeys(['id', *(need for c in shown for need in c.needs), *linked, *carries]))
@@ -237,7 +243,8 @@ class LiveTable:
     async def page(self, user: PortalUser, asked: Asked, *, audience: str, number: int) -> list[dict[str, Any]]:
         """The rows asked for. Viewers of one audience who ask the same at the same moment share one reading."""
         chosen = self.order(asked.sort)
-        if not isinstance(chosen, Column):
+        # What is no customer has no numbers: nobody could tell a reading of before a change.
+        if not isinstance(chosen, Column) or self.model is not Customer:
             found = await self._read(user, asked)
         else:
             key = (audience, number, *asked.key)
@@ -296,8 +303,11 @@ class LiveTable:
             'columns': [_told(column) | self._spelled(column.name) for column in self.columns],
             'block': BLOCK, 'narrow': self.narrow,
             'asked': Asked.forgiving(self, dict(parse_qsl(urlsplit(address).query))), 'hidden': self.hidden,
-            'state': (user.preferences or {}).get(f'columns {self.key}'), 'searched': 'name, account code or domain',
-            'beginning': self.beginning,
+            'state': (user.preferences or {}).get(f'columns {self.key}'), 'searched': self.searched,
+            'about': 'customers' if self.model is Customer else 'people',
+            'beginning': self.beginning, 'exports': may(user, 'list.export'),
+            'tools': [tool for tool in self.tools if may(user, tool['right'])],
+            **(self.told_to(user) if self.told_to else {}),
         }  # fmt: skip
 
     def _spelled(self, name: str) -> dict[str, Any]:

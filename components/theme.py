@@ -1,5 +1,6 @@
 """The named colours, spaces and type of the portal, and where its assets are served. Nothing else names a colour."""
 
+import base64
 import hashlib
 from functools import cache
 from pathlib import Path
@@ -52,15 +53,33 @@ def tokens() -> str:
     )  # fmt: skip
 
 
-def head(*, modules: tuple[str, ...] = (), chosen: str = '') -> str:
-    """What every page of ours has in its head; `chosen` is the person's theme, else what this browser used last.
+# The theme is set before the first paint: a dark room must not flash white. The same for everybody, what was chosen
+# stands in the tag before it, so that a policy can name this script by its hash.
+SCRIPT = (
+    '(t=>{document.documentElement.dataset.theme=t;try{localStorage.portalTheme=t}catch{}})'
+    "(document.querySelector('meta[name=portal-theme]').content||"
+    "(()=>{try{return localStorage.portalTheme}catch{}})()||'system')"
+)
 
-    The theme is set before the first paint: a dark room must not flash white.
-    """
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+SCRIPT_HASH = _hash(SCRIPT)
+
+
+@cache
+def style_hash() -> str:
+    """Names the tokens in a Content-Security-Policy."""
+    return _hash(tokens())
+
+
+def head(*, modules: tuple[str, ...] = (), chosen: str = '') -> str:
+    """What every page of ours has in its head; `chosen` is the person's theme, else what this browser used last."""
     preload = ''.join(f'<link rel="modulepreload" href="{asset(module)}">' for module in modules)
     return (
         f'<style>{tokens()}</style><link rel="stylesheet" href="{asset("portal.css")}">'
         f'<link rel="icon" href="{asset("icon.svg")}" type="image/svg+xml">'
-        f'<script>(t=>{{document.documentElement.dataset.theme=t;try{{localStorage.portalTheme=t}}catch{{}}}})'
-        f"('{chosen}'||(()=>{{try{{return localStorage.portalTheme}}catch{{}}}})()||'system')</script>{preload}"
+        f'<meta name="portal-theme" content="{chosen}"><script>{SCRIPT}</script>{preload}'
     )

@@ -15,8 +15,11 @@ from apscheduler.events import (
 )
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from jobs.access_expiry import expire_access
 from jobs.aging import age_readings
+from jobs.backups import Backups
 from jobs.connect_progress import advance_connect
+from jobs.mailing import Mailing
 from jobs.monitor_refresh import MonitorRefresh
 from jobs.others import Others
 from jobs.pruning import Pruning
@@ -46,6 +49,8 @@ class Timetable:
         self._refresh: MonitorRefresh | None = None
         self._others = Others()
         self._safe_pdfs = SafePdfs()
+        self._backups = Backups()
+        self._mailing = Mailing()
         self._running: set[asyncio.Task] = set()
         self._last_runs: dict[str, datetime] = {}
         self._told: dict[str, float] = {}
@@ -53,11 +58,15 @@ class Timetable:
     async def start(self) -> None:
         """Begin with everything at once, then each job at its pace."""
         self.add('aging', age_readings, seconds=5)
+        self.add('access_expiry', expire_access, seconds=3)
         self.add('pruning', Pruning().prune, seconds=600)
         self.add('others', self._others.look, seconds=1)
         self._safe_pdfs.start()
         self.add('safe_pdfs', self._safe_pdfs.work, seconds=1)
         self.add('attachment_files', self._safe_pdfs.sweep, seconds=600)
+        self.add('backups', self._backups.work, seconds=60)
+        self._mailing.start()
+        self.add('mailing', self._mailing.work, seconds=3)
         given = settings()
         if given.demo and given.demo_rate:  # customers that are not simulated have no source yet: nothing to read
             vendor = SimulatedVendor(given.demo_rate)
@@ -73,6 +82,8 @@ class Timetable:
             return
         self.scheduler.pause()
         await asyncio.sleep(0)  # what was just handed over begins, and is then waited for
+        await self._mailing.stop()
+        await self._backups.stop()
         await self._safe_pdfs.stop()  # a file may take a minute, and waits for the next start as well
         # Shutting down cancels what runs, in the middle of a transaction; so it comes last.
         if self._running:

@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from jobs.sources.population import Population
-from models import Flip, Session
+from models import Flip, Message, Session
 from models.simulated import prune_simulated
 
 log = logging.getLogger(__name__)
 
 FLIPS_KEPT = timedelta(days=90)
 SESSIONS_KEPT = timedelta(days=30)
+MESSAGES_KEPT = timedelta(days=90)
 # A simulated customer moves all day for months; a real one keeps its history for ever.
 SIMULATED_FLIPS_KEPT = timedelta(days=7)
 SIMULATED_EVENTS_KEPT = 100
@@ -33,10 +34,13 @@ class Pruning:
         now = self._clock()
         flips = await _in_batches(lambda: Flip.prune(now - FLIPS_KEPT))
         sessions = await _in_batches(lambda: Session.prune(now - SESSIONS_KEPT))
+        messages = await _in_batches(lambda: Message.prune(now - MESSAGES_KEPT))
         simulated = await self._prune_simulated(now)
-        if flips or sessions or simulated:
-            log.info('forgot %d flips, %d sessions, %d simulated rows', flips, sessions, simulated)
-        return flips + sessions + simulated
+        if flips or sessions or messages or simulated:
+            log.info(
+                'forgot %d flips, %d sessions, %d messages, %d simulated rows', flips, sessions, messages, simulated
+            )
+        return flips + sessions + messages + simulated
 
     async def _prune_simulated(self, now: datetime) -> int:
         await self._simulated.count(now)

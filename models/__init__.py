@@ -19,9 +19,10 @@ from models.recovery_code import RecoveryCode
 from models.rfi import Rfi, RfiIcon, RfiState
 from models.sample import Sample
 from models.session import Session, SessionKind
+from models.sight import Sight
 from models.signing_key import SigningKey
 from models.tag import CustomerTag, UserTag
-from models.user import PortalRole, PortalUser
+from models.user import PortalRole, PortalUser, UserState
 
 __all__ = [
     'AccountType', 'AdminConsole', 'ApiToken', 'Attachment', 'AttachmentKind', 'AttachmentState', 'BackupRun',
@@ -30,5 +31,6 @@ __all__ = [
     'Infrastructure', 'LinkKind', 'Listing', 'MailPlatform', 'MailSecurity', 'Message', 'MessageState', 'Monitor',
     'MonitorKind', 'MonitorState', 'Note', 'NoteVersion', 'OneTimeLink', 'Partner', 'PortalRole', 'PortalUser',
     'Price', 'Product', 'ProductKind', 'Reading', 'RecoveryCode', 'Rfi', 'RfiIcon', 'RfiState', 'Sample', 'Session',
-    'SessionKind', 'SignOnKind', 'SigningKey', 'StepOwner', 'StepState', 'TwoFactorRule', 'UserTag',
+    'SessionKind', 'Sight', 'SignOnKind', 'SigningKey', 'StepOwner', 'StepState', 'TwoFactorRule',
+    'UserState', 'UserTag',
 ]  # fmt: skip

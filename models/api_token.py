@@ -1,15 +1,22 @@
 import secrets
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from tortoise import Model, fields
 
+from models import events
+from models.checking import Invalid
 from models.events import transaction
 from models.history import HistoryEvent
 from models.partner import Partner
 from models.session import token_hash
 from models.text import printable
 
+if TYPE_CHECKING:
+    from models.user import PortalUser
+
 PREFIX = 'msp_'
+MOST = 100  # of an MSP, at the same time
 
 
 class ApiToken(Model):
@@ -31,13 +38,51 @@ class ApiToken(Model):
         table_description = 'A key for a machine'
 
     @classmethod
-    async def issue(cls, partner: Partner, name: str) -> str:
-        """Make a token and return it: the only time that it is seen."""
+    async def issue(cls, partner: Partner, name: str, *, by: 'PortalUser | None' = None) -> str:
+        """Make a token and return it: the only time that it is seen. Raises `Invalid`, `Refused`."""
+        from models import rights
+
+        if by is not None:
+            rights.require(by, 'token.manage')
+        name = printable(name)[:80] or ('' if by else 'token')
+        if not name:
+            raise Invalid('name', 'is empty')
         token = PREFIX + secrets.token_urlsafe(32)
         async with transaction():
-            await cls.create(partner=partner, name=printable(name)[:80] or 'token', token_hash=token_hash(token))
-            await HistoryEvent.add(partner.id, 'token.created', f'API token “{printable(name)[:80]}” was created')
+            if by is not None and await cls.filter(partner_id=partner.id, revoked_at__isnull=True).count() >= MOST:
+                raise Invalid('name', f'cannot be stored: there are {MOST} tokens already; revoke some')
+            await cls.create(partner=partner, name=name, token_hash=token_hash(token))
+            await HistoryEvent.add(partner.id, 'token.created', f'API token “{name}” was created', by=by)
+            events.PARTNER_CHANGED.emit(partner.id)
         return token
+
+    async def revoke(self, by: 'PortalUser') -> None:
+        """What holds the token is answered no more. A token that was revoked stays so."""
+        from models import rights
+
+        rights.require(by, 'token.manage')
+        async with transaction():
+            now = datetime.now(UTC)
+            mine = ApiToken.filter(id=self.id, partner_id=by.partner_id, revoked_at__isnull=True)
+            if await mine.update(revoked_at=now):
+                self.revoked_at = now
+                await HistoryEvent.add(self.partner_id, 'token.revoked', f'API token “{self.name}” was revoked', by=by)
+                events.PARTNER_CHANGED.emit(self.partner_id)
+
+    @classmethod
+    async def of(cls, partner_id: int) -> list[dict[str, Any]]:
+        """The tokens of an MSP as its settings show them: those in use first, then those revoked, newest first."""
+        from models.database import reader
+
+        found = await cls.filter(partner_id=partner_id).using_db(reader()).order_by('-id').limit(200)
+        found.sort(key=lambda token: token.revoked_at is not None)
+        return [
+            {
+                'id': token.id, 'name': token.name, 'created_at': token.created_at, 'used_at': token.last_used_at,
+                'revoked_at': token.revoked_at,
+            }
+            for token in found
+        ]  # fmt: skip
 
     @classmethod
     async def holder(cls, token: str) -> 'ApiToken | None':

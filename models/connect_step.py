@@ -1,13 +1,14 @@
 """The steps of Connect, from the Request for Information to the sign-off (domain.md 5.1)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from tortoise import Model, fields
 
-from models import events
+from models import events, rights
 from models.events import Changed, transaction
 from models.history import HistoryEvent
 
@@ -68,6 +69,24 @@ MOVES: dict[str, tuple[set[StepState], StepState]] = {
 }
 
 
+# How long Connect is planned to take: until the first step is done, and from one to the next.
+FIRST_DUE, EACH_DUE = timedelta(days=10), timedelta(days=4)
+
+
+def plan(steps: Iterable[Any], begun: datetime, *, is_back: bool) -> dict[str, datetime | None]:
+    """Until when each step (with `key`, `is_optional`, in their order) is to be done. Until the form is back (`is_back`)
+    nothing but the form itself is planned; what is optional never is."""
+    due = begun.replace(hour=17, minute=0, second=0, microsecond=0) + FIRST_DUE
+    planned: dict[str, datetime | None] = {}
+    for step in steps:
+        if step.is_optional or not (is_back or step.key == 'rfi'):
+            planned[step.key] = None
+        else:
+            planned[step.key] = due
+            due += EACH_DUE
+    return planned
+
+
 class ConnectStep(Model):
     id = fields.IntField(primary_key=True)
     customer: 'fields.ForeignKeyRelation[Customer]' = fields.ForeignKeyField(
@@ -99,12 +118,19 @@ class ConnectStep(Model):
         return [t for t in TEMPLATES if not services or set(t.services) & set(services)]
 
     async def move(self, verb: str, *, by: 'PortalUser | None' = None, because: str = '') -> None:
-        """start, complete, block, skip or reopen. `block`, `skip` and `reopen` say why.
+        """start, complete, block, skip or reopen. `block`, `skip` and `reopen` say why, and so does whoever moves a
+        step of the vendor's on its behalf; without `by` it is the vendor.
 
-        Raises `ConnectStep.NotAllowed` where the state does not allow it, also when somebody else was quicker.
+        Raises `Refused`, and `ConnectStep.NotAllowed` where the state does not allow it, also when somebody else was
+        quicker.
         """
         from models.customer import Customer
 
+        for_vendor = by is not None and self.owner == StepOwner.VENDOR
+        if by is not None:
+            rights.require(by, 'step.advance_for_vendor' if for_vendor else 'step.advance')
+        if for_vendor and not because.strip():
+            raise ConnectStep.NotAllowed(f'{self.title} is the vendor’s step: to {verb} it on their behalf, say why.')
         if verb in ('block', 'skip', 'reopen') and not because.strip():
             raise ConnectStep.NotAllowed(f'To {verb} a step, say why.')
         allowed, state = MOVES[verb]
@@ -124,15 +150,22 @@ class ConnectStep(Model):
             customer = await Customer.get(id=self.customer_id)
             was = customer.listing
             changed = await customer.restate()
+            more: dict[str, Any] = {'for_vendor': True} if for_vendor else {}
             await HistoryEvent.add(
                 customer.partner_id, f'connect.step_{state.value}',
-                f'{self.title}: {_PAST[verb]}' + (f' – {because}' if because else ''),
-                customer_id=customer.id, by=by, step=self.key,
+                f'{self.title}: {_PAST[verb]}' + _why(because, for_vendor=for_vendor),
+                customer_id=customer.id, by=by, step=self.key, **more,
             )  # fmt: skip
             events.CONNECT_MOVED.emit(Changed(
                 customer.partner_id, {customer.id: frozenset(changed)},
                 frozenset({customer.id} if customer.listing != was else ()),
             ))  # fmt: skip
+
+
+def _why(because: str, *, for_vendor: bool) -> str:
+    if for_vendor:
+        return f' on the vendor’s behalf: {because.strip()}'
+    return f' – {because}' if because else ''
 
 
 async def unlock(customer_id: int) -> None:
@@ -146,6 +179,14 @@ async def unlock(customer_id: int) -> None:
             await ConnectStep.filter(id=step.id, state=StepState.LOCKED).update(state=StepState.TODO)
         elif step.state == StepState.TODO and not needs <= done:
             await ConnectStep.filter(id=step.id, state=StepState.TODO).update(state=StepState.LOCKED)
+
+
+async def plan_open(customer_id: int, begun: datetime, *, is_back: bool) -> None:
+    """Give the open steps that have none their due dates."""
+    steps = await ConnectStep.filter(customer_id=customer_id).order_by('position')
+    waiting = [s for s in steps if s.state not in (StepState.COMPLETE, StepState.SKIPPED)]
+    for key, due in plan(waiting, begun, is_back=is_back).items():
+        await ConnectStep.filter(customer_id=customer_id, key=key, due_at__isnull=True).update(due_at=due)
 
 
 async def step_done(customer_id: int, key: str, at: datetime) -> None:

@@ -13,7 +13,7 @@ from tortoise.queryset import QuerySet
 
 from models import checking, events, rights
 from models.access import CustomerAccess
-from models.connect_step import TEMPLATES, ConnectStep, StepState, unlock
+from models.connect_step import TEMPLATES, ConnectStep, StepState, plan_open, unlock
 from models.events import Changed, transaction
 from models.history import HistoryEvent, numbered
 from models.monitor import Health, Monitor, MonitorKind, MonitorState
@@ -206,11 +206,15 @@ class Customer(Model):
         cls, partner: Partner, *, by: 'PortalUser | None' = None, rfi: RfiState = RfiState.REQUESTED,
         listing: Listing = Listing.IN_PROGRESS, products: Sequence[str] = (), **facts: Any,
     ) -> 'Customer':  # fmt: skip
-        """Create a customer with its RFI, Connect steps and monitors; raises `Customer.Invalid`.
+        """Create a customer with its RFI, Connect steps and monitors; raises `Customer.Invalid` and `Refused`.
 
         `listing` COMPLETE is a customer that has been through Connect elsewhere; otherwise what it is listed under
-        follows from the RFI (`restate`).
+        follows from the RFI (`restate`). Whoever adds one sees it, also where they see some customers only.
         """
+        if by is not None:
+            rights.require(by, 'customer.create')
+            if by.partner_id != partner.id:
+                raise rights.Refused('These customers are another MSP’s.')
         clean = cls.check(**{'account_type': AccountType.STANDARD, 'domain': '', 'seats': 0, **facts})
         try:
             return await cls._add(partner, clean, by=by, rfi=rfi, listing=listing, products=products)
@@ -270,6 +274,8 @@ class Customer(Model):
                     state = StepState.COMPLETE if rfi == RfiState.COMPLETE else StepState.SKIPPED
                     await ConnectStep.filter(customer_id=customer.id, key='rfi').update(state=state, completed_at=now)
                     await unlock(customer.id)
+                is_back = customer.rfi_returned or rfi == RfiState.NOT_APPLICABLE
+                await plan_open(customer.id, now, is_back=is_back)
             await Monitor.bulk_create(
                 [
                     Monitor(customer=customer, kind=kind, threshold=Monitor.default_threshold(kind, customer.seats))
@@ -277,6 +283,9 @@ class Customer(Model):
                 ]
             )
             await customer.restate()
+            if by is not None and not by.sees_all:
+                await CustomerAccess.create(user=by, customer=customer, allowed=True)
+                events.SIGHT_CHANGED.emit(by.id)
             await HistoryEvent.add(
                 partner.id, 'customer.created', f'{customer.name} was added', customer_id=customer.id, by=by
             )

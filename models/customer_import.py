@@ -18,30 +18,35 @@ spaces or underscores:
 A line `sep=;` before it, as Excel writes and reads it, says what separates the columns.
 
 An empty cell says nothing: a new customer gets what is usual, a known one keeps what it has.
+
+With a person (`by`), a line about a customer whom they do not see is refused, and what they add is theirs to see.
 """
 
 import asyncio
 import codecs
-import contextlib
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.exceptions import IntegrityError
 from tortoise.models import Model
 
-from models import events
-from models.connect_step import ConnectStep, StepState, unlock
+from models import events, rights
+from models.access import CustomerAccess
+from models.connect_step import ConnectStep, StepState, plan, plan_open, unlock
 from models.customer import AccountType, Customer, Listing, follow_seats, hold_monitors
-from models.database import rows_within, update_many
+from models.database import reader, rows_within, update_many
 from models.events import Changed, transaction
-from models.history import Entry, append_many
+from models.history import Entry, HistoryEvent, append_many
 from models.monitor import Health, Monitor, MonitorKind, MonitorState
 from models.partner import Partner
 from models.product import CustomerProduct, Product, load_catalogue
@@ -53,6 +58,9 @@ MAX_BYTES = 50_000_000
 MAX_LINES = 200_000
 CHUNK = 250  # customers a transaction: writers in other processes wait no longer than that takes
 MANY = 200  # changes that are worth naming one by one
+PORTION = 1000  # account codes read at a time
+TURN = 50  # lines read between two turns of other tasks
+SAMPLES = 20  # customers of whom a preview shows what would become of them
 
 COLUMNS = (
     'name', 'account_code', 'licences', 'account_type', 'domain', 'products', 'list', 'rfi', 'console_url',
@@ -72,6 +80,9 @@ TEMPLATE_CSV = (
 )
 
 
+UNSEEN = 'is another customer’s, whom you do not see'
+
+
 class Refusal(NamedTuple):
     """Why something of a line was not taken; `column` is empty where it is about the whole line."""
 
@@ -80,19 +91,55 @@ class Refusal(NamedTuple):
     why: str
 
 
+class Outcome(StrEnum):
+    """What becomes of a line."""
+
+    ADDED = 'added'
+    UPDATED = 'updated'
+    UNCHANGED = 'unchanged'
+    REFUSED = 'refused'
+
+
+class Sample(NamedTuple):
+    """What would become of one customer: the headings of what differs, with what is there before and after.
+
+    A new customer has nothing before.
+    """
+
+    line: int
+    name: str
+    account_code: str
+    changes: list[tuple[str, str, str]]
+
+
 @dataclass
 class ImportResult:
-    """What became of the lines of a file."""
+    """What became of the lines of a file, or would become of them (`preview_import`)."""
 
     added: int = 0
     updated: int = 0
     unchanged: int = 0
     refused: list[Refusal] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    # By the number of the line; a line that is not there is refused or empty.
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    # The first of each, of a preview only.
+    new: list[Sample] = field(default_factory=list)
+    changed: list[Sample] = field(default_factory=list)
 
     @property
     def refused_lines(self) -> int:
         return len({refusal.line for refusal in self.refused})
+
+    def outcome(self, line: int) -> Outcome:
+        return self.outcomes.get(line, Outcome.REFUSED)
+
+    def unlike(self, other: 'ImportResult', most: int = 50) -> list[tuple[int, Outcome, Outcome]]:
+        """The first lines of which something else became than there: number, there, here."""
+        lines = sorted(
+            {line for line in {*self.outcomes, *other.outcomes} if self.outcome(line) != other.outcome(line)}
+        )
+        return [(line, other.outcome(line), self.outcome(line)) for line in lines[:most]]
 
 
 @dataclass
@@ -106,6 +153,16 @@ class _Line:
     rfi: RfiState | None = None
 
 
+@dataclass
+class _Judged:
+    """What is to become of some lines; those that are known with their customer's row."""
+
+    new: list[_Line] = field(default_factory=list)
+    changed: list[tuple[_Line, dict[str, Any]]] = field(default_factory=list)
+    unchanged: list[_Line] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+
 class _Refused(Exception):
     """Nothing is to be stored."""
 
@@ -116,17 +173,31 @@ async def import_customers(
     *,
     all_or_nothing: bool = False,
     by: PortalUser | None = None,
+    name: str = '',
     progress: Callable[[int, int], object] | None = None,
 ) -> ImportResult:
     """Store the customers of a CSV file; return the counts, and for each refused line its number, column and why.
 
     `progress` is told the lines done and the lines there are. With `all_or_nothing`, one refused line stores none, and
-    all the others are judged all the same.
+    all the others are judged all the same. `name` is the file's, for the MSP's history. Raises `Refused`.
     """
+    _require(partner, by)
     result = ImportResult()
-    text = _decoded(text_or_bytes, result)
+    try:
+        await _import(partner, text_or_bytes, result, all_or_nothing, by, progress)
+    finally:  # also of one that was cut off: what was stored before stays
+        if result.added or result.updated:
+            await _write_down(partner, name, text_or_bytes, result, by)
+    return result
+
+
+async def _import(
+    partner: Partner, text_or_bytes: str | bytes, result: ImportResult, all_or_nothing: bool, by: PortalUser | None,
+    progress: Callable[[int, int], object] | None,
+) -> None:  # fmt: skip
+    text = await _decoded(text_or_bytes, result)
     if text is None:
-        return result
+        return
     catalogue = await load_catalogue()
     store = _Storing(partner, catalogue, by, result)
     if all_or_nothing:
@@ -147,23 +218,90 @@ async def import_customers(
     if store.only_judges or not all_or_nothing:  # nothing to undo: nobody else need wait
         await all_chunks()
     else:
-        with contextlib.suppress(_Refused):
+        try:
             async with transaction():
                 await all_chunks()
                 if result.refused:
                     raise _Refused
+        except BaseException as error:
+            _nothing_stored(result)
+            if not isinstance(error, _Refused):
+                raise
     if all_or_nothing and result.refused:
-        result.added = result.updated = result.unchanged = 0
+        _nothing_stored(result)
     # What the file alone tells and what only the database can tell are found at different times.
     result.refused.sort(key=lambda refusal: refusal.line)
+
+
+async def preview_import(
+    partner: Partner, text_or_bytes: str | bytes, *, by: PortalUser | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> ImportResult:  # fmt: skip
+    """What importing this file would do now, line by line, by the same judgement; nothing is stored or locked.
+
+    Raises `Refused`.
+    """
+    _require(partner, by)
+    result = ImportResult()
+    text = await _decoded(text_or_bytes, result)
+    if text is None:
+        return result
+    catalogue = await load_catalogue()
+    store = _Storing(partner, catalogue, by, result)
+    lines = text.count('\n') + 1
+    async for chunk in _chunks(text, catalogue, result):
+        await store.preview(chunk)
+        if progress:
+            progress(min(chunk[-1].number, lines), lines)
+    result.refused.sort(key=lambda refusal: refusal.line)
     return result
+
+
+def _require(partner: Partner, by: PortalUser | None) -> None:
+    if by is None:  # whoever runs the portal's server
+        return
+    rights.require(by, 'customer.import')
+    if by.partner_id != partner.id:
+        raise rights.Refused('These customers are another MSP’s.')
+
+
+def _nothing_stored(result: ImportResult) -> None:
+    result.added = result.updated = result.unchanged = 0
+    result.outcomes.clear()
+
+
+async def _write_down(
+    partner: Partner, name: str, given: str | bytes, result: ImportResult, by: PortalUser | None
+) -> None:
+    """An entry in the MSP's own history: who brought in what."""
+    counts: dict[str, Any] = {
+        'added': result.added, 'updated': result.updated, 'unchanged': result.unchanged,
+        'refused': result.refused_lines,
+    }  # fmt: skip
+    said = ', '.join(f'{count:,} {what}' for what, count in counts.items() if count)
+    file = printable(name)[:120]
+    digest = await asyncio.to_thread(
+        hashlib.sha256, given.encode(errors='replace') if isinstance(given, str) else given
+    )
+    await HistoryEvent.add(
+        partner.id, 'customers.imported', f'Customers were imported{f" from “{file}”" if file else ""}: {said}', by=by,
+        file=file, sha256=digest.hexdigest(), **counts,
+    )  # fmt: skip
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _decoded(given: str | bytes, result: ImportResult) -> str | None:
+async def _decoded(given: str | bytes, result: ImportResult) -> str | None:
     """The text of the file with ordinary line ends, or None with the reason in `result`."""
+    text = await asyncio.to_thread(_text_of, given, result)
+    if text is not None and text.count('\n') > MAX_LINES:
+        result.refused.append(Refusal(1, '', f'The file has more than {MAX_LINES:,} lines.'))
+        return None
+    return text
+
+
+def _text_of(given: str | bytes, result: ImportResult) -> str | None:
     if len(given) > MAX_BYTES:
         result.refused.append(Refusal(1, '', f'The file is larger than {MAX_BYTES // 1_000_000} MB.'))
         return None
@@ -177,11 +315,7 @@ def _decoded(given: str | bytes, result: ImportResult) -> str | None:
             line = given.count(b'\n', 0, error.start) + 1
             result.refused.append(Refusal(line, '', 'The file is not UTF-8; save it as CSV UTF-8.'))
             return None
-    text = given.removeprefix('\ufeff').replace('\r\n', '\n').replace('\r', '\n')
-    if text.count('\n') > MAX_LINES:
-        result.refused.append(Refusal(1, '', f'The file has more than {MAX_LINES:,} lines.'))
-        return None
-    return text
+    return given.removeprefix('\ufeff').replace('\r\n', '\n').replace('\r', '\n')
 
 
 async def _chunks(text: str, catalogue: dict[str, Product], result: ImportResult):
@@ -192,7 +326,7 @@ async def _chunks(text: str, catalogue: dict[str, Product], result: ImportResult
             chunk.append(found)
         else:
             result.refused += found
-        if n % 100 == 99:
+        if n % TURN == TURN - 1:
             await asyncio.sleep(0)
         if len(chunk) >= CHUNK:
             yield chunk
@@ -342,6 +476,7 @@ class _Storing:
     ) -> None:
         self.partner = partner
         self.catalogue = catalogue
+        self.by = by
         self.actor = {'actor_id': by.id if by else None, 'actor': by.name if by else ''}
         self.result = result
         self.only_judges = False
@@ -349,47 +484,89 @@ class _Storing:
 
     async def chunk(self, lines: list[_Line]) -> None:
         """Store these lines in one transaction."""
-        before = (self.result.added, self.result.updated, self.result.unchanged, len(self.result.refused))
-        for is_last in (False, True):
-            try:
-                return await self._chunk(lines)
-            except IntegrityError:  # somebody else added one of them just now: it is known the next time
-                self.result.added, self.result.updated, self.result.unchanged, refused = before
-                del self.result.refused[refused:]
-                self._codes = None
-                if is_last:
-                    raise
+        try:
+            judged = await self._stored(lines)
+        except IntegrityError:  # somebody else added one of them just now: it is known the next time
+            self._codes = None
+            judged = await self._stored(lines)
+        self._count(judged)
 
-    async def _chunk(self, lines: list[_Line]) -> None:
+    async def preview(self, lines: list[_Line]) -> None:
+        """Judge these lines as `chunk` would."""
+        judged = await self._judged(reader(), lines)
+        self._count(judged)
+        self.result.new += [_sample(line, None) for line in judged.new[: SAMPLES - len(self.result.new)]]
+        self.result.changed += [
+            _sample(line, row) for line, row in judged.changed[: SAMPLES - len(self.result.changed)]
+        ]
+
+    async def _stored(self, lines: list[_Line]) -> '_Judged':
         async with transaction() as connection:
-            if self._codes is None:  # once for the whole file; 0.1 s for 100,000
-                ours = Customer.filter(partner_id=self.partner.id).order_by('id').values('account_code')
-                found = await rows_within(connection, ours)
-                self._codes = {row['account_code'].casefold(): row['account_code'] for row in found}
-            known = await self._known(connection, [line.facts['account_code'] for line in lines])
-            new: list[_Line] = []
-            old: list[tuple[_Line, dict[str, Any]]] = []
-            for line in lines:
-                row = known.get(line.facts['account_code'])
-                if refusal := self._alike(line, row) or _refusal(line, row):
-                    self.result.refused.append(refusal)
-                elif row is None:
-                    new.append(line)
-                else:
-                    old.append((line, row))
-            if self.only_judges:
-                return
-            added = await self._add(connection, new)
-            changed = await self._update(connection, old)
-            self._tell(added, changed)
+            judged = await self._judged(connection, lines, lock=True)
+            if not self.only_judges:
+                added = await self._add(connection, judged.new)
+                changed = await self._update(connection, judged.changed)
+                self._tell(added, changed)
+        return judged
 
-    async def _known(self, connection: BaseDBAsyncClient, codes: list[str]) -> dict[str, dict[str, Any]]:
+    async def _judged(self, connection: BaseDBAsyncClient, lines: list[_Line], *, lock: bool = False) -> '_Judged':
+        if self._codes is None:
+            self._codes = await self._all_codes(connection)
+        known = await self._known(connection, [line.facts['account_code'] for line in lines], lock)
+        unseen = await self._unseen(connection, known)
+        judged = _Judged()
+        for line in lines:
+            row = known.get(line.facts['account_code'])
+            if row is not None and row['id'] in unseen:
+                judged.refused.append(Refusal(line.number, 'account_code', UNSEEN))
+            elif refusal := self._alike(line, row) or _refusal(line, row):
+                judged.refused.append(refusal)
+            elif row is None:
+                judged.new.append(line)
+            elif _differences(line, row)[1] or _moves(line, row):
+                judged.changed.append((line, row))
+            else:
+                judged.unchanged.append(line)
+        return judged
+
+    def _count(self, judged: '_Judged') -> None:
+        result = self.result
+        result.added += len(judged.new)
+        result.updated += len(judged.changed)
+        result.unchanged += len(judged.unchanged)
+        result.refused += judged.refused
+        result.outcomes |= dict.fromkeys([line.number for line in judged.new], Outcome.ADDED)
+        result.outcomes |= dict.fromkeys([line.number for line, _ in judged.changed], Outcome.UPDATED)
+        result.outcomes |= dict.fromkeys([line.number for line in judged.unchanged], Outcome.UNCHANGED)
+
+    async def _all_codes(self, connection: BaseDBAsyncClient) -> dict[str, str]:
+        """All account codes of the MSP, once for the whole file and in portions: there may be 100,000."""
+        codes: dict[str, str] = {}
+        last = 0
+        while True:
+            ours = Customer.filter(partner_id=self.partner.id, id__gt=last).order_by('id').limit(PORTION)
+            found = await rows_within(connection, ours.values('id', 'account_code'))
+            codes |= {row['account_code'].casefold(): row['account_code'] for row in found}
+            if len(found) < PORTION:
+                return codes
+            last = found[-1]['id']
+
+    async def _unseen(self, connection: BaseDBAsyncClient, known: dict[str, dict[str, Any]]) -> set[int]:
+        """Which of these customers are not for this person."""
+        if self.by is None or not known:
+            return set()
+        ids = {row['id'] for row in known.values()}
+        seen = Customer.visible_to(self.by).filter(id__in=sorted(ids)).values('id')
+        return ids - {row['id'] for row in await rows_within(connection, seen)}
+
+    async def _known(self, connection: BaseDBAsyncClient, codes: list[str], lock: bool) -> dict[str, dict[str, Any]]:
         query = Customer.filter(partner_id=self.partner.id, account_code__in=codes).order_by('id')
-        await hold_monitors(connection, [row['id'] for row in await rows_within(connection, query.values('id'))])
+        if lock:
+            await hold_monitors(connection, [row['id'] for row in await rows_within(connection, query.values('id'))])
         found = await rows_within(connection, query.values(
             'id', 'name', 'account_code', 'domain', 'seats', 'account_type', 'console_url', 'products_in_short',
             'listing', 'rfi_returned',
-        ), lock=True)  # fmt: skip
+        ), lock=lock)  # fmt: skip
         forms = await rows_within(
             connection, Rfi.filter(customer_id__in=[row['id'] for row in found]).values('customer_id', 'state')
         )
@@ -415,7 +592,11 @@ class _Storing:
         query = Customer.filter(partner_id=self.partner.id, account_code__in=codes).values('id', 'account_code')
         ids = {row['account_code']: row['id'] for row in await rows_within(connection, query)}
         await self._insert_parts(connection, [(ids[line.facts['account_code']], line) for line in lines], now)
-        self.result.added += len(lines)
+        if self.by is not None and not self.by.sees_all:
+            await _insert(connection, CustomerAccess, [
+                {'user_id': self.by.id, 'customer_id': id_, 'allowed': True} for id_ in ids.values()
+            ])  # fmt: skip
+            events.SIGHT_CHANGED.emit(self.by.id)
         return list(ids.values())
 
     def _customer(self, line: _Line, now: datetime) -> dict[str, Any]:
@@ -444,9 +625,14 @@ class _Storing:
         ])  # fmt: skip
         await self._insert_products(connection, added, now.date())
         await _insert(connection, ConnectStep, [
-            {'customer_id': id_, **step, 'completed_at': now if step['state'] in _DONE else None}
+            {
+                'customer_id': id_, **step, 'completed_at': now if step['state'] in _DONE else None,
+                'due_at': due[step['key']],
+            }
             for id_, line in added if line.listing != Listing.COMPLETE
-            for step in _steps(self._services(line), _rfi_of(line))
+            for steps in [_steps(self._services(line), _rfi_of(line))]
+            for due in [_due_dates(steps, _rfi_of(line), now)]
+            for step in steps
         ])  # fmt: skip
         await _insert(connection, Monitor, [
             {
@@ -492,10 +678,6 @@ class _Storing:
         for line, row in found:
             before, after = _differences(line, row)
             moved = _moves(line, row)
-            if not after and not moved:
-                self.result.unchanged += 1
-                continue
-            self.result.updated += 1
             changed[row['id']] = frozenset([*after, *(('listing', 'rfi', 'connect_status') if moved else ())])
             if after:
                 written.append(row | after | _searched(row | after))
@@ -563,6 +745,7 @@ class _Storing:
             ConnectStep(customer_id=customer.id, **step, completed_at=now if step['state'] in _DONE else None)
             for step in _steps(services, form.state)
         ])  # fmt: skip
+        await plan_open(customer.id, now, is_back=form.state not in _NOT_BACK)
 
     # -- news
 
@@ -631,6 +814,39 @@ def _moves(line: _Line, row: dict[str, Any]) -> bool:
     )
 
 
+_HEADINGS = {
+    'name': 'Name', 'domain': 'Domain', 'seats': 'Licences', 'account_type': 'Account type',
+    'console_url': 'Admin Console', 'products_in_short': 'Products', 'rfi': 'RFI', 'listing': 'List',
+}  # fmt: skip
+
+
+def _sample(line: _Line, row: dict[str, Any] | None) -> Sample:
+    """What would become of this customer, to be read by a person."""
+    if row is None:
+        facts = line.facts | ({'products_in_short': ', '.join(line.products)} if line.products else {})
+        facts |= {'rfi': _rfi_of(line)} | ({'listing': line.listing} if line.listing else {})
+        before, after = {}, {name: value for name, value in facts.items() if name in _HEADINGS and name != 'name'}
+    else:
+        before, after = _differences(line, row)
+        if line.rfi is not None and line.rfi != row['form']:
+            before['rfi'], after['rfi'] = row['form'] or RfiState.NOT_REQUESTED, line.rfi
+        if line.listing is not None and (line.listing == Listing.COMPLETE) != (row['listing'] == Listing.COMPLETE):
+            before['listing'], after['listing'] = row['listing'], line.listing
+    name = line.facts.get('name') or (row['name'] if row else '')
+    changes = [(_HEADINGS[each], _in_words(each, before.get(each)), _in_words(each, after[each])) for each in after]
+    return Sample(line.number, name, line.facts['account_code'], changes)
+
+
+def _in_words(name: str, value: Any) -> str:
+    if value is None:
+        return ''
+    if name == 'account_type':
+        return AccountType(value).title
+    if name == 'seats':
+        return f'{value:,}'
+    return str(value).replace('_', ' ').capitalize() if name in ('rfi', 'listing') else str(value)
+
+
 def _searched(facts: dict[str, Any]) -> dict[str, str]:
     """What follows from a name and what else is searched."""
     blank = Customer(account_code=facts['account_code'], domain=facts['domain'])
@@ -657,6 +873,14 @@ def _steps(services: str, rfi: RfiState) -> tuple[dict[str, Any], ...]:
         }
         for position, template in enumerate(templates, 1)
     )  # fmt: skip
+
+
+_NOT_BACK = (RfiState.NOT_REQUESTED, RfiState.REQUESTED, RfiState.DRAFT)
+
+
+def _due_dates(steps: Sequence[dict[str, Any]], rfi: RfiState, now: datetime) -> dict[str, datetime | None]:
+    still = [SimpleNamespace(**step) for step in steps if step['state'] not in _DONE]
+    return dict.fromkeys((step['key'] for step in steps), None) | plan(still, now, is_back=rfi not in _NOT_BACK)
 
 
 @cache

@@ -1,11 +1,14 @@
 """Customers to show the portal with: the demo MSPs, and as many believable customers as somebody wants."""
 
 import asyncio
+import hmac
 import random
+import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from models import events
+from models.admin_console import DEMO_AUDIENCE, AdminConsole
 from models.connect_step import ConnectStep, StepState
 from models.customer import AccountType, Customer, Listing
 from models.demo_names import (
@@ -20,11 +23,15 @@ from models.demo_names import (
 )
 from models.demo_rows import READY, Signal, Sketch, insert_customers, services_of
 from models.events import transaction
+from models.history import HistoryChain
 from models.monitor import Monitor, MonitorKind, MonitorState
-from models.partner import Partner
+from models.partner import TAGLINE, Partner
 from models.product import Product, load_catalogue
 from models.rfi import RfiState
+from models.sealed import seal, unseal
 from models.text import fold
+from models.user import PortalUser
+from settings import settings
 
 CHUNK = 2000  # customers a transaction: a server beside it can write in between
 _DAY = timedelta(days=1)
@@ -34,19 +41,46 @@ _TYPES = (*[AccountType.STANDARD] * 14, *[AccountType.EXPRESS] * 3, AccountType.
 _SEATS = (5, 10, 15, 25, 40, 60, 85, 120, 180, 250, 400, 650, 1200, 3500)
 
 
-async def load_demo(secret: str) -> None:
-    """Make the demo MSPs, their people and their customers; a database that has an MSP is left as it is.
+# The generic accounts of the demo MSPs. Nobody has an address in .example, so no MSP is taken for one of them.
+ACCOUNTS = (f'{TAGLINE}@northwind.example', f'{TAGLINE}@fabrikam.example')
+# Among the preferences of the generic account, and what it is sealed for.
+_PASSWORD = 'demo password'  # nosec B105 # a name
 
-    All or nothing: a start that was cut short leaves an empty database, which the next start fills.
+
+async def load_demo() -> None:
+    """Make the demo MSPs, their people and their customers in a database in which nothing has ever happened.
+
+    A history says that something has: the demo does not come back after it was removed. All or nothing: a start that
+    was cut short leaves an empty database, which the next start fills.
     """
     from models.demo_cast import load_cast
     from models.demo_documents import load_documents
-    from models.user import demo_password
 
     async with transaction():
-        if not await Partner.exists():
-            await load_cast(demo_password(secret))
+        if not await Partner.exists() and not await HistoryChain.exists():
+            password = '-'.join(secrets.token_hex(2) for _ in range(4))
+            await load_cast(password)
             await load_documents()
+            await PortalUser.filter(email__in=ACCOUNTS).update(preferences={_PASSWORD: seal(password, _PASSWORD)})
+
+
+async def demo_partners() -> list[Partner]:
+    """The demo MSPs that are there."""
+    return await Partner.filter(users__email__in=ACCOUNTS).distinct().order_by('id')
+
+
+async def demo_password() -> str | None:
+    """The one password of the demo users, another one in every database; None where there is no demo.
+
+    It is kept sealed, because every start tells it. Databases of before had one that follows from the secret.
+    """
+    account = await PortalUser.filter(email__in=ACCOUNTS).order_by('id').first()
+    if account is None:
+        return None
+    if sealed := (account.preferences or {}).get(_PASSWORD):
+        return unseal(sealed, _PASSWORD)
+    digest = hmac.new(settings().secret_key().encode(), b'demo password', 'sha256').hexdigest()
+    return '-'.join(digest[i : i + 4] for i in range(0, 16, 4))
 
 
 async def make_customers(
@@ -67,7 +101,8 @@ async def make_customers(
             for sketch, code in zip(sketches, free, strict=True):
                 sketch.account_code = code
                 give_facts(facts, sketch)
-            await insert_customers(connection, partner.id, sketches, catalogue)
+            ids = await insert_customers(connection, partner.id, sketches, catalogue)
+            await use_demo_console(partner, ids)
         made += len(sketches)
         if progress:
             progress(made, count)
@@ -75,6 +110,14 @@ async def make_customers(
     if made:
         events.MANY_CHANGED.emit(partner.id)
     return made
+
+
+async def use_demo_console(partner: Partner, ids: list[int] | None = None) -> None:
+    """Let simulated customers of this MSP (these, or all) have the demo's console, where the MSP has it."""
+    console = await AdminConsole.filter(partner_id=partner.id, audience=DEMO_AUDIENCE).first()
+    if console is not None:
+        theirs = Customer.filter(partner_id=partner.id, is_simulated=True)
+        await (theirs if ids is None else theirs.filter(id__in=ids)).update(console_id=console.id)
 
 
 def account_codes(partner: Partner) -> Iterator[str]:

@@ -9,9 +9,10 @@ from typing import Any
 from tortoise.backends.base.client import BaseDBAsyncClient
 
 from models.access import ConsoleRole, CustomerAccess, DelegatedAccess
+from models.admin_console import DEMO_ADDRESS, DEMO_AUDIENCE, DEMO_NAME, AdminConsole, SignOnKind
 from models.connect_step import StepState
 from models.customer import AccountType, Listing
-from models.demo import account_codes, calm, configured_kinds, not_read, troubled
+from models.demo import account_codes, calm, configured_kinds, not_read, troubled, use_demo_console
 from models.demo_facts import addresses, give_all_facts, jottings, samples
 from models.demo_history import Person
 from models.demo_names import BLOCKED_BECAUSE, COUNTRIES, PRICES, RFI_ERRORS
@@ -146,6 +147,11 @@ async def load_cast(password: str) -> None:
     of_northwind = await _load_customers(northwind, catalogue, now)
     of_fabrikam = await _load_customers(fabrikam, catalogue, now)
     for partner in (northwind, fabrikam):
+        await AdminConsole.create(
+            partner=partner, name=DEMO_NAME, sign_on=SignOnKind.ASSERTION, address=DEMO_ADDRESS,
+            audience=DEMO_AUDIENCE,
+        )  # fmt: skip
+        await use_demo_console(partner)
         currency, prices = PRICES[partner.name]
         await Price.bulk_create(
             [

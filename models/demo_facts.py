@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
-from models.contact import ContactKind
-from models.customer import Listing
+from models.contact import Contact, ContactKind
+from models.customer import Customer, Listing
 from models.demo_names import GATEWAYS, NOTES, PEOPLE, PLATFORMS
 from models.demo_rows import Known, Sketch, Somebody
-from models.infrastructure import Directory, MailPlatform
+from models.infrastructure import Directory, Infrastructure, MailPlatform
 from models.monitor import Monitor, MonitorKind, MonitorState
 from models.rfi import RfiState
 from models.sample import EVERY, KEPT
@@ -110,7 +111,7 @@ def give_all_facts(chance: random.Random, sketch: Sketch, country: str, address:
 # -- the form ---------------------------------------------------------------------------------------------------------
 
 
-def _answers(chance: random.Random, sketch: Sketch) -> dict[str, Any]:
+def _answers(chance: random.Random, sketch: Any) -> dict[str, Any]:
     """What the form says, in the order of domain.md 5.2: nothing before it was begun, some of it in a draft."""
     known, called = sketch.known, {one.kind: one for one in sketch.contacts}
     if known is None or sketch.rfi in (RfiState.NOT_REQUESTED, RfiState.REQUESTED, RfiState.NOT_APPLICABLE):
@@ -152,6 +153,28 @@ def _answers(chance: random.Random, sketch: Sketch) -> dict[str, Any]:
         'current_gateway': chance.choice(GATEWAYS),
         'notes': chance.choice(('', '', 'Please call before anything is changed in DNS.')),
     }
+
+
+async def form_of(
+    chance: random.Random, customer_id: int, state: RfiState = RfiState.SUBMITTED
+) -> dict[str, Any]:
+    """What a demo customer's form says once it is begun or sent back: what is known of the customer."""
+    customer = await Customer.get(id=customer_id)
+    found = await Infrastructure.get_or_none(customer_id=customer_id)
+    contacts = [
+        Somebody(ContactKind(one.kind), one.first_name, one.last_name, one.email, one.phone, one.mobile)
+        for one in await Contact.filter(customer_id=customer_id).order_by('id')
+    ]
+    if found is None or not contacts:
+        return {}
+    return _answers(chance, SimpleNamespace(
+        known=Known(
+            found.domains, found.mail_platform, found.mail_server, found.server_os, found.directory,
+            found.outbound_ips, found.inbound_ips,
+        ),
+        contacts=contacts, rfi=state, errors=[], domain=customer.domain, created_at=customer.created_at,
+        products=customer.products_in_short.split(', '),
+    ))  # fmt: skip
 
 
 # -- notes ------------------------------------------------------------------------------------------------------------

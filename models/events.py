@@ -120,12 +120,16 @@ SIGHT_CHANGED: Event[[int]] = Event()
 USERS_CHANGED: Event[[int]] = Event()
 """People of this partner (id) were invited, changed, disabled, or took up their invitation."""
 
+ROLES_CHANGED: Event[[int]] = Event()
+"""What this user (id) is in the consoles of customers has changed."""
+
 PARTNER_CHANGED: Event[[int]] = Event()
 """Settings of this partner (id) were changed."""
 
 ALL: tuple[Event, ...] = (
     CUSTOMERS_ADDED, CUSTOMERS_CHANGED, MONITORS_FLIPPED, CONNECT_MOVED, RFI_MOVED, CUSTOMER_TOUCHED, READINGS_STORED,
     MANY_CHANGED, SESSIONS_ENDED, SIGHT_CHANGED, USERS_CHANGED, PARTNER_CHANGED,
+    ROLES_CHANGED,
 )  # fmt: skip
 ABOUT_CUSTOMERS: tuple[Event[[Changed]], ...] = (
     CUSTOMERS_ADDED, CUSTOMERS_CHANGED, MONITORS_FLIPPED, CONNECT_MOVED, RFI_MOVED,

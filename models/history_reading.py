@@ -1,19 +1,20 @@
-"""Questions about the history of one customer, whom the caller has already found through `Customer.visible_to`.
+"""Questions about the history of one customer, whom the caller has already found through `Customer.visible_to`, and
+about the MSP's own, which is the audit.
 
-Entries and the flips of its monitors are merged here, newest first; flips are rows of their own and in no chain. Both
-are read in the order of an index, a page at a time, so that the length of the history does not matter.
+Entries and the flips of a customer's monitors are merged here, newest first; flips are rows of their own and in no
+chain. Both are read in the order of an index, a page at a time, so that the length of the history does not matter.
 """
 
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from tortoise.backends.base.client import BaseDBAsyncClient
 
 from models.database import reader
-from models.history import as_utc, numbered
+from models.history import as_utc, chain_of, numbered
 from models.monitor import MonitorKind, MonitorState
 
 # Groups of kinds to filter by: title, and how the kinds begin.
@@ -29,12 +30,23 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     'access': ('Access', ('delegated_access.', 'access.', 'console.', 'user.', 'token.')),
     'monitor': ('Monitor changes', ('monitor.', 'alert.')),
 }  # fmt: skip
+# The same for the audit; the kinds of a group are not in the ones after it.
+AUDITED: dict[str, tuple[str, tuple[str, ...]]] = {
+    'sign_ins': ('Sign-ins', ('user.sign', 'session.')),
+    'access': ('Roles and consoles', ('delegated_access.', 'access.', 'console.')),
+    'people': ('People', ('user.', 'invitation.', 'link.')),
+    'settings': ('Settings', ('partner.', 'settings.', 'key.', 'mail.', 'price.')),
+    'exports': ('Exports', ('list.exported', 'history.exported', 'audit.exported')),
+    'imports': ('Imports', ('customers.',)),
+    'tokens': ('API tokens', ('token.',)),
+    'backups': ('Backups', ('backup.',)),
+}  # fmt: skip
 MILESTONES = frozenset({
     'customer.created', 'account.created', 'prospect.converted', 'order.submitted', 'order.accepted', 'order.rejected',
     'rfi.requested', 'rfi.sent', 'rfi.submitted', 'rfi.error', 'rfi.complete', 'rfi.completed', 'connect.completed',
     'change_order.submitted', 'change_order.applied', 'seats.changed', 'product.added', 'product.removed',
-    'delegated_access.granted', 'delegated_access.lost', 'cancellation.requested', 'cancellation.effective',
-    'partner_change',
+    'delegated_access.granted', 'delegated_access.revoked', 'delegated_access.lost', 'cancellation.requested',
+    'cancellation.effective', 'partner_change',
 })  # fmt: skip
 EVERYTHING = 'all'
 MOST = 1000
@@ -47,23 +59,48 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILESTONES = ', '.join(f"'{kind}'" for kind in sorted(MILESTONES))
 
 
+class Chain(NamedTuple):
+    """What is read: the history of a customer or, without one, the MSP's own, and by which groups it is filtered."""
+
+    name: str
+    customer_id: int | None
+    groups: dict[str, tuple[str, tuple[str, ...]]]
+
+    @classmethod
+    def of(cls, customer_id: int) -> 'Chain':
+        return cls(f'c:{customer_id}', customer_id, KINDS)
+
+    @classmethod
+    def of_partner(cls, partner_id: int) -> 'Chain':
+        return cls(chain_of(partner_id, None), None, AUDITED)
+
+    def begins(self, group: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """How the kinds of a group begin, and those of them that are in a group before it."""
+        begins = self.groups[group][1]
+        earlier = list(self.groups)[: list(self.groups).index(group)]
+        but = [each for other in earlier for each in self.groups[other][1] if each.startswith(begins)]
+        return begins, tuple(but)
+
+
 async def page(
-    customer_id: int, *, group: str = '', person: int | None = None, since: datetime | None = None,
+    of: int | Chain, *, group: str = '', person: int | None = None, since: datetime | None = None,
     until: datetime | None = None, before: str = '', limit: int = 50,
 ) -> tuple[list[dict[str, Any]], str]:  # fmt: skip
     """The newest entries, and where to go on: give that as `before` ('' is the top, and that there are no more).
 
-    `group` '' are milestones and what people did, 'all' is everything, the others are `KINDS`. `since` is included and
-    `until` is not. Raises ValueError for a group or a cursor that there is not.
+    `of` is a customer's id, or a chain. `group` '' are milestones and what people did, 'all' is everything, the others
+    are `KINDS` (of the audit, '' is everything and the others are `AUDITED`). `since` is included and `until` is not.
+    Raises ValueError for a group or a cursor that there is not.
     """
-    if group not in ('', EVERYTHING, *KINDS):
+    chain = of if isinstance(of, Chain) else Chain.of(of)
+    if group not in ('', EVERYTHING, *chain.groups):
         raise ValueError('There is no such group of entries.')
     limit = max(1, min(limit, MOST))
     place = _place(before)
-    found = await _entries(customer_id, group, person, since, until, place, limit + 1)
+    found = await _entries(chain, group, person, since, until, place, limit + 1)
     # Nobody does a flip.
-    if group in (EVERYTHING, 'monitor') and person is None:
-        found += await _flips(customer_id, since, until, place, limit + 1)
+    if chain.customer_id is not None and group in (EVERYTHING, 'monitor') and person is None:
+        found += await _flips(chain.customer_id, since, until, place, limit + 1)
         # Of the same moment, entries come first.
         found.sort(key=lambda each: (each['at'], not each['flip'], each['id']), reverse=True)
     shown = found[:limit]
@@ -75,18 +112,18 @@ async def recent(customer_id: int, limit: int = 10) -> list[dict[str, Any]]:
     return (await page(customer_id, limit=limit))[0]
 
 
-async def each(customer_id: int, **filters: Any) -> AsyncIterator[dict[str, Any]]:
+async def each(of: int | Chain, **filters: Any) -> AsyncIterator[dict[str, Any]]:
     """Every entry that the filters of `page` let through, read in portions."""
     before = ''
     while True:
-        found, before = await page(customer_id, before=before, limit=500, **filters)
+        found, before = await page(of, before=before, limit=500, **filters)
         for entry in found:
             yield entry
         if not before:
             return
 
 
-async def people(customer_id: int) -> list[tuple[int, str]]:
+async def people(of: int | Chain) -> list[tuple[int, str]]:
     """Who did something there, by name."""
     connection = reader()
     found = await connection.execute_query_dict(
@@ -98,7 +135,7 @@ async def people(customer_id: int) -> list[tuple[int, str]]:
             'FROM "history_event" WHERE "chain" = ?1 AND "actor_id" IS NOT NULL) a '
             'LEFT JOIN "portal_user" u ON u."id" = a."actor_id"',
         ),
-        [f'c:{customer_id}'],
+        [(of if isinstance(of, Chain) else Chain.of(of)).name],
     )
     named = [(row['id'], row['name'] or row['called'] or f'Person {row["id"]}') for row in found]
     return sorted(named, key=lambda person: (person[1].casefold(), person[0]))
@@ -135,16 +172,18 @@ class _Where:
 
 
 async def _entries(
-    customer_id: int, group: str, person: int | None, since: datetime | None, until: datetime | None,
+    chain: Chain, group: str, person: int | None, since: datetime | None, until: datetime | None,
     place: tuple[datetime, bool, int] | None, limit: int,
 ) -> list[dict[str, Any]]:  # fmt: skip
     where = _Where(reader())
-    where.add('"chain" = ?', f'c:{customer_id}')
-    if not group:
+    where.add('"chain" = ?', chain.name)
+    if not group and chain.customer_id is not None:
         where.add(f'("actor_id" IS NOT NULL OR "kind" IN ({_MILESTONES}))')
-    elif group != EVERYTHING:
-        begins = KINDS[group][1]
+    elif group not in ('', EVERYTHING):
+        begins, but = chain.begins(group)
         where.add('(' + ' OR '.join('"kind" LIKE ?' for _ in begins) + ')', *(f'{each}%' for each in begins))
+        for each in but:
+            where.add('"kind" NOT LIKE ?', f'{each}%')
     if person is not None:
         where.add('"actor_id" = ?', person)
     where.between(since, until)

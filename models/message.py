@@ -1,10 +1,23 @@
-"""E-mail on its way: written in the transaction of what it tells of, and sent by a job."""
+"""E-mail on its way: written in the transaction of what it tells of (models/mailing.py), and sent by a job."""
 
+import json
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from tortoise import Model, fields
+from tortoise.expressions import Q
 
+from models.events import transaction
 from models.partner import Partner
+from models.sealed import unseal
+from models.text import printable
+
+GIVEN_UP_AFTER = timedelta(days=3)
+FIRST_PAUSE = timedelta(minutes=1)  # doubled with every attempt
+LONGEST_PAUSE = timedelta(hours=6)
+# For so long a message is whoever's who claimed it; longer than sending one takes. After it, the sender has died.
+CLAIMED_FOR = timedelta(minutes=10)
 
 
 class MessageState(StrEnum):
@@ -39,3 +52,132 @@ class Message(Model):
         table = 'message'
         table_description = 'An e-mail that waits, was sent or failed'
         indexes = (('state', 'due_at'), ('partner_id', 'created_at'))
+
+    @staticmethod
+    def purpose(key: str) -> str:
+        """What the body is sealed for."""
+        return f'mail {key}'
+
+    def opened(self) -> tuple[str, str]:
+        """Text and HTML; raises `sealed.Unreadable`."""
+        body = json.loads(unseal(self.body, self.purpose(self.key)))
+        return body['text'], body['html']
+
+    # -- what the job asks --------------------------------------------------------------------------------------------
+
+    @classmethod
+    async def partners_with_due(cls, now: datetime) -> list[int]:
+        """MSPs (ids) that have something to send."""
+        found = await cls.filter(state=MessageState.WAITING, due_at__lte=now).distinct().values_list('partner_id')
+        return [partner_id for (partner_id,) in found]
+
+    @classmethod
+    async def claim(cls, partner_id: int, now: datetime) -> 'Message | None':
+        """The message of this MSP that has been due the longest, to be sent by whoever calls and by nobody else.
+
+        Its attempt is counted before it is made: a message on which the sender dies is not tried at once for ever.
+        """
+        for message in await cls.filter(
+            state=MessageState.WAITING, partner_id=partner_id, due_at__lte=now
+        ).order_by('due_at', 'id').limit(20):  # fmt: skip
+            due = now + CLAIMED_FOR
+            if await cls.filter(
+                id=message.id, state=MessageState.WAITING, attempts=message.attempts, due_at=message.due_at
+            ).update(attempts=message.attempts + 1, due_at=due, error=''):  # fmt: skip
+                message.attempts, message.due_at = message.attempts + 1, due
+                return message
+        return None
+
+    # -- what became of it --------------------------------------------------------------------------------------------
+
+    async def sent(self, now: datetime) -> None:
+        """The mail server took it; its body is erased."""
+        await self._become(Q(), state=MessageState.SENT, sent_at=now, body='', error='')
+
+    async def failed_for_now(self, why: str, now: datetime) -> None:
+        """Try again later, after pauses that grow, or give up where there is no later."""
+        due = now + min(FIRST_PAUSE * 2 ** min(self.attempts - 1, 20), LONGEST_PAUSE)
+        if due > self.last_moment:
+            await self.failed(why)
+        else:
+            # Only where nobody else has claimed it meanwhile.
+            await self._become(Q(attempts=self.attempts, state=MessageState.WAITING), due_at=due, error=_short(why))
+
+    async def release(self, now: datetime) -> None:
+        """Not tried after all: due at once, for whoever claims it next."""
+        await self._become(
+            Q(attempts=self.attempts, state=MessageState.WAITING), due_at=now, attempts=self.attempts - 1
+        )  # fmt: skip
+
+    async def failed(self, why: str) -> None:
+        """It cannot be sent; its body is erased."""
+        await self._become(Q(state=MessageState.WAITING), state=MessageState.FAILED, error=_short(why), body='')
+
+    async def _become(self, where: Q, **changed: Any) -> None:
+        if await Message.filter(where, id=self.id).update(**changed):
+            self.update_from_dict(changed)
+
+    @property
+    def last_moment(self) -> datetime:
+        """When there is no point in sending it any more."""
+        end = self.created_at + GIVEN_UP_AFTER
+        return min(end, self.good_until) if self.good_until else end
+
+    # -- all of them --------------------------------------------------------------------------------------------------
+
+    @classmethod
+    async def give_up(cls, now: datetime) -> int:
+        """Give up what has waited too long or is worth nothing any more; what is being sent is left alone."""
+        overdue = cls.filter(
+            Q(created_at__lt=now - GIVEN_UP_AFTER) | Q(good_until__lt=now), state=MessageState.WAITING, due_at__lte=now
+        )
+        # Where a try has failed, why it failed says more than that it is late.
+        untold = 'It was not sent in time: the mail server could not be used.'
+        await overdue.filter(error='').update(error=untold)
+        return await overdue.update(state=MessageState.FAILED, body='')
+
+    @classmethod
+    async def retry_now(cls, partner: Partner, by: Any) -> int:
+        """Let everything that waits be tried at once; return how many. What failed is gone: its body is erased."""
+        from models import events, rights
+
+        rights.require(by, 'settings.change')
+        async with transaction():
+            now = datetime.now(UTC)
+            # Those that are being sent at this moment have no error, and must not be sent by somebody else as well.
+            waiting = cls.filter(partner_id=partner.id, state=MessageState.WAITING)
+            count = await waiting.exclude(error='').update(due_at=now)
+            events.PARTNER_CHANGED.emit(partner.id)
+        return count
+
+    @classmethod
+    async def standing(cls, partner_id: int) -> dict[str, Any]:
+        """How this MSP's mail is: `waiting`, `failed` (of the last 7 days), `sent_at`, and the last `error`."""
+        from models.database import reader
+
+        mine = cls.filter(partner_id=partner_id).using_db(reader())
+        week = datetime.now(UTC) - timedelta(days=7)
+        unsent = await mine.exclude(state=MessageState.SENT).exclude(error='').order_by('-id').first()
+        last = await mine.filter(state=MessageState.SENT).order_by('-sent_at').first()
+        return {
+            'waiting': await mine.filter(state=MessageState.WAITING).count(),
+            'failed': await mine.filter(state=MessageState.FAILED, created_at__gte=week).count(),
+            'sent_at': last.sent_at if last else None,
+            'error': unsent.error if unsent else '',
+            'error_to': unsent.recipient if unsent else '',
+        }
+
+    @classmethod
+    async def prune(cls, before: datetime) -> int:
+        """Forget messages that were written before `before` and wait no longer."""
+        gone = (
+            await cls.filter(created_at__lt=before)
+            .exclude(state=MessageState.WAITING)
+            .limit(5000)
+            .values_list('id', flat=True)
+        )
+        return await cls.filter(id__in=list(gone)).delete() if gone else 0
+
+
+def _short(why: str) -> str:
+    return printable(why)[:300]

@@ -131,12 +131,12 @@ class Monitor(Model):
 
     @staticmethod
     def judge(reading: Reading, threshold: float | None) -> MonitorState:
-        """A state that was told goes before what the value says; a value without a threshold is good."""
+        """A state that was told goes before what the value says; what a value without a threshold means, nobody knows."""
         if reading.state is not None:
             return reading.state
-        if reading.value is None:
+        if reading.value is None or threshold is None:
             return MonitorState.UNKNOWN
-        return MonitorState.BAD if threshold is not None and reading.value > threshold else MonitorState.GOOD
+        return MonitorState.BAD if reading.value > threshold else MonitorState.GOOD
 
     @classmethod
     async def record(cls, readings: Iterable[Reading], *, now: datetime | None = None) -> Recorded:

@@ -91,19 +91,27 @@ def _bad_signals(customers: QuerySet[Customer]) -> QuerySet[Monitor]:
     return Monitor.filter(state=MonitorState.BAD, customer_id__in=Subquery(_bad(customers).values('id')))
 
 
+_OVER = (
+    'MIN(CASE WHEN "monitor"."value">="monitor"."threshold"*10 THEN 0 '
+    'WHEN "monitor"."value">="monitor"."threshold"*2 THEN 1 ELSE 2 END)'
+)
+
+
 async def _worst(customers: QuerySet[Customer]) -> list[dict[str, Any]]:
     """The worst bad signals, those of one customer together.
 
-    Customers of whom something was read lately come first, then those with most bad signals, then those that have had
-    one the longest. They are put in order before any is left out.
+    Customers of whom something was read lately come first, then those with most bad signals, then those whose queue is
+    ten times or twice over its threshold (not by the value itself: with every reading the lines would change places),
+    then those that have had one the longest. They are put in order before any is left out.
     """
     ranked = await rows(
         _bad_signals(customers)
         .annotate(
-            all_old=RawSQL('MIN(CASE WHEN "monitor"."is_old" THEN 1 ELSE 0 END)'), n=Count('id'), first=Min('since')
+            all_old=RawSQL('MIN(CASE WHEN "monitor"."is_old" THEN 1 ELSE 0 END)'), n=Count('id'), first=Min('since'),
+            over=RawSQL(_OVER),
         )
         .group_by('customer_id')
-        .order_by('all_old', '-n', 'first', 'customer_id')
+        .order_by('all_old', '-n', 'over', 'first', 'customer_id')
         .limit(WORST)
         .values('customer_id')
     )

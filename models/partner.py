@@ -1,8 +1,11 @@
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from tortoise import Model, fields
 
+from models import checking, events
+from models.checking import Invalid
 from models.events import transaction
 
 if TYPE_CHECKING:
@@ -19,6 +22,10 @@ class TwoFactorRule(StrEnum):
     CONSOLE = 'console'
     EVERYONE = 'everyone'
 
+    @property
+    def title(self) -> str:
+        return {'off': 'Up to each person', 'console': 'For Admin Console sign-on', 'everyone': 'For everyone'}[self]
+
 
 class MailSecurity(StrEnum):
     """How the connection to the mail server is protected."""
@@ -26,6 +33,10 @@ class MailSecurity(StrEnum):
     STARTTLS = 'starttls'
     TLS = 'tls'
     NONE = 'none'
+
+    @property
+    def title(self) -> str:
+        return {'starttls': 'STARTTLS', 'tls': 'TLS from the beginning', 'none': 'None'}[self]
 
 
 class Partner(Model):
@@ -101,3 +112,122 @@ class Partner(Model):
             )  # fmt: skip
             await HistoryEvent.add(partner.id, 'partner.created', f'{name} was set up')
         return partner
+
+    async def change(
+        self, by: 'PortalUser', *, was: Mapping[str, Any] | None = None, facts: Mapping[str, Any]
+    ) -> set[str]:
+        """Change settings; return the names of those that differ. An article's own address is `link step/journaling`.
+
+        `was` is what the editor saw. Raises `Invalid`, `Refused`, or `ChangedMeanwhile` where somebody else was
+        quicker; then nothing is stored. The password of the mail server is written only: it is nowhere told again.
+        """
+        from models import rights
+        from models.history import HistoryEvent
+        from models.partner_facts import LINK, check
+
+        rights.require(by, 'settings.change')
+        clean = {field: check(field, value) for field, value in facts.items()}
+        password = clean.pop('smtp_password', None) or None
+        async with transaction():
+            fresh = await self._held(by)
+            stored = {
+                field: fresh.help_links.get(field.removeprefix(LINK), '')
+                if field.startswith(LINK)
+                else getattr(fresh, field)
+                for field in clean
+            }
+            before = checking.differing(stored, clean, was)
+            after = {field: clean[field] for field in before}
+            links = {field.removeprefix(LINK): link for field, link in after.items() if field.startswith(LINK)}
+            columns = {field: value for field, value in after.items() if not field.startswith(LINK)}
+            if links:
+                known = {**fresh.help_links, **links}
+                columns['help_links'] = {key: known[key] for key in sorted(known) if known[key]}
+            fresh.update_from_dict(columns)
+            said = fresh._with_password(password, set(before))
+            if not before and said is None:
+                return set()
+            if fresh.smtp_host and not fresh.mail_from:
+                raise Invalid('mail_from', 'is needed: mail is sent from it')
+            if said is not None:
+                columns['smtp_password'] = fresh.smtp_password
+            await fresh.save(update_fields=list(columns))
+            words = '; '.join(filter(None, (checking.in_words(_Headings(), before, after), said)))
+            await HistoryEvent.add(
+                self.id, 'settings.changed', words, by=by,
+                before=checking.as_data(before), after=checking.as_data(after),
+            )  # fmt: skip
+            events.PARTNER_CHANGED.emit(self.id)
+            if 'lists_unsent_rfi' in before:
+                events.MANY_CHANGED.emit(self.id)  # whoever waits for an RFI enters the list, or leaves it
+        self.update_from_dict(columns)
+        return set(before) | ({'smtp_password'} if said else set())
+
+    async def _held(self, by: 'PortalUser') -> 'Partner':
+        """The MSP as it is now; whoever else changes it waits. Raises `Refused` for another MSP's people."""
+        from models.rights import Refused
+
+        if by.partner_id != self.id:
+            raise Refused('These are the settings of another MSP.')
+        return await Partner.filter(id=self.id).select_for_update(no_key=True).get()
+
+    def _with_password(self, password: str | None, changed: set[str]) -> str | None:
+        """Set the password of the mail server, or forget it; return what the history says about it, if anything.
+
+        It belongs to one server and one user: whoever enters another server must know it, or they would be sent it.
+        """
+        from models.sealed import seal
+        from models.smtp import password_purpose
+
+        if password is not None:
+            if not self.smtp_user:
+                raise Invalid('smtp_user', 'is empty, and a password is of no use without it')
+            self.smtp_password = seal(password, password_purpose(self.id))
+            return 'Password of the mail server was set'
+        if not self.smtp_password:
+            return None
+        if not self.smtp_user or not self.smtp_host:
+            self.smtp_password = ''  # nosec B105 # there is none any more
+            return 'Password of the mail server was removed'
+        weaker = 'smtp_security' in changed and self.smtp_security == MailSecurity.NONE
+        if changed & {'smtp_host', 'smtp_port', 'smtp_user'} or weaker:
+            raise Invalid('smtp_password', 'must be entered again, because it was for another server, user or security')
+        return None
+
+    async def set_logo(self, by: 'PortalUser', uploaded: bytes) -> None:
+        """Show this picture, made anew so that nothing of the file is kept. Raises `Invalid` and `Refused`."""
+        from models import rights
+        from models.logo import made_anew
+
+        rights.require(by, 'settings.change')
+        await self._keep_logo(by, await made_anew(uploaded), 'The logo was changed')
+
+    async def remove_logo(self, by: 'PortalUser') -> None:
+        from models import rights
+
+        rights.require(by, 'settings.change')
+        await self._keep_logo(by, None, 'The logo was removed')
+
+    async def _keep_logo(self, by: 'PortalUser', logo: bytes | None, said: str) -> None:
+        from models.history import HistoryEvent
+
+        async with transaction():
+            fresh = await self._held(by)
+            if fresh.logo == logo:
+                return
+            fresh.logo = logo
+            await fresh.save(update_fields=['logo'])
+            await HistoryEvent.add(self.id, 'settings.changed', said, by=by)
+            events.PARTNER_CHANGED.emit(self.id)
+        self.logo = logo
+
+
+class _Headings(dict[str, str]):
+    """What the history calls a setting."""
+
+    def __missing__(self, field: str) -> str:
+        from models.partner_facts import ALL_ARTICLES, LINK
+
+        if field.startswith(LINK):
+            return f'Help on “{ALL_ARTICLES[field.removeprefix(LINK)]}”'
+        return str(Partner._meta.fields_map[field].description)

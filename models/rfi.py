@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from tortoise import Model, fields
 
 from models import events
-from models.connect_step import step_done
+from models.connect_step import plan_open, step_done
 from models.events import Changed, transaction
 from models.history import HistoryEvent
 
@@ -77,8 +77,12 @@ class Rfi(Model):
     class NotReady(ValueError):
         """The form is in a state in which this cannot be done."""
 
-    async def move(self, verb: str, *, by: 'PortalUser | None' = None, errors: list[dict] | None = None) -> None:
-        """One step of the form's life: request, save_draft, submit, accept, find_errors or reopen.
+    async def move(
+        self, verb: str, *, by: 'PortalUser | None' = None, errors: list[dict] | None = None,
+        answers: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """One step of the form's life: request, save_draft, submit, accept, find_errors or reopen; with `answers` where
+        they change with it.
 
         The first time it is submitted the customer is listed under In Progress (the reference page). Raises
         `Rfi.NotReady` where the state does not allow it, also when somebody else was quicker.
@@ -92,6 +96,8 @@ class Rfi(Model):
             changes: dict[str, Any] = {'state': state, 'errors': errors or []}
             if stamp:
                 changes[stamp] = now
+            if answers is not None:
+                changes['answers'] = answers
             if not await Rfi.filter(id=self.id, state__in=list(allowed)).update(**changes):
                 fresh = await Rfi.get(id=self.id)
                 raise Rfi.NotReady(f'The RFI is {fresh.state.value.replace("_", " ")}; it cannot {verb} now.')
@@ -100,6 +106,8 @@ class Rfi(Model):
             was = customer.listing
             customer.rfi = state.icon
             if verb == 'submit':
+                if not customer.rfi_returned:
+                    await plan_open(customer.id, now, is_back=True)
                 customer.rfi_returned = True
             if verb == 'accept':
                 await step_done(customer.id, 'rfi', now)

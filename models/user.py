@@ -1,21 +1,26 @@
 import asyncio
-import hmac
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from tortoise import Model, fields
+from tortoise.exceptions import IntegrityError
+from tortoise.expressions import Q
 
-from models import events
-from models.checking import Invalid
+from models import checking, events
+from models.checking import Impossible, Invalid
 from models.events import transaction
 from models.history import HistoryEvent
 from models.partner import Partner
 from models.text import fold, initial, printable, sort_key
+
+if TYPE_CHECKING:
+    from models.one_time_link import Issued
+    from models.sight import Sight
 
 MIN_PASSWORD = 12
 MAX_PASSWORD = 256  # argon2 takes any length; a megabyte of password is an attack
@@ -36,6 +41,19 @@ class PortalRole(StrEnum):
         return 'MSP administrator' if self == PortalRole.ADMINISTRATOR else self.value.replace('_', ' ').capitalize()
 
 
+class UserState(StrEnum):
+    """How far somebody has come: invited and without a password yet, registered, disabled; or nobody at all."""
+
+    INVITED = 'invited'
+    REGISTERED = 'registered'
+    DISABLED = 'disabled'
+    GENERIC = 'generic'
+
+    @property
+    def title(self) -> str:
+        return 'Cannot sign in' if self == UserState.GENERIC else self.value.capitalize()
+
+
 _hasher = PasswordHasher()
 # Two at a time: each takes 64 MiB, and a flood of sign-ins must not take the machine with it.
 _hashing = ThreadPoolExecutor(2, thread_name_prefix='argon2')
@@ -49,7 +67,7 @@ def _matches(stored: str, password: str) -> bool:
         return False
 
 
-async def _hash(password: str) -> str:
+async def hash_password(password: str) -> str:
     return await asyncio.get_running_loop().run_in_executor(_hashing, _hasher.hash, password)
 
 
@@ -88,6 +106,20 @@ class PortalUser(Model):
     SEARCHED_IN = 'search_key'
     FILED_UNDER = 'initial'
     SORTED_BY = {'name': 'name_key'}
+    # And what is no field, as SQL: who is invited first, who sees all, who has most sessions.
+    ORDERS = {
+        'role': 'CASE "portal_user"."role" '
+        + ' '.join(f"WHEN '{role.value}' THEN {place}" for place, role in enumerate(PortalRole))
+        + ' END',
+        'sees': 'CASE WHEN "portal_user"."sees_all" THEN 0 ELSE 1 END',
+        'state': 'CASE WHEN NOT "portal_user"."can_sign_in" THEN 3 WHEN "portal_user"."disabled_at" IS NOT NULL THEN 2 '
+        'WHEN "portal_user"."registered_at" IS NOT NULL OR "portal_user"."password_hash"<>\'\' '
+        'OR "portal_user"."oidc_subject"<>\'\' THEN 1 ELSE 0 END',
+        'two_factor': 'CASE WHEN "portal_user"."totp_since" IS NULL THEN 0 ELSE 1 END',
+        'last_sign_in': 'COALESCE("portal_user"."last_sign_in_at",\'1970-01-01 00:00:00+00:00\')',
+        'sessions': '(SELECT COUNT(*) FROM "session" s WHERE s."user_id"="portal_user"."id" AND s."ended_at" IS NULL '
+        'AND s."expires_at">CURRENT_TIMESTAMP)',
+    }  # fmt: skip
 
     class Meta:
         table = 'portal_user'
@@ -113,6 +145,17 @@ class PortalUser(Model):
     def is_active(self) -> bool:
         return self.can_sign_in and self.disabled_at is None
 
+    @property
+    def state(self) -> UserState:
+        if not self.can_sign_in:
+            return UserState.GENERIC
+        if self.disabled_at is not None:
+            return UserState.DISABLED
+        # A password or an OIDC account: people made before invitations have no moment at which they registered.
+        if self.registered_at is not None or self.password_hash or self.oidc_subject:
+            return UserState.REGISTERED
+        return UserState.INVITED
+
     @classmethod
     async def register(
         cls, partner: Partner, *, name: str, email: str, password: str, role: PortalRole, sees_all: bool = True
@@ -123,7 +166,7 @@ class PortalUser(Model):
         if not (local and at and '.' in domain) or len(email) > 254 or not email.isprintable() or ' ' in email:
             raise ValueError(f'{email[:80]!r} is not an e-mail address.')
         check_password(password)
-        password_hash = await _hash(password)
+        password_hash = await hash_password(password)
         async with transaction():
             if await cls.filter(email=email).exists():
                 raise cls.EmailTaken(f'{email} is already somebody’s address.')
@@ -151,24 +194,212 @@ class PortalUser(Model):
         from models.session import Session
 
         check_password(password)
-        password_hash = await _hash(password)
+        password_hash = await hash_password(password)
         async with transaction():
             self.password_hash = password_hash
             await self.save(update_fields=['password_hash'])
             await HistoryEvent.add(self.partner_id, 'user.password_changed', f'{self.email} changed the password')
             await Session.end_all_of(self, except_id=keep_session, because='password changed')
 
-    async def disable(self, at: datetime) -> None:
-        """Take away the right to sign in; open pages end."""
+    # -- what administrators do ----------------------------------------------------------------------------------------
+
+    @classmethod
+    async def invite(
+        cls, partner: Partner, *, name: str, email: str, role: PortalRole | str, sight: 'Sight', by: 'PortalUser',
+        at: str = '', by_mail: bool = True,
+    ) -> 'tuple[PortalUser, Issued]':  # fmt: skip
+        """Add somebody who chooses a password by a link; `at` is where the portal is, for the mail.
+
+        Raises `Refused`, `Invalid`, and `Impossible` where `by` would give a wider sight than their own.
+        """
+        from models.one_time_link import LinkKind, OneTimeLink
+
+        name, email = checking.line('name', name, 120), checking.email('email', email).lower()
+        for field, value in (('name', name), ('email', email)):
+            if not value:
+                raise Invalid(field, 'is empty')
+        role = checking.one_of('role', role, PortalRole)
+        try:
+            async with transaction():
+                actor = await cls._acting(by)
+                if actor.partner_id != partner.id:
+                    raise _refused()
+                known = await cls.get_or_none(email=email)
+                if known is not None:
+                    raise Invalid('email', _taken(known, partner.id))
+                given = await sight.given_by(actor)
+                user = cls(partner=partner, email=email, role=role, sees_all=given.everything)
+                user.set_name(name)
+                await user.save()
+                await given.give(user)
+                await HistoryEvent.add(
+                    partner.id, 'user.invited', f'{email} was invited as {role.title}; sees {_lower(given.in_words())}',
+                    by=actor,
+                )  # fmt: skip
+                issued = await OneTimeLink.issue(user, LinkKind.INVITE, by=actor, at=at, by_mail=by_mail)
+                events.USERS_CHANGED.emit(partner.id)
+        except IntegrityError:  # somebody else was quicker
+            raise Invalid('email', 'is in use already') from None
+        return user, issued
+
+    async def change_role(self, role: PortalRole | str, *, by: 'PortalUser') -> bool:
+        """Give another role; False where it is the same. Open pages follow. Raises `Impossible` for the last one."""
+        role = PortalRole(checking.one_of('role', role, PortalRole))
+        async with transaction():
+            actor = await self._acting(by)
+            fresh = await self._managed(actor)
+            if fresh.role == role:
+                return False
+            await fresh._leaves_an_administrator()
+            before, self.role = fresh.role, role
+            await PortalUser.filter(id=self.id).update(role=role)
+            await HistoryEvent.add(
+                self.partner_id, 'user.role_changed', f'{self.email}: {before.title} → {role.title}', by=actor,
+                before=before.value, after=role.value,
+            )  # fmt: skip
+            self._changed(sight=True)
+        return True
+
+    async def change_sight(self, sight: 'Sight', *, by: 'PortalUser') -> bool:
+        """Let somebody see other customers; False where they are the same. Open pages follow."""
+        from models.sight import Sight
+
+        async with transaction():
+            actor = await self._acting(by)
+            fresh = await self._managed(actor)
+            before = await Sight.of(fresh)
+            given = await sight.given_by(actor, before)
+            if given == before:
+                return False
+            await given.give(fresh)
+            self.sees_all = fresh.sees_all
+            await HistoryEvent.add(
+                self.partner_id, 'user.sight_changed',
+                f'{self.email} sees {_lower(given.in_words())}; before: {_lower(before.in_words())}', by=actor,
+                before=_as_data(before), after=_as_data(given),
+            )  # fmt: skip
+            self._changed(sight=True)
+        return True
+
+    async def disable(self, at: datetime, *, by: 'PortalUser | None' = None) -> None:
+        """Take away the right to sign in; sessions, open pages and links end. Raises `Impossible` for the last one."""
+        from models.one_time_link import OneTimeLink
         from models.session import Session
 
         async with transaction():
+            actor = await self._acting(by) if by is not None else None
+            if actor is not None:
+                await (await self._managed(actor))._leaves_an_administrator()
             if not await PortalUser.filter(id=self.id, disabled_at__isnull=True).update(disabled_at=at):
                 return
             self.disabled_at = at
-            await HistoryEvent.add(self.partner_id, 'user.disabled', f'{self.email} was disabled')
+            await HistoryEvent.add(self.partner_id, 'user.disabled', f'{self.email} was disabled', by=actor)
+            await OneTimeLink.revoke_all_of(self)
             await Session.end_all_of(self, because='disabled')
+            self._changed(sight=True)
+
+    async def enable(self, *, by: 'PortalUser') -> None:
+        """Give the right to sign in back; whoever had not registered yet needs a new invitation."""
+        async with transaction():
+            actor = await self._acting(by)
+            await self._managed(actor)
+            if not await PortalUser.filter(id=self.id, disabled_at__isnull=False).update(disabled_at=None):
+                return
+            self.disabled_at = None
+            await HistoryEvent.add(self.partner_id, 'user.enabled', f'{self.email} was enabled again', by=actor)
+            self._changed()
+
+    async def send_link(self, *, by: 'PortalUser', at: str = '', by_mail: bool = True) -> 'Issued':
+        """A new invitation, or for somebody who has registered a link to choose another password."""
+        from models.one_time_link import LinkKind, OneTimeLink
+
+        async with transaction():
+            actor = await self._acting(by)
+            fresh = await self._managed(actor)
+            if fresh.state == UserState.DISABLED:
+                raise Impossible(f'{fresh.name} is disabled. Enable them first.')
+            invites = fresh.state == UserState.INVITED
+            issued = await OneTimeLink.issue(
+                fresh, LinkKind.INVITE if invites else LinkKind.RESET, by=actor, at=at, by_mail=by_mail
+            )
+            what = 'was invited again' if invites else 'was given a link to choose another password'
+            kind = 'user.invitation_sent' if invites else 'user.reset_sent'
+            await HistoryEvent.add(self.partner_id, kind, f'{self.email} {what}', by=actor)
+            self._changed()
+        return issued
+
+    async def revoke_links(self, *, by: 'PortalUser') -> None:
+        """Make the invitation, or the link to choose another password, worth nothing."""
+        from models.one_time_link import OneTimeLink
+
+        async with transaction():
+            actor = await self._acting(by)
+            await self._managed(actor)
+            if await OneTimeLink.revoke_all_of(self):
+                await HistoryEvent.add(
+                    self.partner_id, 'user.link_revoked', f'The link for {self.email} was revoked', by=actor
+                )
+                self._changed()
+
+    async def end_sessions(self, *, by: 'PortalUser', session_id: int | None = None) -> None:
+        """End one session of this person, or all of them; their open pages go to sign-in."""
+        from models.session import Session
+
+        async with transaction():
+            actor = await self._acting(by)
+            await self._managed(actor)
+            if await Session.end_all_of(self, because='ended by an administrator', only_id=session_id):
+                which = 'All sessions' if session_id is None else 'A session'
+                were = 'were' if session_id is None else 'was'
+                await HistoryEvent.add(
+                    self.partner_id, 'user.sessions_ended', f'{which} of {self.email} {were} ended', by=actor
+                )
+                self._changed()
+
+    def _changed(self, *, sight: bool = False) -> None:
+        events.USERS_CHANGED.emit(self.partner_id)
+        if sight:
             events.SIGHT_CHANGED.emit(self.id)
+
+    @classmethod
+    async def _acting(cls, by: 'PortalUser') -> 'PortalUser':
+        """Who acts, as they are now, and nobody else changes people of this MSP until the transaction ends.
+
+        Two administrators who demote each other at the same moment come one after the other here, and the second is
+        none any more.
+        """
+        from models import rights
+
+        await Partner.filter(id=by.partner_id).select_for_update(no_key=True).get()
+        actor = await cls.get(id=by.id)
+        if not actor.is_active:
+            raise _refused()
+        rights.require(actor, 'user.manage')
+        return actor
+
+    async def _managed(self, by: 'PortalUser') -> 'PortalUser':
+        """This person as they are now, for an administrator of the same MSP."""
+        fresh = await PortalUser.get_or_none(id=self.id, partner_id=by.partner_id)
+        if fresh is None:
+            raise _refused()
+        if not fresh.can_sign_in:
+            raise Impossible(
+                'This is the generic administration account: nobody signs in with it, and it stays as it is.'
+            )
+        return fresh
+
+    async def _leaves_an_administrator(self) -> None:
+        """Raise `Impossible` where nobody could administer the MSP without this person."""
+        if self.role != PortalRole.ADMINISTRATOR:
+            return
+        others = PortalUser.filter(
+            partner_id=self.partner_id, role=PortalRole.ADMINISTRATOR, can_sign_in=True, disabled_at__isnull=True
+        ).exclude(id=self.id)
+        able = Q(password_hash__not='') | Q(oidc_subject__not='')  # nosec B106 # whoever has one
+        if not await others.filter(able).exists():
+            raise Impossible(
+                f'{self.name} is the last administrator who can sign in. Make somebody else an administrator first.'
+            )
 
     async def prefer(self, key: str, value: Any) -> None:
         """Remember how this person likes something to be; not worth a line of history."""
@@ -185,14 +416,27 @@ class PortalUser(Model):
         await PortalUser.filter(id=self.id).update(theme=theme)
 
 
+def _refused() -> PermissionError:
+    from models.rights import Refused
+
+    return Refused('Your role in the portal does not include this any more, or this person is not here.')
+
+
+def _taken(known: PortalUser, partner_id: int) -> str:
+    # Of other MSPs' people nothing is told but that the address is taken, which cannot be hidden.
+    return f'is {known.name}’s, who is here already' if known.partner_id == partner_id else 'is in use already'
+
+
+def _lower(words: str) -> str:
+    return words[:1].lower() + words[1:]
+
+
+def _as_data(sight: 'Sight') -> dict[str, Any]:
+    return {'everything': sight.everything, 'customers': sorted(sight.customers), 'tags': sorted(sight.tags)}
+
+
 def check_password(password: str) -> None:
     if len(password) < MIN_PASSWORD:
         raise PortalUser.WeakPassword(f'A password has at least {MIN_PASSWORD} characters.')
     if len(password) > MAX_PASSWORD:
         raise PortalUser.WeakPassword(f'A password has at most {MAX_PASSWORD} characters.')
-
-
-def demo_password(secret: str) -> str:
-    """The one password of the demo users: made from the secret, so that it is stored nowhere."""
-    digest = hmac.new(secret.encode(), b'demo password', 'sha256').hexdigest()
-    return '-'.join(digest[i : i + 4] for i in range(0, 16, 4))

@@ -11,10 +11,10 @@ from models import Customer, DelegatedAccess, PortalUser
 from models.attachment_files import ACCEPTED
 from models.history_reading import KINDS
 from models.rights import RIGHTS, may
+from pages import help
 from pages.acting import find
-from pages.customers import console_of
+from pages.customers import consoles_of
 from pages.guard import viewer
-from pages.help import base
 from settings import settings
 
 OPEN_AT_FIRST = ('connect', 'monitor', 'notes')
@@ -38,7 +38,7 @@ async def config_of(customer: Customer, user: PortalUser) -> dict[str, Any]:
     found = await cards.read(customer, wanted, audience=audience.key)
     found = await for_viewer(found, customer, user)
     return {
-        'id': customer.id, 'me': user.id, 'help': base(), 'open': opened, 'parts': found,
+        'id': customer.id, 'me': user.id, 'help': help.of(user).base, 'helps': help.of(user).own, 'open': opened, 'parts': found,
         'rights': found['head']['rights'],
         'cards': [{'key': c.key, 'title': c.title, 'shows': sorted(c.shows)} for c in cards.CARDS.values()],
         'groups': [[key, title] for key, (title, _) in KINDS.items()],
@@ -51,8 +51,9 @@ async def for_viewer(found: dict[str, Any], customer: Customer, user: PortalUser
     found = dict(found)
     if 'head' in found:
         role = (await DelegatedAccess.roles_of(user, [customer.id])).get(customer.id, 'None')
+        doors = await consoles_of(user, [(customer.id, role, customer.console_url, customer.console_id)])
         found['head'] = found['head'] | {
-            'role': role, 'console': console_of(role, customer.console_url),
+            'role': role, 'console': doors[customer.id],
             'rights': [action for action in RIGHTS if may(user, action)],
         }  # fmt: skip
     if 'upgrades' in found and not may(user, 'price.see'):

@@ -6,11 +6,23 @@ from nicegui import ui
 
 from components.frame import page_head
 from components.live_table import LiveTable
-from models import ConsoleRole, Customer, DelegatedAccess, Listing, MonitorKind, Partner, PortalUser
-from models.database import reader
+from models import (
+    AdminConsole,
+    Customer,
+    DelegatedAccess,
+    Listing,
+    MonitorKind,
+    Partner,
+    PortalUser,
+    SignOnKind,
+)
+from models.access import is_partner
+from models.admin_console import is_console_url
+from models.database import reader, rows
 from models.product import CATALOGUE
+from models.rights import may
+from pages import help
 from pages.acting import hears
-from pages.help import base
 
 
 class RoleColumn:
@@ -39,23 +51,49 @@ class ConsoleColumn:
         return DelegatedAccess.console_order(user)
 
     async def fill(self, user: PortalUser, found: list[dict[str, Any]]) -> None:
+        doors = await consoles_of(
+            user, [(row['id'], row['role'], row.pop('console_url', ''), row.pop('console_id', None)) for row in found]
+        )
         for row in found:
-            row['console'] = console_of(row['role'], row.pop('console_url', ''))
+            row['console'] = doors[row['id']]
 
     def text(self, row: dict[str, Any]) -> str:
         return 'Yes' if 'url' in row['console'] else 'No'
 
 
-def console_of(role: str, url: str) -> dict[str, str]:
-    """Where the button leads, or why it is off."""
-    if role != ConsoleRole.PARTNER_ADMINISTRATOR:
-        return {
-            'why': 'Delegated access needs the role Partner Administrator; '
-            + ('you have none here.' if role == 'None' else f'yours is {role}.')
-        }
-    if not url.startswith('https://') and not url.startswith('http://'):
+async def consoles_of(user: PortalUser, told: list[tuple[int, str, str, int | None]]) -> dict[int, dict[str, str]]:
+    """For each customer (id, the viewer's role there, address and connection of its console): where the button leads,
+    or why it is off. The same few questions for any number of customers."""
+    without = [customer_id for customer_id, role, *_ in told if not is_partner(role)]
+    granters = await DelegatedAccess.granters(user.partner_id, without) if may(user, 'console.open') else {}
+    posted = set()
+    if any(console_id for *_, console_id in told):
+        consoles = AdminConsole.filter(partner_id=user.partner_id, sign_on=SignOnKind.ASSERTION)
+        posted = {row['id'] for row in await rows(consoles.values('id'))}
+    return {
+        customer_id: _console(user, customer_id, role, console_id in posted or is_console_url(url),
+                              granters.get(customer_id, []))
+        for customer_id, role, url, console_id in told
+    }  # fmt: skip
+
+
+def _console(user: PortalUser, customer_id: int, role: str, is_known: bool, granters: list[str]) -> dict[str, str]:
+    if not may(user, 'console.open'):
+        return {'why': f'Your role in the portal ({user.role.title}) does not include opening consoles.'}
+    if not is_partner(role):
+        yours = 'you have none here' if role == 'None' else f'yours is {role}'
+        return {'why': f'Delegated access needs the role Partner Administrator; {yours}. {who_can_grant(granters)}'}
+    if not is_known:
         return {'why': 'The address of this customer’s console is not known yet.'}
-    return {'url': url}
+    return {'url': f'/customers/{customer_id}/console'}
+
+
+def who_can_grant(names: list[str]) -> str:
+    if not names:
+        return 'No administrator holds it here: one can grant it by the generic administration account.'
+    if len(names) > 3:
+        return f'{", ".join(names[:3])} and {len(names) - 3:,} more can grant it.'
+    return f'{" or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)} can grant it.'
 
 
 async def waiting_note(user: PortalUser) -> dict[str, str] | None:
@@ -76,24 +114,42 @@ async def waiting_note(user: PortalUser) -> dict[str, str] | None:
 FACTS = ('name', 'seats', 'account_type', 'products_in_short')
 ICONS = tuple(kind.value for kind in MonitorKind)
 MORE = ('account_code', 'domain')
-LINKS = {'name': '/customers/{id}', 'connect_status': base() + '/connect/{connect_key}', 'rfi': '/customers/{id}#rfi'}
+CARRIED = ('console_url', 'console_id')  # what the button is made of
+LINKS = {'name': '/customers/{id}', 'connect_status': '/help/connect/{connect_key}', 'rfi': '/customers/{id}#rfi'}
 PRODUCTS = {'products_in_short': {code: name for code, name, *_ in CATALOGUE}}
-BEGINNING = {'text': 'How to import customers', 'href': base() + '/import/customers'}
+
+
+def helped(user: PortalUser) -> dict[str, Any]:
+    """What of a list leads to help, which is elsewhere for every MSP."""
+    base, own = help.of(user)
+    # A Connect status is a step, or a status of its own.
+    articles = {key.partition('/')[2]: own[key] for key in own if key.startswith(('step/', 'status/'))}
+    status = {'own': articles, 'by': 'connect_key', 'others': f'{base}/connect/{{connect_key}}'}
+    return {
+        'links': LINKS | {'connect_status': status},
+        'beginning': {'text': 'How to import customers', 'href': f'{base}/import/customers'},
+    }
+
+
+TOOLS = (
+    {'text': 'Add a customer', 'href': '/customers/new', 'right': 'customer.create', 'icon': 'plus'},
+    {'text': 'Import', 'href': '/customers/import', 'right': 'customer.import', 'icon': 'upload'},
+)
 
 in_progress = LiveTable(
     'in-progress', Customer, [*FACTS, 'connect_status', 'rfi', RoleColumn(), ConsoleColumn(), *MORE],
     Customer.listed_in_progress, links=LINKS, hidden=MORE, note=waiting_note,
-    narrow=('connect_status', 'rfi'), carries=('console_url',), spelled=PRODUCTS, beginning=BEGINNING,
+    narrow=('connect_status', 'rfi'), carries=CARRIED, spelled=PRODUCTS, told_to=helped, tools=TOOLS,
 )  # fmt: skip
 complete = LiveTable(
     'complete', Customer, [*FACTS, *ICONS, RoleColumn(), ConsoleColumn(), 'worst', *MORE],
     lambda user: Customer.listed(user, Listing.COMPLETE), links=LINKS, hidden=('worst', *MORE), narrow=('worst',),
-    carries=('console_url',), spelled=PRODUCTS, beginning=BEGINNING,
+    carries=CARRIED, spelled=PRODUCTS, told_to=helped, tools=TOOLS[1:],
 )  # fmt: skip
 waiting = LiveTable(
     'waiting', Customer, [*FACTS, 'rfi', 'connect_since', RoleColumn(), ConsoleColumn(), *MORE],
     lambda user: Customer.listed(user, Listing.WAITING), links=LINKS, hidden=MORE, narrow=('rfi',),
-    carries=('console_url',), spelled=PRODUCTS,
+    carries=CARRIED, spelled=PRODUCTS, told_to=lambda user: helped(user) | {'beginning': None},
 )  # fmt: skip
 
 

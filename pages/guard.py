@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 from nicegui import Client, background_tasks, core
 from nicegui.version import __version__
@@ -23,13 +23,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from components import live, theme
 from models import PortalUser, Session, SessionKind, database, events
 from pages.kept import Kept
+from pages.proxies import is_own_origin, is_secure, netloc
+from settings import settings
 
 log = logging.getLogger(__name__)
 
 COOKIE = 'portal_session'
+# Its name over https: a browser takes it from this very host only, encrypted, and from no neighbouring site.
+SECURE_COOKIE = f'__Host-{COOKIE}'
 
 # Everything that needs no session. `/api/v1/` asks for a bearer token instead; set-up for its one-time code.
-PUBLIC = ('/login', '/setup', '/healthz', '/readyz', '/favicon.ico', '/assets/', '/_nicegui/', '/api/v1/')
+PUBLIC = (
+    '/login', '/forgot', '/invite/', '/reset/', '/login/code', '/login/enrol', '/oidc/start', '/oidc/callback',
+    '/setup', '/healthz', '/readyz', '/favicon.ico', '/assets/', '/_nicegui/', '/api/v1/',
+    '/.well-known/jwks.json', '/demo-console',
+)  # fmt: skip
 # What is below /_nicegui/ and belongs to one page all the same (uploads).
 _OF_A_CLIENT = '/_nicegui/client/'
 # The framework's own socket.
@@ -45,7 +53,8 @@ REACH: dict[SessionKind, tuple[str, ...]] = {
     SessionKind.SET_UP: ('/setup',),
 }
 MAX_BODY = 64 * 1024  # bytes of what a form or a page of ours sends
-_OWN_LIMIT = ('/api/v1/', '/api/ui/customers/')  # readings, notes, uploads: larger, and each route sees to its own
+# Readings, notes, uploads, files to import: larger, and each route sees to its own.
+_OWN_LIMIT = ('/api/v1/', '/api/ui/customers/', '/api/ui/imports', '/api/ui/settings/logo')
 TOO_LONG = f'The body is longer than {MAX_BODY // 1024} KB.'
 SWEEP = 2.0  # seconds between two looks for sessions that another process ended or that expired
 LEAVING = 1.0  # seconds in which a page of an ended session may go to sign-in before its socket is taken away
@@ -57,13 +66,29 @@ _HEADERS = [
     (b'x-content-type-options', b'nosniff'),
     (b'referrer-policy', b'same-origin'),
     (b'x-frame-options', b'DENY'),
+    (b'cross-origin-opener-policy', b'same-origin'),
+    (b'cross-origin-resource-policy', b'same-origin'),
     (
-        b'content-security-policy',
-        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        b"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; "
-        b"base-uri 'self'; form-action 'self'; frame-ancestors 'none'",
+        b'permissions-policy',
+        b'accelerometer=(), autoplay=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), '
+        b'gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), serial=(), usb=()',
     ),
 ]
+# Over https only. Not for the preload lists of browsers: that is for the owner of the domain to decide.
+_HSTS = (b'strict-transport-security', b'max-age=31536000')
+# Of everything that is no page of the framework. The two hashes are those of what theme.head() writes into a page.
+STRICT = (
+    f"default-src 'none'; script-src 'self' {theme.SCRIPT_HASH}; style-src 'self' {theme.style_hash()}; "
+    "img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+# Of a page of the framework: it compiles templates in the browser and writes scripts into the page. Handlers in the
+# HTML, which is what slips in with a text that became HTML, are refused all the same.
+OF_FRAMEWORK = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; script-src-attr 'none'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 
 
 def is_public(path: str) -> bool:
@@ -81,13 +106,25 @@ def is_kept(path: str) -> bool:
     return path.startswith((_STATIC, OUR_ASSETS)) and not path.startswith(_STATIC + 'dynamic_resources/')
 
 
-def is_same_origin(origin: str | None, host: str | None) -> bool:
-    if not origin or not host:
-        return False
-    try:
-        return urlsplit(origin).netloc.lower() == host.lower()
-    except ValueError:  # no address at all
-        return False
+def cookie_name(connection: HTTPConnection) -> str:
+    return SECURE_COOKIE if is_secure(connection) else COOKIE
+
+
+def token_of(connection: HTTPConnection) -> str:
+    """The session's token as this browser holds it; over https no other cookie counts."""
+    return connection.cookies.get(cookie_name(connection), '')
+
+
+def keep_token(response: Response, connection: HTTPConnection, token: str, seconds: int) -> None:
+    """Have the browser hold this token; out of reach of scripts, and of other sites' forms."""
+    response.set_cookie(
+        cookie_name(connection), token, max_age=seconds, httponly=True, samesite='lax', secure=is_secure(connection)
+    )
+
+
+def forget_token(response: Response, connection: HTTPConnection) -> None:
+    secure = is_secure(connection)
+    response.delete_cookie(cookie_name(connection), httponly=True, samesite='lax', secure=secure)
 
 
 def session_of(connection: HTTPConnection) -> Session:
@@ -120,7 +157,7 @@ class Guard:
                 of_framework = scope['path'].startswith(_SOCKET)
                 await self.app(scope, _well_formed(receive) if of_framework else receive, send)
             return
-        send = _with_headers(send, scope['path'])
+        send = _with_headers(send, scope['path'], is_secure(connection))
         with database.patience(database.PATIENCE):
             refusal = await self._refusal(scope, connection)
             if refusal is None:
@@ -131,18 +168,19 @@ class Guard:
 
     async def _refusal(self, scope: Scope, connection: HTTPConnection) -> Response | None:
         path, is_socket = scope['path'], scope['type'] == 'websocket'
-        origin, host = connection.headers.get('origin'), connection.headers.get('host')
+        origin = connection.headers.get('origin')
         writes = not is_socket and scope['method'] not in ('GET', 'HEAD', 'OPTIONS')
         bearer = path.startswith('/api/v1/')
-        if (is_socket or (writes and origin is not None and not bearer)) and not is_same_origin(origin, host):
-            return JSONResponse({'error': 'This request comes from another site.'}, 403)
+        asks = is_socket or (writes and origin is not None and not bearer)
+        if asks and not is_own_origin(origin, connection):
+            return JSONResponse({'error': _from_elsewhere(origin, connection)}, 403)
         announced = connection.headers.get('content-length', '')
         if announced.isdecimal() and not is_below(path, _OWN_LIMIT) and int(announced[:20]) > MAX_BODY:
             return JSONResponse({'error': TOO_LONG}, 413)
         if is_public(path) and not is_socket:
             return None
         try:
-            session = await Session.live(connection.cookies.get(COOKIE, ''))
+            session = await Session.live(token_of(connection))
         except database.FAILURES as error:
             database.condition.tell(log, 'sessions cannot be read', error)
             return HTMLResponse('The database cannot be read just now. Try again in a moment.', 503)
@@ -162,6 +200,12 @@ class Guard:
             return JSONResponse({'error': 'Not found.'}, 404)
         scope.setdefault('state', {})['session'] = session
         return None
+
+
+def _from_elsewhere(origin: str | None, connection: HTTPConnection) -> str:
+    if settings().public_url and netloc(origin or '') == connection.headers.get('host', '').lower():
+        return f'This portal is used at {settings().public_url}/. Open it there.'
+    return 'This request comes from another site.'
 
 
 def _ask_to_sign_in(connection: HTTPConnection, path: str) -> Response:
@@ -217,7 +261,7 @@ def _is_frame(text: str | None) -> bool:
     return found['event'] is None or bool(said and isinstance(said[0], str))
 
 
-def _with_headers(send: Send, path: str) -> Send:
+def _with_headers(send: Send, path: str, secure: bool) -> Send:
     kept = path.startswith(_STATIC) and is_kept(path)
 
     async def sending(message: Message) -> None:
@@ -227,7 +271,10 @@ def _with_headers(send: Send, path: str) -> Send:
                 given = [header for header in given if header[0] != b'cache-control']
                 given.append((b'cache-control', core.app.config.cache_control_directives.encode()))
             present = {name for name, _ in given}
-            message['headers'] = [*given, *(header for header in _HEADERS if header[0] not in present)]
+            policy = OF_FRAMEWORK if b'x-nicegui-content' in present else STRICT
+            wanted = [*_HEADERS, (b'content-security-policy', policy.encode()), *([_HSTS] if secure else [])]
+            # A route's own say goes before: a document's policy is tighter, a form to another site names it.
+            message['headers'] = [*given, *(header for header in wanted if header[0] not in present)]
         await send(message)
 
     return sending
@@ -318,13 +365,14 @@ async def _take_away(client: Client) -> None:
 
 
 async def sweep_forever() -> None:
-    """Notice sessions that expired or that another process ended."""
+    """Notice sessions that expired or that another process ended, and roles and sights that it changed."""
     while True:
         await asyncio.sleep(SWEEP)
         try:
             over = await Session.over({*_owners.values(), *live.hub.session_ids()})
             if over:
                 end_pages(list(over))
+            await live.hub.check_standings()
         except database.FAILURES as error:
             database.condition.tell(log, 'sessions could not be checked; trying again', error)
 

@@ -6,6 +6,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from components import theme
 from models import Partner
 from pages.guard import user_of
+from pages.settings_page import logo_of
 from pages.sign_in import templates
 
 router = APIRouter(include_in_schema=False)
@@ -18,9 +19,10 @@ async def favicon() -> Response:
 
 @router.get('/noc')
 async def wall_page(request: Request) -> Response:
-    partner = await Partner.get(id=user_of(request).partner_id)
+    user = user_of(request)
+    partner = await Partner.get(id=user.partner_id)
     html = templates.get_template('wall.html').render(
         head=theme.head(modules=('live.js', 'wall.js')), partner=partner.name, css=theme.asset('wall.css'),
-        script=theme.asset('wall.js'),
+        script=theme.asset('wall.js'), zone=user.time_zone, logo=logo_of(partner),
     )  # fmt: skip
     return HTMLResponse(html, headers={'Cache-Control': 'no-store'})

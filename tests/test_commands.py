@@ -15,13 +15,27 @@ import pytest
 from typer.testing import CliRunner
 
 import main
-from models import ApiToken, Customer, HistoryEvent, HistoryText, Partner, PortalRole, PortalUser
+from models import (
+    ApiToken,
+    Customer,
+    HistoryChain,
+    HistoryEvent,
+    HistoryText,
+    Partner,
+    PortalRole,
+    PortalUser,
+    backing_up,
+)
 from models.database import opened
+from models.demo import demo_password, load_demo
+from settings import settings
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = (
     'serve', 'demo', 'import-customers', 'create-user', 'create-token', 'verify-history', 'erase-history',
+    'create-partner', 'remove-demo',
 )  # fmt: skip
+WITHOUT_PARTNER = ('serve', 'erase-history', 'create-partner', 'remove-demo')
 PASSWORD = 'a long enough one'
 
 
@@ -94,7 +108,7 @@ def test_every_command_says_what_it_does_and_takes_help():
         ended = runner.invoke(main.cli, [command, '-h'])
         assert ended.exit_code == 0
         assert 'Usage' in ended.output
-        assert ('--partner' in ended.output) == (command not in ('serve', 'erase-history'))
+        assert ('--partner' in ended.output) == (command not in WITHOUT_PARTNER)
 
 
 def test_an_unknown_command_is_refused_in_words(run):
@@ -127,6 +141,177 @@ def test_demo_refuses_a_number_that_makes_no_sense(call, count):
     ended = call('demo', '--customers', count)
     assert ended.returncode == 2
     assert 'Traceback' not in ended.said
+
+
+# -- create-partner ---------------------------------------------------------------------------------------------------
+
+
+def test_an_msp_and_its_first_administrator_are_created(call):
+    ended = call(
+        'create-partner', 'Contoso', '--domain', 'contoso.example', '--admin-email', 'Ida@contoso.example',
+        '--admin-name', 'Ida Berg', typed=f'{PASSWORD}\n{PASSWORD}\n',
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.said
+    assert 'Contoso (contoso) was created; ida@contoso.example can sign in as its administrator.' in ended.stdout
+    assert PASSWORD not in ended.said
+    ida = _ask(lambda: PortalUser.signing_in('ida@contoso.example', PASSWORD))
+    assert (ida.name, ida.role) == ('Ida Berg', PortalRole.ADMINISTRATOR)
+    assert _ask(lambda: PortalUser.get(email='msp_client@contoso.example')).can_sign_in is False
+
+
+@pytest.mark.parametrize(
+    ('name', 'domain', 'email', 'password'),
+    [
+        (' ', 'contoso.example', 'ida@contoso.example', PASSWORD), ('Contoso', 'x', 'ida@contoso.example', PASSWORD),
+        ('Contoso', 'contoso.example', 'ida', PASSWORD), ('Contoso', 'contoso.example', 'ida@contoso.example', 'short'),
+        ('Fabrikam', 'contoso.example', 'ida@contoso.example', PASSWORD),
+        ('Contoso', 'fabrikam.example', 'ida@contoso.example', PASSWORD),
+    ],
+)  # fmt: skip
+def test_an_msp_that_cannot_be_is_refused_in_one_line_and_leaves_nothing(call, name, domain, email, password):
+    _make('Fabrikam')
+    ended = call(
+        'create-partner', name, '--domain', domain, '--admin-email', email, '--password', password
+    )  # fmt: skip
+    assert _is_one_line(ended), ended.said
+    assert _ask(lambda: Partner.all().count()) == 1
+    assert _ask(lambda: PortalUser.all().count()) == 1
+
+
+# -- remove-demo ------------------------------------------------------------------------------------------------------
+
+
+def _with_demo_and_a_real_msp() -> None:
+    async def make() -> None:
+        await load_demo()
+        real = await Partner.set_up('Contoso', domain='contoso.example')
+        await Customer.add(real, name='Real', account_code='R1')
+        northwind = await Partner.get(slug='northwind-it')
+        await Customer.add(northwind, name='Added by hand', account_code='HAND1')
+
+    _ask(make)
+
+
+def test_the_demo_is_removed_and_what_is_real_stays(call, sqlite_file):
+    _with_demo_and_a_real_msp()
+    ended = call('remove-demo', typed='y\n')
+    assert ended.returncode == 0, ended.said
+    assert 'customers: 1, people: 0' in ended.stdout
+    assert _ask(lambda: Partner.all().values_list('slug', flat=True)) == ['contoso']
+    assert _ask(lambda: Customer.all().values_list('name', flat=True)) == ['Real']
+    assert _ask(lambda: PortalUser.all().values_list('email', flat=True)) == ['msp_client@contoso.example']
+    for table in ('monitor', 'connect_step', 'rfi', 'note', 'attachment', 'session', 'delegated_access', 'price'):
+        with sqlite3.connect(sqlite_file) as file:
+            owner = '1=1' if table in ('session', 'price') else 'partner_id <> 3' if table == 'delegated_access' else (
+                'customer_id NOT IN (SELECT id FROM customer)'
+            )  # fmt: skip
+            assert file.execute(f'SELECT COUNT(*) FROM {table} WHERE {owner}').fetchone() == (0,), table
+    assert list((sqlite_file.parent / 'backups').glob('*.backup'))
+
+
+def test_after_it_the_history_still_proves_what_it_proved(call):
+    _with_demo_and_a_real_msp()
+    call('remove-demo', '--yes', '--no-backup')
+    verified = call('verify-history')
+    assert verified.returncode == 0, verified.said
+    assert 'all as written' in verified.stdout
+    chains = _ask(lambda: HistoryChain.all().order_by('chain').values_list('chain', 'length'))
+    # Of the demo: its two MSPs, and the customer that somebody added.
+    assert [chain for chain, _ in chains if chain.startswith('p:')] == ['p:1', 'p:2', 'p:3']
+    assert len([chain for chain, _ in chains if chain.startswith('c:')]) == 2
+    kinds = _ask(lambda: HistoryEvent.filter(chain='p:1').order_by('-sequence').first())
+    assert kinds.kind == 'partner.removed'
+
+
+def test_a_database_without_its_demo_is_set_up_for_real_and_the_demo_stays_away(call):
+    _ask(load_demo)
+    call('remove-demo', '--yes', '--no-backup')
+    assert not _ask(Partner.exists)
+    _ask(load_demo)  # the next start
+    assert not _ask(Partner.exists)
+    _make('Contoso')
+    real = _ask(lambda: Partner.get())
+    assert real.id > 2  # its audit does not go on where that of a demo MSP ended
+    assert _ask(lambda: HistoryEvent.filter(partner_id=real.id).count()) == 1
+
+
+def test_removing_that_was_cut_short_is_finished_the_next_time(call, monkeypatch):
+    _ask(load_demo)
+    monkeypatch.setattr('models.demo_removing.CHUNK', 7)
+    real, calls = HistoryEvent.add, []
+
+    async def fails(*given, **more):
+        calls.append(given)
+        raise OSError('No space left on device')
+
+    monkeypatch.setattr(HistoryEvent, 'add', fails)
+    assert call('remove-demo', '--yes', '--no-backup').returncode == 1
+    assert calls
+    assert _ask(lambda: Partner.all().count()) == 2
+    monkeypatch.setattr(HistoryEvent, 'add', real)
+    assert call('remove-demo', '--yes', '--no-backup').returncode == 0
+    assert not _ask(Partner.exists)
+    assert call('verify-history').returncode == 0
+
+
+def test_nothing_is_removed_without_a_yes_or_without_a_backup(call, monkeypatch):
+    _ask(load_demo)
+    assert call('remove-demo', typed='n\n').returncode == 1
+
+    async def fails():
+        raise backing_up.NotMade('The disk is full.')
+
+    monkeypatch.setattr(backing_up, 'back_up', fails)
+    ended = call('remove-demo', '--yes')
+    assert ended.returncode == 1
+    assert 'Nothing was removed, because no backup could be made: The disk is full.' in ended.said
+    assert _ask(lambda: Partner.all().count()) == 2
+
+
+def test_where_there_is_no_demo_none_is_removed(call):
+    _make('Contoso')
+    ended = call('remove-demo', '--yes')
+    assert _is_one_line(ended)
+    assert _ask(lambda: Partner.all().count()) == 1
+
+
+# -- what a start says ------------------------------------------------------------------------------------------------
+
+
+def _announced(capsys, monkeypatch, **given: str) -> str:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    _ask(main.announce)
+    return capsys.readouterr().out
+
+
+def test_a_start_with_the_demo_tells_its_password(sqlite_file, capsys, monkeypatch):
+    _ask(load_demo)
+    said = _announced(capsys, monkeypatch, PORTAL_DEMO='1')
+    assert f'demo password: {_ask(demo_password)}' in said
+    assert 'WARNING' not in said
+
+
+@pytest.mark.parametrize('demo', ['0', '1'])
+def test_a_start_on_every_address_with_the_demo_in_it_warns_loudly(sqlite_file, capsys, monkeypatch, demo):
+    _ask(load_demo)
+    said = _announced(capsys, monkeypatch, PORTAL_DEMO=demo, PORTAL_HOST='0.0.0.0')
+    assert '!! WARNING: demonstration sign-ins are open to everybody who reaches 0.0.0.0:8080.' in said
+
+
+def test_a_start_without_the_setting_says_that_the_demo_is_still_there(sqlite_file, capsys, monkeypatch):
+    _ask(load_demo)
+    said = _announced(capsys, monkeypatch)
+    assert 'remove-demo' in said
+    assert 'demo password' not in said
+
+
+def test_a_start_without_a_demo_tells_no_demo_password(sqlite_file, capsys, monkeypatch):
+    _make('Contoso')
+    said = _announced(capsys, monkeypatch, PORTAL_DEMO='1', PORTAL_HOST='0.0.0.0')
+    assert 'demo' not in said
+    assert 'WARNING' not in said
 
 
 # -- import -----------------------------------------------------------------------------------------------------------

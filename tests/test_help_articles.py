@@ -1,4 +1,5 @@
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,13 @@ from models.customer import AccountType, Listing
 from models.customer_import import COLUMNS
 from models.monitor import MonitorKind
 from models.rfi import RfiIcon, RfiState
+from models.rights import RIGHTS
+from models.user import PortalRole
 from pages.help import article
 
 HELP = Path(__file__).parent.parent / 'docs' / 'help'
 FILES = ['/api/ui/import-template.csv']
+MADE = {'access/rights'}  # from the table of rights
 ARTICLES = {path.relative_to(HELP).with_suffix('').as_posix(): path for path in sorted(HELP.rglob('*.md'))}
 NEEDED = [
     *(f'step/{template.key}' for template in TEMPLATES),
@@ -48,7 +52,7 @@ def test_an_article_has_a_title_and_something_to_say(name: str) -> None:
 @pytest.mark.parametrize('name', ARTICLES)
 def test_every_link_leads_to_an_article(name: str) -> None:
     text = ARTICLES[name].read_text(encoding='utf-8')
-    assert links(text) <= set(ARTICLES)
+    assert links(text) <= {*ARTICLES, *MADE}
     targets = re.findall(r'\]\(([^)]*)\)', text)
     assert all(target.startswith('/help/') or target in FILES for target in targets)
 
@@ -60,7 +64,17 @@ def test_the_article_on_importing_names_every_column_and_every_state_and_leads_t
 
 
 def test_the_start_page_leads_to_every_article() -> None:
-    assert links(ARTICLES['index'].read_text(encoding='utf-8')) == set(ARTICLES) - {'index'}
+    assert links(ARTICLES['index'].read_text(encoding='utf-8')) == {*ARTICLES, *MADE} - {'index'}
+
+
+def test_the_rights_are_told_as_they_are_in_the_table() -> None:
+    shown = article('access', 'rights') or ''
+    rows = re.findall(r'<tr><th scope="row">(.*?)(?:<span.*?)?</th>(.*?)</tr>', shown)
+    told = {unescape(title): re.findall(r'sr-only">(Yes|No)<', cells) for title, cells in rows}
+    assert told == {
+        right.title: ['Yes' if role in right.roles else 'No' for role in PortalRole] for right in RIGHTS.values()
+    }
+    assert shown.index('Add a customer') < shown.index('See and export the audit')
 
 
 def test_a_steps_article_is_called_what_the_step_is_called() -> None:

@@ -64,6 +64,8 @@ WRONG = [
     ('host', ''), ('data_dir', ''), ('port', ''), ('demo', ''), ('demo_rate', 'nan'), ('help_url', 'http://'),
     ('help_url', 'http://['), ('database_url', 'sqlite://'), ('database_url', 'sqlite://:memory:'),
     ('upload_mb', '0'), ('upload_mb', '5000'), ('attachments_per_customer', 'x'),
+    ('public_url', 'https://portal.example/msp'), ('public_url', 'https://a@portal.example'),
+    ('public_url', 'https://portal.example:x'), ('public_url', 'portal.example'), ('trusted_proxies', '10.0.0.0/99'),
 ]  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 // What is inside each card. A body is made once when its card opens: `show(content)` draws what was read, `destroy()` ends it.
-import { h, number, parseTime, live, when } from './live.js';
+import { h, inZone, number, parseTime, live, when } from './live.js';
 import { HEALTH, RFI, shape, stateIcon } from './icons.js';
 import { chart } from './chart.js';
 import { factsForm } from './contacts.js';
@@ -22,7 +22,7 @@ export const bodies = {
 };
 
 export const empty = (text) => h('p', { class: 'calm' }, text);
-const day = (text) => (text ? new Date(parseTime(String(text))).toLocaleDateString('en-GB', { dateStyle: 'medium' }) : '–');
+const day = (text) => (text ? new Date(parseTime(String(text))).toLocaleDateString('en-GB', /^[-\d]{10}$/.test(text) ? { dateStyle: 'medium', timeZone: 'UTC' } : inZone({ dateStyle: 'medium' })) : '–'); // a day is the same everywhere
 
 export function table(heads, rows, label) {
   return h('div', { class: 'plain-table-box', tabindex: '0', role: 'region', 'aria-label': label, 'data-keep': `table ${label}` }, h('table', { class: 'plain-table' },
@@ -54,8 +54,10 @@ function infrastructure({ facts }, page) {
   return [factList(facts), edit && h('div', { class: 'card-actions' }, edit)];
 }
 
-function rfi(content) {
-  const state = h('p', { class: 'state-line' }, stateIcon(RFI[content.icon], RFI[content.icon].word), h('b', {}, content.state), content.since && h('span', { class: 'quiet' }, 'since ', when(content.since)));
+const RFI_ARTICLES = ['error', 'incomplete', 'complete', 'not_applicable']; // by icon
+
+function rfi(content, page) {
+  const state = h('p', { class: 'state-line' }, stateIcon(RFI[content.icon], RFI[content.icon].word), h('b', {}, helpLink(page, `rfi/${RFI_ARTICLES[content.icon]}`, content.state)), content.since && h('span', { class: 'quiet' }, 'since ', when(content.since)));
   const steps = [['Sent', content.requested_at], ['Sent back', content.returned_at], ['Complete', content.completed_at]].filter(([, at]) => at);
   return [
     state,
@@ -72,6 +74,12 @@ const STEP = {
   locked: ['lock', 'none', 'Incomplete, locked until earlier steps are done'], blocked: ['bad', 'bad', 'Blocked'], skipped: ['none', 'none', 'Skipped'],
 };
 
+// A name that leads to what can be read about it, here or wherever the MSP says.
+function helpLink(page, article, text) {
+  const address = page.config.helps[article] || `${page.config.help}/${article}`;
+  return h('a', { href: address, ...(address.startsWith('/') ? {} : { target: '_blank', rel: 'noopener' }), 'data-keep': article }, text);
+}
+
 function connect(content, page) {
   if (!content.steps.length) return empty(content.completed_at ? 'Connect was completed before this customer came to the portal.' : 'There are no steps.');
   const share = content.of ? content.done / content.of : 1;
@@ -84,7 +92,7 @@ function connect(content, page) {
       return h('li', { class: `step is-${step.state}` },
         stateIcon({ shape: picture, tone, word }),
         h('div', { class: 'step-what' },
-          h('a', { href: `${page.config.help}/step/${step.key}`, ...(page.config.help.startsWith('/') ? {} : { target: '_blank', rel: 'noopener' }), 'data-keep': `step ${step.key}` }, step.title),
+          helpLink(page, `step/${step.key}`, step.title),
           h('span', { class: 'quiet small' }, [word, step.is_optional ? 'optional' : '', step.owner].filter(Boolean).join(' · ')),
           step.reason && h('span', { class: step.state === 'blocked' ? 'tone-bad small' : 'quiet small', dir: 'auto' }, step.reason)),
         h('div', { class: 'step-when small' }, step.completed_at ? [step.state === 'skipped' ? 'skipped ' : 'done ', when(step.completed_at)]
@@ -93,12 +101,12 @@ function connect(content, page) {
   ];
 }
 
-function monitor({ signals }) {
+function monitor({ signals }, page) {
   return h('ul', { class: 'monitors' }, ...signals.map((signal) => {
     const state = HEALTH[signal.health];
     const configured = signal.state !== 'not_configured';
     return h('li', { class: 'monitor' },
-      h('div', { class: 'monitor-head' }, stateIcon(state, `${signal.title}: ${state.word}`), h('b', {}, signal.title), h('span', { class: state.tone === 'bad' ? 'tone-bad' : 'quiet' }, state.word),
+      h('div', { class: 'monitor-head' }, stateIcon(state, `${signal.title}: ${state.word}`), h('b', {}, helpLink(page, `monitor/${signal.kind}`, signal.title)), h('span', { class: state.tone === 'bad' ? 'tone-bad' : 'quiet' }, state.word),
         h('span', { class: 'grow' }), signal.value != null && h('span', { class: 'monitor-value' }, number(signal.value), signal.threshold != null && h('span', { class: 'quiet' }, ` / ${number(signal.threshold)}`))),
       configured && h('p', { class: 'quiet small' }, signal.since ? ['since ', when(signal.since), ' · '] : '', 'last read ', signal.read_at ? when(signal.read_at) : 'never', signal.reason ? ` · ${signal.reason}` : ''),
       (configured || signal.chart?.points?.length > 0) && chart(signal));

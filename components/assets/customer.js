@@ -6,6 +6,7 @@ import { glyph } from './glyphs.js';
 import { Tips, read } from './tips.js';
 import { bodies } from './cards.js';
 import { contactsPanel, editFacts } from './contacts.js';
+import { manageAccess } from './customer_access.js';
 
 const PAUSE = 150; // ms at least between two requests of a page that changes all the time
 const KINDS = [['inbound_queue', 'Inbound email queue'], ['outbound_queue', 'Outbound email queue'], ['journal_queue', 'Journaling queue'], ['journal_connector', 'Journaling connector'], ['directory_connector', 'Active Directory connector']];
@@ -156,7 +157,7 @@ class CustomerPage {
     });
     const { console: door } = head;
     const button = door.url
-      ? h('a', { class: 'button', href: door.url, target: '_blank', rel: 'noopener noreferrer', 'data-keep': 'console' }, 'Admin Console', shape('external'))
+      ? h('form', { method: 'post', action: door.url, target: '_blank', rel: 'noopener', class: 'console-door' }, h('button', { type: 'submit', class: 'button', 'data-keep': 'console' }, 'Admin Console', shape('external')))
       : h('span', { class: 'button', role: 'button', 'aria-disabled': 'true', tabindex: '0', 'data-keep': 'console', 'data-why': door.why, 'aria-label': `Admin Console is off: ${door.why}`, onfocus: (e) => this.tips.say(e.target, door.why), onpointerenter: (e) => this.tips.say(e.target, door.why), onpointerleave: () => this.tips.hide(), onblur: () => this.tips.hide() }, 'Admin Console');
     const edit = this.may('customer.change') && h('button', { class: 'button plain', type: 'button', 'data-keep': 'edit facts', onclick: () => editFacts(this) }, 'Edit');
     keepingFocus(this.head, () => this.head.replaceChildren(
@@ -164,7 +165,9 @@ class CustomerPage {
       h('div', { class: 'customer-facts' },
         h('span', { class: 'mono', title: 'Account code' }, head.account_code),
         h('a', { href: head.list_href, title: 'The list it is in' }, head.list),
-        h('span', {}, h('span', { class: 'quiet' }, 'Your role '), head.role)),
+        head.tags.length ? h('span', { class: 'customer-tags', role: 'group', 'aria-label': 'Tags' }, ...head.tags.map((tag) => h('span', { class: 'chip' }, tag))) : '',
+        h('span', {}, h('span', { class: 'quiet' }, 'Your role '), head.role,
+          this.may('access.grant') && h('button', { class: 'button plain small', type: 'button', 'data-keep': 'access', onclick: () => manageAccess(this) }, 'Manage access'))),
       h('div', { class: 'customer-signals', role: 'group', 'aria-label': 'Signals' }, ...icons), button));
   }
 
@@ -204,7 +207,7 @@ class CustomerPage {
   touched(parts) {
     const all = parts.includes('all');
     const wanted = [];
-    if (all || parts.some((part) => ['facts', 'connect', 'rfi', 'monitor'].includes(part))) wanted.push('head');
+    if (all || parts.some((part) => ['facts', 'connect', 'rfi', 'monitor', 'access'].includes(part))) wanted.push('head');
     if (all || parts.includes('history')) wanted.push('recent');
     if (all || parts.includes('contacts')) wanted.push('contacts');
     for (const { key, shows } of Object.values(this.cards)) {

@@ -3,12 +3,12 @@
 import { h } from './live.js';
 
 // Send JSON; gives the answer, or throws an error with `status`, `field` and the whole `answer`.
-export async function send(method, address, body) {
+export async function send(method, address, body, patience = 20000) {
   let response;
   try {
     response = await fetch(address, {
       method, headers: { 'Content-Type': 'application/json' }, body: body === undefined ? undefined : JSON.stringify(body),
-      signal: AbortSignal.timeout(20000),
+      signal: AbortSignal.timeout(patience),
     });
   } catch {
     throw Object.assign(new Error('The server does not answer. Nothing is lost: try again in a moment.'), { status: 0 });
@@ -135,6 +135,7 @@ function plain(field) {
 
 function control(field, id, help) {
   const shared = { id, name: field.name, 'aria-describedby': help, autocomplete: 'off', spellcheck: field.kind === 'area' ? 'true' : 'false' };
+  if (field.make) return field.make(shared); // a control of its own: an element with `value` that tells of `input`
   if (field.kind === 'choice') return h('select', shared, ...field.choices.map(([value, title]) => h('option', { value }, title)));
   if (field.kind === 'area' || field.kind === 'lines') return h('textarea', { ...shared, rows: field.kind === 'area' ? 9 : 3, dir: 'auto' });
   const type = { email: 'email', tel: 'tel', phone: 'tel', mobile: 'tel' }[field.kind || field.name] || 'text';

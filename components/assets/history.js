@@ -1,18 +1,20 @@
-// The history log: milestones and what people did, the rest by filters; further entries come as it is scrolled.
-import { h, when } from './live.js';
+// The history log, of a customer and (audit.js) of the MSP: filtered, newest first; further entries come as it is
+// scrolled.
+import { h, startOfDay, when } from './live.js';
 import { read } from './tips.js';
 import { shape } from './icons.js';
 
 const keyOf = (row) => `${row.flip ? 'flip' : 'entry'} ${row.id}`; // numbered each on their own
 
 export class HistoryBody {
-  constructor(page, box) {
-    this.page = page;
+  // `at` is where entries are asked for, and with `.csv` the file of them; `first` are the groups before the page's own.
+  constructor(page, box, { at = `${page.address}/history`, first = [['', 'Milestones and people'], ['all', 'Everything']], what = 'The history' } = {}) {
+    Object.assign(this, { page, at, what });
     this.next = '';
     this.rows = new Set();
     this.asked = 0;
     const { groups } = page.config;
-    this.group = h('select', { 'aria-label': 'Kind', onchange: () => this.reload() }, h('option', { value: '' }, 'Milestones and people'), h('option', { value: 'all' }, 'Everything'), ...groups.map(([key, title]) => h('option', { value: key }, title)));
+    this.group = h('select', { 'aria-label': 'Kind', onchange: () => this.reload() }, ...[...first, ...groups].map(([key, title]) => h('option', { value: key }, title)));
     this.person = h('select', { 'aria-label': 'Person', onchange: () => this.reload() });
     this.since = h('input', { type: 'date', 'aria-label': 'From day', onchange: () => this.reload() });
     this.until = h('input', { type: 'date', 'aria-label': 'Up to day', onchange: () => this.reload() });
@@ -36,18 +38,17 @@ export class HistoryBody {
 
   query(more = {}) {
     // Days are those of whoever looks.
-    const start = (day, after = 0) => { const date = new Date(`${day}T00:00`); date.setDate(date.getDate() + after); return Number.isNaN(date.getTime()) ? '' : date.toISOString(); };
-    const asked = { group: this.group.value, person: this.person.value, since: start(this.since.value), until: start(this.until.value, 1), ...more };
+    const asked = { group: this.group.value, person: this.person.value, since: startOfDay(this.since.value), until: startOfDay(this.until.value, 1), ...more };
     return new URLSearchParams(Object.entries(asked).filter(([, value]) => value)).toString();
   }
 
   fetch(more) {
-    return fetch(`${this.page.address}/history?${this.query(more)}`, { cache: 'no-store', signal: AbortSignal.timeout(15000) }).then(read);
+    return fetch(`${this.at}?${this.query(more)}`, { cache: 'no-store', signal: AbortSignal.timeout(15000) }).then(read);
   }
 
   async reload() {
     const mine = ++this.asked;
-    if (this.exported) this.exported.href = `${this.page.address}/history.csv?${this.query()}`;
+    if (this.exported) this.exported.href = `${this.at}.csv?${this.query()}`;
     try {
       const found = await this.fetch();
       if (mine !== this.asked) return;
@@ -55,11 +56,12 @@ export class HistoryBody {
       this.list.replaceChildren();
       this.append(found);
     } catch (error) {
-      if (mine === this.asked) this.end.textContent = `The history cannot be read just now: ${error.message}`;
+      if (mine === this.asked) this.end.textContent = `${this.what} cannot be read just now: ${error.message}`;
     }
   }
 
-  append({ rows, next }) {
+  append({ rows, next, people }) {
+    if (people) this.show({ people }); // the audit tells with its first page who is in it
     for (const row of rows) if (!this.rows.has(keyOf(row))) { this.rows.add(keyOf(row)); this.list.append(entry(row)); }
     this.next = next;
     this.end.textContent = next ? 'Loading …' : this.rows.size ? 'The beginning.' : 'No entry is like that.';
@@ -88,6 +90,8 @@ export class HistoryBody {
       const { rows } = await this.fetch();
       if (mine !== this.asked) return;
       const fresh = rows.filter((row) => !this.rows.has(keyOf(row)));
+      // What was erased must not be read on, wherever in the log it stands.
+      if (fresh.some((row) => row.kind === 'history.erased')) return void this.reload();
       if (fresh.length === rows.length && this.rows.size) return void this.reload(); // more than a page: begin anew
       const before = this.scroller.scrollHeight;
       fresh.forEach((row) => this.rows.add(keyOf(row)));

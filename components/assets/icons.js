@@ -21,6 +21,12 @@ const SHAPES = {
   phone: '<path class="stroke" d="M3.500 2.500h2.600l1 3-1.500 1.200a8 8 0 0 0 3.700 3.700l1.200-1.500 3 1v2.600a1 1 0 0 1-1 1A10 10 0 0 1 2.500 3.500a1 1 0 0 1 1-1z"/>',
   mail: '<path class="stroke" d="M2 4h12v8.500H2zM2.300 4.500L8 9l5.700-4.500"/>',
   copy: '<path class="stroke" d="M5.500 5.500h8v8h-8zM10.500 5.500v-3h-8v8h3"/>',
+  plus: '<path class="stroke" d="M8 3v10M3 8h10"/>',
+  upload: '<path class="stroke" d="M8 10.500V3M4.800 6L8 2.800 11.200 6M3 13.200h10"/>',
+  search: '<circle class="stroke" cx="7" cy="7" r="4.300"/><path class="stroke" d="M10.300 10.300L14 14"/>',
+  page: '<path class="stroke" d="M2.500 3h11v10h-11zM2.500 6h11"/>',
+  action: '<path class="stroke" d="M3 8h9M8.500 4.500L12 8l-3.500 3.500"/>',
+  help: '<circle class="stroke" cx="8" cy="8" r="6"/><path class="stroke" d="M6.300 6.500c0-1 .7-1.600 1.700-1.600s1.700.600 1.700 1.500c0 1.200-1.700 1.300-1.700 2.400M8 11v.200"/>',
   file: '<path class="stroke" d="M4 2h5l3 3v9H4zM9 2v3h3"/>',
   up: '<path class="stroke" d="M8 13V3.500M4.300 7L8 3.300 11.700 7"/>',
 };

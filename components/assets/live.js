@@ -1,6 +1,7 @@
 // The live connection of a page: one websocket, numbered messages, a heartbeat, and the truth about how fresh things are.
 // Modules subscribe to: 'state' (live | connecting | stale), 'changes' (one message), 'again' (ask again for everything),
-// 'overview', 'customer', 'bad'. It works without the page framework, so the wall uses it as it is.
+// 'overview', 'customer', 'partner' (its people or settings changed), 'me' (one's own role or sight did), 'bad'. It works
+// without the page framework, so the wall uses it as it is.
 
 const SILENCE = 4500; // ms without a word after which what is shown may be old
 const LONGEST_PAUSE = 1800; // ms between two attempts at the most: a server that is back is noticed within 5 s
@@ -23,6 +24,7 @@ export const live = {
   since: Date.now(), // when the state began; for 'stale', when we last heard
   epoch: null,
   n: 0,
+  r: null, // how often this person's roles in the consoles have changed
   bad: null,
   away: false, // the server is there and cannot use its database: nothing shown can change
   now: () => Date.now() + clockAhead,
@@ -122,12 +124,16 @@ function hear(message) {
     const known = live.epoch === null ? readBefore : live;
     const missed = known !== null && (known.epoch !== message.epoch || known.n !== message.n);
     readBefore = null;
+    const mine = madeFor();
+    if (message.me && mine && message.me !== mine) emit('me'); // this page was made for another role or sight
     const restarted = live.epoch !== null && live.epoch !== message.epoch;
+    const otherRoles = live.epoch !== null && live.r !== message.r; // granted or revoked while we were away
+    live.r = message.r;
     live.epoch = message.epoch;
     live.n = message.n;
     if (missed) recent.length = 0;
     become(live.away ? 'stale' : 'live');
-    if (missed) emit('again');
+    if (missed || otherRoles) emit('again');
     if (restarted) emit('restarted');
     return;
   }
@@ -139,6 +145,11 @@ function hear(message) {
     emit('overview', message);
   } else if (message.t === 'c') {
     emit('customer', message);
+  } else if (message.t === 'r') { // what this person is in the consoles: told to their own pages only
+    live.r = message.r;
+    emit('again');
+  } else if (message.t === 'p') {
+    emit('partner', message);
   } else if (message.t === 'h') {
     if (message.n !== live.n) {
       live.n = message.n; // something was lost on the way
@@ -154,6 +165,9 @@ function hear(message) {
     else emit('changes', message);
   }
 }
+
+// Role and sight that this page was made for, as its frame says; none on the wall, which looks the same for everybody.
+const madeFor = () => document.querySelector('meta[name=portal-me]')?.content;
 
 function look() {
   const silent = Date.now() - lastHeard;
@@ -195,17 +209,40 @@ export function ago(ms) {
   return Math.floor(s / 86400) + (s < 172800 ? ' day' : ' days');
 }
 
+// The time zone in which people have chosen to see times (their account), which stands in the head of the page; without
+// one it is the browser's.
+let zone = known(document.querySelector('meta[name=portal-zone]')?.content);
+function known(name) {
+  try { return name ? new Intl.DateTimeFormat('en-GB', { timeZone: name }).resolvedOptions().timeZone : undefined; } catch { return undefined; }
+}
+export function setZone(name) { zone = known(name); }
+export const inZone = (options) => ({ ...options, timeZone: zone });
+
+// The first moment of a day (2026-11-22, and so many days later) there, as ISO text; nothing for what is no day.
+export function startOfDay(day, after = 0) {
+  const wall = Date.parse(`${day}T00:00Z`) + after * 86400000;
+  if (Number.isNaN(wall)) return '';
+  let at = wall;
+  for (let i = 0; i < 2; i++) at = wall - (wallClock(at) - at); // twice: the first guess may lie beyond a change of the clocks
+  return new Date(at).toISOString();
+}
+function wallClock(ms) { // what the clocks show there, as if it were UTC
+  const part = Object.fromEntries(new Intl.DateTimeFormat('en-GB', inZone({ year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric', hourCycle: 'h23' })).formatToParts(ms).map(({ type, value }) => [type, Number(value)]));
+  return Date.UTC(part.year, part.month - 1, part.day, part.hour, part.minute, part.second);
+}
+
 const zoned = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
+const dayOf = (date) => date.toLocaleDateString('en-CA', inZone({})); // 2026-11-22
 export function clock(ms) {
   const date = new Date(ms);
-  const now = new Date(live.now());
-  if (now.toDateString() === date.toDateString()) return date.toLocaleTimeString('en-GB', zoned);
-  if (now.getFullYear() !== date.getFullYear()) return date.toLocaleDateString('en-GB', { dateStyle: 'medium' });
-  return date.toLocaleString('en-GB', { ...zoned, day: 'numeric', month: 'short' });
+  const [then, today] = [dayOf(date), dayOf(new Date(live.now()))];
+  if (then === today) return date.toLocaleTimeString('en-GB', inZone(zoned));
+  if (then.slice(0, 4) !== today.slice(0, 4)) return date.toLocaleDateString('en-GB', inZone({ dateStyle: 'medium' }));
+  return date.toLocaleString('en-GB', inZone({ ...zoned, day: 'numeric', month: 'short' }));
 }
 
 export function exact(ms) {
-  return new Date(ms).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'long' });
+  return new Date(ms).toLocaleString('en-GB', inZone({ dateStyle: 'medium', timeStyle: 'long' }));
 }
 
 // A moment as people say it, kept right while the page stays open.

@@ -1,6 +1,6 @@
 // The frame around every page: menu, theme, the live dot, the title, and what happens when the page framework's own
 // connection is cut (its pop-up and its reload into a browser error are switched off here).
-import { ago, live } from './live.js';
+import { ago, inZone, live } from './live.js';
 
 const root = document.documentElement;
 
@@ -35,6 +35,7 @@ function drawer(open) {
   if (open) panel.querySelector('a')?.focus();
 }
 document.addEventListener('click', (event) => {
+  if (event.target.closest('#find-button')) findAnything();
   if (event.target.closest('#menu-button')) drawer(document.getElementById('menu').hidden);
   else if (event.target.closest('#menu-shade, #menu a')) drawer(false);
   const chosen = event.target.closest('[data-choose-theme]');
@@ -54,11 +55,20 @@ document.addEventListener('keydown', (event) => {
     event.preventDefault(); // the drawer is far from its button in the page, and next to it on the screen
     document.getElementById('menu-button').focus();
   }
+  if (event.key.toLowerCase() === 'k' && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey) {
+    event.preventDefault(); // some browsers have a search of their own there
+    findAnything();
+  }
   if (event.key === '/' && !/INPUT|TEXTAREA|SELECT/.test(document.activeElement?.tagName)) {
     const search = document.getElementById('search');
     if (search) { event.preventDefault(); search.focus(); }
   }
 });
+// The search over everything is loaded when it is first asked for: no page's first paint waits for it.
+function findAnything() {
+  drawer(false);
+  import('./find.js').then((found) => found.show()).catch(() => { location.href = '/customers/complete'; }); // a list can be searched as well
+}
 // Whoever goes on by keyboard leaves what is open behind, and it must not lie over what has the focus now.
 document.addEventListener('focusout', ({ target, relatedTarget: next }) => {
   if (!next) return;
@@ -79,8 +89,19 @@ function showTheme() {
 }
 
 // -- where we are -----------------------------------------------------------------------------------------------------------
+let openedLast = null;
+function keepOpened() { // for the search over everything (find.js), which shows them before anything is typed
+  const id = Number(/^\/customers\/(\d{1,9})$/.exec(location.pathname)?.[1]);
+  if (!id || id === openedLast) return;
+  openedLast = id;
+  try {
+    const before = JSON.parse(localStorage.portalOpened || '[]');
+    localStorage.portalOpened = JSON.stringify([id, ...before.filter((one) => one !== id)].slice(0, 8));
+  } catch { /* nothing is kept */ }
+}
 function showPlace() {
   showDot();
+  keepOpened();
   for (const link of document.querySelectorAll('#menu a')) {
     const here = link.pathname === location.pathname;
     here ? link.setAttribute('aria-current', 'page') : link.removeAttribute('aria-current');
@@ -113,7 +134,7 @@ function showDot() {
   const dot = document.getElementById('live-dot');
   if (!dot) return;
   const s = Math.round((Date.now() - live.since) / 1000);
-  const time = new Date(live.since).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
+  const time = new Date(live.since).toLocaleTimeString('en-GB', inZone({ hour: '2-digit', minute: '2-digit' }));
   const text = live.state === 'live' ? 'Live' : live.state === 'stale' && live.away ? 'Database away' : live.state === 'stale' ? `Stale since ${time}` : s < 1 ? 'Connecting' : `Reconnecting ${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`;
   if (dot.textContent !== text) dot.textContent = text;
 }
@@ -146,6 +167,16 @@ function lose() {
   };
   setTimeout(renew, 3000 + Math.random() * (document.hidden ? 60000 : 20000));
 }
+
+// One's own role or sight has changed: menu, rights and rows of this page are another's. It begins anew at once, but takes
+// nobody's words away: what is being typed in a dialog can be sent first, and is refused where it has to be.
+let another = false;
+live.on('me', () => {
+  if (another) return;
+  another = true;
+  const renew = () => (document.querySelector('dialog[open] form') ? setTimeout(renew, 500) : location.reload());
+  renew();
+});
 
 // To an address in full; while the server is away, as soon as it is back: never onto the browser's error page.
 let wanted = null;

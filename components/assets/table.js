@@ -4,7 +4,7 @@ import * as AgGrid from 'nicegui-aggrid';
 import { h, live, number } from './live.js';
 import { Tips, read } from './tips.js';
 import { Columns } from './table_columns.js';
-import { LETTERS, Letters, columnMenu, exportMenu } from './table_menus.js';
+import { LETTERS, Letters, columnMenu, exportMenu, toolLinks } from './table_menus.js';
 import { Place } from './table_place.js';
 
 AgGrid.ModuleRegistry.registerModules([
@@ -84,7 +84,7 @@ class Table {
     this.makeGrid();
     this.refreshCounts();
     this.undo.push(
-      live.on('changes', (message) => this.patch(message)),
+      config.about === 'people' ? live.on('partner', ({ what }) => what === 'users' && this.askAgain()) : live.on('changes', (message) => this.patch(message)),
       live.on('again', () => this.askAgain()),
     );
     const onPop = () => !this.isParked && location.pathname === this.path && this.readAddress();
@@ -162,7 +162,7 @@ class Table {
     this.root.append(
       this.note,
       h('div', { class: 'table-bar' }, form, this.count, this.place.pill, h('span', { class: 'grow' }),
-        h('div', { class: 'table-tools' }, this.columnMenu, exportMenu(this.config.key, () => query(this.asked)))),
+        h('div', { class: 'table-tools' }, ...toolLinks(this.config.tools), this.columnMenu, this.config.exports && exportMenu(this.config.key, () => query(this.asked)))),
       this.letters.box, this.problem, h('div', { class: 'grid-frame' }, this.gridBox, this.empty),
     );
     this.showLetters();
@@ -211,7 +211,7 @@ class Table {
       const answer = await (known || fetch(address, { cache: 'no-store' }).then(read));
       if (this.gone || generation !== this.generation) return params.failCallback();
       if (!live.isWhole(answer.epoch, answer.n)) setTimeout(() => !this.gone && this.askAgain());
-      for (const message of live.epoch === answer.epoch ? live.recent : []) {
+      for (const message of live.epoch === answer.epoch && this.config.about !== 'people' ? live.recent : []) {
         if (message.n > answer.n) for (const row of answer.rows) Object.assign(row, message.rows?.[row.id]);
       }
       const end = params.startRow + answer.rows.length;
@@ -403,7 +403,7 @@ class Table {
     this.empty.hidden = !empty;
     if (!empty) return;
     const { q, letter } = this.asked;
-    const { noun, searched, beginning } = this.config;
+    const { noun, searched, beginning, tools } = this.config;
     const narrowed = [q && `“${q}”`, letter && `the letter ${letter.toUpperCase()}`].filter(Boolean).join(' under ');
     const wider = (text, change) => h('button', { type: 'button', class: 'button', onclick: () => {
       this.ask(change);
@@ -415,6 +415,7 @@ class Table {
       h('p', { class: 'empty-actions' },
         q && letter && wider('All letters', { letter: '' }),
         narrowed && wider(`Show all ${noun}`, { q: '', letter: '' }),
+        ...(narrowed ? [] : toolLinks(tools, 'button')),
         !narrowed && beginning && h('a', { class: 'button', href: beginning.href, ...(beginning.href.startsWith('/') ? {} : { target: '_blank', rel: 'noopener' }) }, beginning.text)),
     );
   }

@@ -81,7 +81,12 @@ export class Columns {
   }
 
   link(column, row) {
-    const pattern = this.config.links[column.name];
+    let pattern = this.config.links[column.name];
+    if (pattern?.own) { // some rows have an address of their own
+      const own = pattern.own[row[pattern.by]];
+      if (own) return own;
+      pattern = pattern.others;
+    }
     return pattern && pattern.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(row[name] ?? ''));
   }
 
@@ -118,7 +123,8 @@ export class Columns {
   }
 
   console(value, row) {
-    if (value?.url) return h('a', { class: 'button small', href: value.url, tabindex: '-1', target: '_blank', rel: 'noopener noreferrer', 'aria-label': `Admin Console of ${row.name}` }, 'Admin Console', shape('external'));
+    // A form: signing on is an act, and no other site can make a browser do it.
+    if (value?.url) return h('form', { method: 'post', action: value.url, target: '_blank', rel: 'noopener', class: 'console-door' }, h('button', { type: 'submit', class: 'button small', tabindex: '-1', 'aria-label': `Admin Console of ${row.name}` }, 'Admin Console', shape('external')));
     const why = value?.why || 'Not available';
     const say = ({ currentTarget: button }) => this.table.tips.say(button, why, button.closest('.ag-cell'));
     return h('button', { type: 'button', class: 'button small', tabindex: '-1', 'aria-disabled': 'true', 'data-tip': why, 'aria-label': `Admin Console of ${row.name}: ${why}`, onclick: say }, 'Admin Console');

@@ -65,6 +65,11 @@ export function columnMenu(table) {
   return box;
 }
 
+// Ways to what can be done beside the list, for those who may.
+export function toolLinks(tools, look = 'button plain') {
+  return (tools || []).map(({ text, href, icon }) => h('a', { class: look, href, title: text }, shape(icon), h('span', {}, text)));
+}
+
 // `asked` gives the query of what is listed now.
 export function exportMenu(key, asked) {
   const address = (kind) => `/api/ui/tables/${key}/export.${kind}`;

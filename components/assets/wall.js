@@ -1,6 +1,6 @@
 // The wall: nobody touches it for months, and it must never show a lie. It lives on live.js alone, without the page
 // framework: it greys itself and says since when, by its own clock, and is right again by itself.
-import { ago, clock, h, live, number, parseTime } from './live.js';
+import { ago, clock, h, inZone, live, number, parseTime } from './live.js';
 import { HEALTH, shape, stateIcon } from './icons.js';
 import { glyph } from './glyphs.js';
 import { amount } from './board.js';
@@ -21,10 +21,12 @@ const counts = h('section', { class: 'wall-counts', 'aria-label': 'Counts' });
 const signals = h('section', { class: 'wall-signals', 'aria-label': 'Signals' });
 const bad = h('section', { class: 'wall-bad', 'aria-label': 'Problems now' });
 const stuck = h('section', { class: 'wall-stuck', 'aria-label': 'Stuck in Connect' });
-root.append(h('header', { class: 'wall-head' }, h('h1', {}, root.dataset.partner), time), banner, counts, signals, h('div', { class: 'wall-columns' }, bad, stuck));
+root.append(h('header', { class: 'wall-head' }, root.dataset.logo && h('img', { class: 'wall-logo', src: root.dataset.logo, alt: '' }), h('h1', {}, root.dataset.partner), time), banner, counts, signals, h('div', { class: 'wall-columns' }, bad, stuck));
 
 function count(name, value, tone) {
-  return h('div', { class: `wall-count ${tone ? 'tone-' + tone : ''}` }, h('span', { class: 'wall-value' }, tone ? shape(tone === 'bad' ? 'bad' : 'unknown') : '', number(value)), h('span', { class: 'wall-name' }, name));
+  const figure = h('span', { class: 'wall-value' }, tone ? shape(tone === 'bad' ? 'bad' : 'unknown') : '', number(value));
+  figure.style.setProperty('--long', number(value).length + (tone ? 1.9 : 0)); // the icon and its space
+  return h('div', { class: `wall-count ${tone ? 'tone-' + tone : ''}` }, figure, h('span', { class: 'wall-name' }, name));
 }
 
 function show() {
@@ -64,7 +66,7 @@ function lines(section, title, items, more, cells, none) {
 
 function tick() {
   const now = new Date(live.now());
-  time.textContent = now.toLocaleTimeString('en-GB');
+  time.textContent = now.toLocaleTimeString('en-GB', inZone({}));
   time.dateTime = now.toISOString();
   const old = madeAt && Date.now() - madeAt > OLD_NUMBERS;
   const known = live.state === 'live' && overview && !old;
@@ -73,7 +75,7 @@ function tick() {
   banner.hidden = Boolean(known);
   if (!known) {
     const from = old && live.state === 'live' ? madeAt : live.since;
-    banner.textContent = overview ? `Stale since ${new Date(from).toLocaleTimeString('en-GB')} – ${live.away ? 'the database is away' : 'reconnecting'}` : 'Connecting …';
+    banner.textContent = overview ? `Stale since ${new Date(from).toLocaleTimeString('en-GB', inZone({}))} – ${live.away ? 'the database is away' : 'reconnecting'}` : 'Connecting …';
   }
   if (banner.hidden !== wasHidden) show(); // there is more or less room for lines now
 }

@@ -9,10 +9,12 @@ from jobs.sources.simulated import CONNECT_SHARE, Budget, SimulatedVendor, since
 from models import ConnectStep, Customer, CustomerProduct, Health, Listing, MonitorKind, Rfi, RfiState, StepState
 from models.database import reader
 from models.demo import configured_kinds
+from models.demo_facts import form_of
 from models.demo_names import BLOCKED_BECAUSE, RFI_ERRORS, UPGRADES
 
 _HALF = 86  # with so many customers in Connect it uses half of what the cap allows, with many nearly all of it
 _MOST_AT_ONCE = 10  # a step is a dozen statements: more would hold up whoever else writes
+_KEPT = 1  # forms of each state that stay as they are
 _STUCK = timedelta(days=5)
 _OPEN = (StepState.BLOCKED, StepState.IN_PROGRESS, StepState.TODO)
 
@@ -73,16 +75,18 @@ class SimulatedConnect:
 
     async def _move_form(self, customer: Customer, form: Rfi) -> bool:
         is_waiting = customer.listing == Listing.WAITING
+        if await Rfi.filter(state=form.state, customer__is_simulated=True).count() <= _KEPT:
+            return False  # of every state somebody stays: a demo shows all there is, however long it runs
         if form.state == RfiState.NOT_REQUESTED:
             await form.move('request')
         elif form.state == RfiState.SUBMITTED:
             errors = [self.chance.choice(RFI_ERRORS)] if self.chance.random() < 0.2 else None
             await form.move('find_errors' if errors else 'accept', errors=errors)
         elif not is_waiting or self._population.waiting > 2:  # two stay: there is nothing to see without any
-            await form.move('submit')
+            await form.move('submit', answers=form.answers or await form_of(self.chance, customer.id))
             self._population.moved(customer.id, waiting=-is_waiting)
         elif form.state == RfiState.REQUESTED:
-            await form.move('save_draft')
+            await form.move('save_draft', answers=await form_of(self.chance, customer.id, RfiState.DRAFT))
         else:
             return False
         return True

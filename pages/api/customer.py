@@ -11,18 +11,21 @@ from starlette.responses import Response, StreamingResponse
 
 from components import cards, live
 from components.export import defused
-from models import Contact, Infrastructure, Note, history_reading
+from models import Contact, Customer, CustomerTag, Infrastructure, Listing, Note, Partner, RfiState, history_reading
 from models.checking import Invalid
+from models.exporting import note_export
 from models.rights import Refused, require
 from pages.acting import Acting, acts, find
 from pages.answers import NOT_FOUND, NotThere, answer, refusal
 from pages.customer import for_viewer
 from pages.guard import user_of
+from pages.new_customers import BEGINNINGS
 
 router = APIRouter(prefix='/api/ui', include_in_schema=False)
 
 LONGEST_ADDRESS = 2000
 PAGE = 50  # entries of the history at once
+MOST_PRODUCTS = 100  # of one customer
 
 
 @router.get('/customers/{customer_id}/parts')
@@ -88,13 +91,25 @@ async def history_csv(request: Request, customer_id: str) -> Response:
     try:
         require(user, 'history.export')
         filters = _filters(request)
+        what = f'The history of {customer.name} ({customer.account_code}) was exported'
+        await note_export('history.exported', what, by=user, filters=_said(filters), customer=customer.id)
     except Refused as error:
         return refusal(error)
     except ValueError as error:
         return answer({'error': str(error)}, 422)
     name = f'history-{"".join(c for c in customer.account_code if c.isascii() and c.isalnum())}'
+    return _as_file(history_reading.Chain.of(customer.id), filters, name)
+
+
+def _said(filters: dict[str, Any]) -> dict[str, Any]:
+    """The filters as an entry tells them: moments in UTC, to the minute."""
+    moments = {name: filters[name].strftime('%Y-%m-%d %H:%M UTC') for name in ('since', 'until') if filters[name]}
+    return filters | moments
+
+
+def _as_file(chain: history_reading.Chain, filters: dict[str, Any], name: str) -> Response:
     return StreamingResponse(
-        _history_lines(customer.id, filters), media_type='text/csv; charset=utf-8',
+        _history_lines(chain, filters), media_type='text/csv; charset=utf-8',
         headers={
             'Content-Disposition': f'attachment; filename="{name}-{datetime.now(UTC):%Y-%m-%d}.csv"',
             'Cache-Control': 'no-store', 'Content-Encoding': 'identity',
@@ -102,9 +117,9 @@ async def history_csv(request: Request, customer_id: str) -> Response:
     )  # fmt: skip
 
 
-async def _history_lines(customer_id: int, filters: dict[str, Any]) -> AsyncIterator[bytes]:
+async def _history_lines(chain: history_reading.Chain, filters: dict[str, Any]) -> AsyncIterator[bytes]:
     yield '\ufeff'.encode() + _line(['When (UTC)', 'Kind', 'Who', 'What', 'Entry'])
-    async for entry in history_reading.each(customer_id, **filters):
+    async for entry in history_reading.each(chain, **filters):
         what = '(erased on request)' if entry['erased'] else entry['summary']
         number = '' if entry['flip'] else entry['id']
         yield _line([str(entry['at'])[:19].replace('T', ' '), entry['kind'], entry['actor'], what, number])
@@ -114,6 +129,39 @@ def _line(cells: list[Any]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerow([defused(cell) for cell in cells])
     return text.getvalue().encode()
+
+
+# -- the audit: the MSP's own history ----------------------------------------------------------------------------------
+
+
+@router.get('/audit')
+async def audit(request: Request, before: str = '') -> Response:
+    """A page of the MSP's own history; on its first one also who did something there."""
+    user = user_of(request)
+    chain = history_reading.Chain.of_partner(user.partner_id)
+    try:
+        require(user, 'audit.see')
+        found, following = await history_reading.page(chain, **_filters(request), before=before[:200], limit=PAGE)
+    except Refused as error:
+        return refusal(error)
+    except ValueError as error:
+        return answer({'error': str(error)}, 422)
+    people = {} if before else {'people': [[id_, name] for id_, name in await history_reading.people(chain)]}
+    return answer({'rows': found, 'next': following} | people)
+
+
+@router.get('/audit.csv')
+async def audit_csv(request: Request) -> Response:
+    user = user_of(request)
+    try:
+        require(user, 'audit.see')
+        filters = _filters(request)
+        await note_export('audit.exported', 'The audit was exported', by=user, filters=_said(filters))
+    except Refused as error:
+        return refusal(error)
+    except ValueError as error:
+        return answer({'error': str(error)}, 422)
+    return _as_file(history_reading.Chain.of_partner(user.partner_id), filters, 'audit')
 
 
 # -- notes ------------------------------------------------------------------------------------------------------------
@@ -156,11 +204,30 @@ async def edit_note(acting: Acting) -> dict[str, Any]:
 # -- facts ------------------------------------------------------------------------------------------------------------
 
 
+@acts(router, 'POST', '/customers', right='customer.create')
+async def add_customer(acting: Acting) -> dict[str, Any]:
+    """Add a customer; `begins` is one of BEGINNINGS, `products` a list of codes of the catalogue."""
+    begins, products = acting.text('begins'), acting.body.get('products')
+    if begins not in BEGINNINGS:
+        raise Invalid('begins', 'is none of those that can be chosen')
+    if not isinstance(products, list) or len(products) > MOST_PRODUCTS or not all(isinstance(p, str) for p in products):
+        raise Invalid('products', 'is not a list of products')
+    facts = {name: acting.text(name) for name in ('name', 'account_code', 'domain', 'account_type')}
+    partner = await Partner.get(id=acting.user.partner_id)
+    live_already = begins == 'live'
+    added = await Customer.add(
+        partner, by=acting.user, rfi=RfiState.NOT_APPLICABLE if live_already else RfiState(begins),
+        listing=Listing.COMPLETE if live_already else Listing.IN_PROGRESS, products=list(dict.fromkeys(products)),
+        seats=acting.text('seats').strip() or '0', **facts,
+    )  # fmt: skip
+    return {'id': added.id, 'name': added.name}
+
+
 @acts(router, 'POST', '/customers/{customer_id}/facts', right='customer.change')
 async def change_facts(acting: Acting) -> dict[str, Any]:
     facts = acting.facts()
-    known = {name: facts[name] for name in cards.FACTS if name in facts}
-    changed = await acting.customer.change(was=acting.facts('was'), by=acting.user, **known)
+    known = {name: facts[name] for name in (*cards.FACTS, 'tags') if name in facts}
+    changed = await CustomerTag.change_with_facts(acting.customer, known, was=acting.facts('was'), by=acting.user)
     return {'changed': sorted(changed)}
 
 

@@ -1,4 +1,5 @@
-"""The lists as files, and the template for importing."""
+"""The lists as files, for those who may take them away; each leaves an entry in the audit. And the template for
+importing."""
 
 import logging
 from datetime import UTC, datetime
@@ -8,8 +9,12 @@ from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from components.export import Failed, as_csv, as_xlsx, forget
+from components.live_table import Asked, LiveTable
+from models import PortalUser
 from models.customer_import import TEMPLATE_CSV
-from pages.answers import answer
+from models.exporting import note_export
+from models.rights import Refused, require
+from pages.answers import answer, refusal
 from pages.api.ui import Asking
 from pages.guard import user_of
 
@@ -25,6 +30,10 @@ def _name(key: str, kind: str) -> str:
 @router.get('/tables/{key}/export.csv')
 async def export_csv(request: Request, asking: Asking) -> Response:
     table, asked = asking
+    try:
+        await _note(table, user_of(request), asked, 'CSV')
+    except Refused as error:
+        return refusal(error)
     # Content-Encoding identity: the compressing middleware would hold the stream up on the loop.
     return StreamingResponse(
         as_csv(table, user_of(request), asked), media_type='text/csv; charset=utf-8',
@@ -39,7 +48,11 @@ async def export_csv(request: Request, asking: Asking) -> Response:
 async def export_xlsx(request: Request, asking: Asking) -> Response:
     table, asked = asking
     try:
+        require(user_of(request), 'list.export')
         path = await as_xlsx(table, user_of(request), asked)
+        await _note(table, user_of(request), asked, 'Excel')
+    except Refused as error:
+        return refusal(error)
     except Failed as error:
         log.error('an export failed: %s', error)
         return answer({'error': 'The file could not be made. Try CSV, or again in a moment.'}, 500)
@@ -48,6 +61,15 @@ async def export_xlsx(request: Request, asking: Asking) -> Response:
         background=BackgroundTask(forget, path),
         headers={'Cache-Control': 'no-store', 'Content-Encoding': 'identity'},
     )  # fmt: skip
+
+
+async def _note(table: LiveTable, user: PortalUser, asked: Asked, form: str) -> None:
+    """Raises `Refused`."""
+    require(user, 'list.export')
+    rows = (await table.counts(user, asked))['shown']
+    filters = {'q': asked.search, 'letter': asked.letter}
+    what = f'The list “{table.key}” was exported as {form}, {rows:,} {"row" if rows == 1 else "rows"}'
+    await note_export('list.exported', what, by=user, filters=filters, list=table.key, rows=rows, form=form)
 
 
 @router.get('/import-template.csv')

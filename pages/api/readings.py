@@ -201,6 +201,8 @@ def parse(item: Any, now: datetime) -> Posted | Refused:
     if isinstance(judged, Refused):
         return judged
     value, state = judged
+    if state is None and not _KINDS[monitor].is_queue:
+        return Refused('state', 'A value does not say whether a connector is good: tell its state.')
     return Posted(customer, _KINDS[monitor], at, value, state, printable(reason or '')[:200])
 
 

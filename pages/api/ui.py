@@ -11,6 +11,7 @@ from components.live_table import MAX_BLOCK, TABLES, Asked, LiveTable
 from models import Customer, Monitor, MonitorKind
 from models.database import rows
 from models.overview import trends
+from models.rights import may
 from pages.acting import Acting, acts, find
 from pages.answers import NOT_FOUND, answer
 from pages.guard import user_of
@@ -23,6 +24,8 @@ def asked_of(request: Request, key: str) -> tuple[LiveTable, Asked]:
     table = TABLES.get(key)
     if table is None:
         raise HTTPException(404, NOT_FOUND['error'])
+    if table.right and not may(user_of(request), table.right):
+        raise HTTPException(403, 'Your role in the portal does not include this list.')
     try:
         return table, Asked(table, dict(request.query_params))
     except ValueError as error:

@@ -40,7 +40,7 @@ async def prepare(real: int, sessions: int) -> dict:
 
 async def main() -> None:
     async with opened():
-        await load_demo(settings().secret_key())
+        await load_demo()
         if sys.argv[1] != 'cast':
             print(json.dumps(await prepare(int(sys.argv[1]), int(sys.argv[2]))))
 

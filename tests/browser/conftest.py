@@ -37,7 +37,7 @@ _PREPARE = f"""
     from models.demo import load_demo
     from settings import settings
 
-    await load_demo(settings().secret_key())
+    await load_demo()
     tokens = {{}}
     for partner in await Partner.all():
         lines = {REAL!r}.splitlines(keepends=True)

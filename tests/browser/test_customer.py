@@ -229,10 +229,9 @@ def test_who_may_not_change_anything_is_offered_nothing(visitors: Visitors, port
     portal.aside("""
         from models import Partner, PortalUser, PortalRole
         partner = await Partner.get(slug='northwind-it')
-        from models.user import demo_password
-        from settings import settings
+        from models.demo import demo_password
         await PortalUser.register(partner, name='Ray', email='ray@northwind.example',
-            password=demo_password(settings().secret_key()), role=PortalRole.READ_ONLY)
+            password=await demo_password(), role=PortalRole.READ_ONLY)
     """)
     page = opened(
         visitors, 'ray@northwind.example', number(portal, 'Granite Mutual'), 'notes', 'attachments', 'infrastructure'

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 def opened(visitors: Visitors, address: str = '/', **options) -> Page:
     page = visitors.page('ana', address, **options)
-    page.wait_for_function("document.documentElement.dataset.live === 'live'")
+    expect(page.locator('html')).to_have_attribute('data-live', 'live', timeout=10_000)
     page.locator('.figure .spark, .wall-count').first.wait_for()
     return page
 

@@ -215,7 +215,7 @@ def _console_order(shown: List, *, descending: bool) -> None:
     shown.loaded()
     kinds = shown.page.locator('.ag-cell[col-id=console]').evaluate_all(
         'cells => cells.sort((a, b) => a.closest(".ag-row").getAttribute("row-index") - '
-        'b.closest(".ag-row").getAttribute("row-index")).map(cell => cell.querySelector("a, button").tagName)'
+        'b.closest(".ag-row").getAttribute("row-index")).map(cell => (cell.querySelector("form") ? "a form" : "off"))'
     )
     assert len(set(kinds)) == 2
     assert kinds == sorted(kinds, reverse=descending)

@@ -16,7 +16,7 @@ FRAMEWORK = '.nicegui-error-popup, .q-dialog, .q-notification'
 
 
 def live(page: Page, timeout: float = 5) -> None:
-    page.wait_for_function("document.documentElement.dataset.live === 'live'", timeout=timeout * 1000)
+    expect(page.locator('html')).to_have_attribute('data-live', 'live', timeout=timeout * 1000)
 
 
 def greyed(page: Page, what: str) -> bool:

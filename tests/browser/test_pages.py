@@ -109,7 +109,7 @@ def test_axe_finds_nothing_serious_on_any_page(visitors: Visitors, portal: Porta
         f'/customers/{birch}', '/help/connect/journaling', '/noc',
     ):  # fmt: skip
         page.goto(address)
-        page.wait_for_function("document.documentElement.dataset.live === 'live'")
+        expect(page.locator('html')).to_have_attribute('data-live', 'live', timeout=10_000)
         if address.startswith('/customers/') and not address[-1].isdigit():
             List(page).loaded()
         found += serious(page, address)

@@ -1,7 +1,18 @@
 from datetime import timedelta
 
 from jobs.pruning import SIMULATED_EVENTS_KEPT, Pruning
-from models import Customer, Flip, HistoryEvent, HistoryText, MonitorKind, MonitorState, Session, history_reading
+from models import (
+    Customer,
+    Flip,
+    HistoryEvent,
+    HistoryText,
+    Message,
+    MessageState,
+    MonitorKind,
+    MonitorState,
+    Session,
+    history_reading,
+)
 from models.demo import make_customers
 from models.events import transaction
 from models.history import Entry, append_many
@@ -51,3 +62,16 @@ async def test_what_the_simulated_vendor_left_is_bounded_and_a_real_history_stay
     assert await Pruning(clock).prune() == 0
     assert await HistoryEvent.filter(customer_id=real.id).count() == before + SIMULATED_EVENTS_KEPT + 20
     assert list(await Flip.all().values_list('customer_id', flat=True)) == [real.id]
+
+
+async def test_messages_go_after_ninety_days_but_not_one_that_waits(sqlite_db, northwind, clock):
+    made = [
+        await Message.create(
+            partner=northwind.partner, key=f'key {n}', kind='test', recipient='ivo@x.example', subject='S', state=state,
+            due_at=clock(),
+        )
+        for n, state in enumerate((MessageState.SENT, MessageState.FAILED, MessageState.WAITING, MessageState.SENT))
+    ]  # fmt: skip
+    await Message.filter(id__in=[message.id for message in made[:3]]).update(created_at=clock() - timedelta(days=91))
+    assert await Pruning(clock).prune() == 2
+    assert await Message.all().order_by('id').values_list('id', flat=True) == [made[2].id, made[3].id]

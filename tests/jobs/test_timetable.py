@@ -9,7 +9,7 @@ from jobs import Timetable
 from models.demo import load_demo
 from settings import settings
 
-ALWAYS = {'aging', 'pruning', 'others', 'safe_pdfs', 'attachment_files'}
+ALWAYS = {'aging', 'access_expiry', 'pruning', 'others', 'safe_pdfs', 'attachment_files', 'mailing', 'backups'}
 
 
 async def _until(holds) -> None:
@@ -28,7 +28,7 @@ async def timetable(sqlite_db):
 async def test_every_job_runs_at_once(timetable, monkeypatch):
     monkeypatch.setenv('PORTAL_DEMO', '1')
     settings.cache_clear()
-    await load_demo('s' * 40)
+    await load_demo()
     assert timetable.last_run('aging') is None
     begun = datetime.now(UTC)
     await timetable.start()

@@ -1,6 +1,9 @@
 from datetime import UTC, datetime, timedelta
 
-from models import ApiToken
+import pytest
+
+from models import ApiToken, HistoryEvent
+from models.rights import Refused
 
 
 async def test_a_token_opens_what_it_was_issued_for(db, northwind):
@@ -42,3 +45,24 @@ async def test_its_use_is_noted_at_most_once_a_minute(db, northwind):
     await ApiToken.all().update(last_used_at=long_ago)
     await (await ApiToken.get()).used()
     assert (await ApiToken.get()).last_used_at > long_ago
+
+
+async def test_a_person_who_makes_or_revokes_a_token_needs_the_right(db, northwind, fabrikam):
+    with pytest.raises(Refused):
+        await ApiToken.issue(northwind.partner, 'mine', by=northwind.tom)
+    token = await ApiToken.issue(northwind.partner, 'collector', by=northwind.ana)
+    row = await ApiToken.get()
+    with pytest.raises(Refused):
+        await row.revoke(northwind.tom)
+    await row.revoke(fabrikam.eve)  # of another MSP: it is not there for her
+    assert await ApiToken.holder(token) is not None
+    await row.revoke(northwind.ana)
+    assert await ApiToken.holder(token) is None
+    assert await HistoryEvent.filter(partner_id=northwind.partner.id, kind='token.revoked').count() == 1
+
+
+async def test_those_in_use_come_before_those_revoked(db, northwind):
+    for name in ('one', 'two', 'three'):
+        await ApiToken.issue(northwind.partner, name)
+    await (await ApiToken.get(name='three')).revoke(northwind.ana)
+    assert [token['name'] for token in await ApiToken.of(northwind.partner.id)] == ['two', 'one', 'three']

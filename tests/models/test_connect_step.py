@@ -2,8 +2,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import ConnectStep, Customer, HistoryEvent, Listing, Partner, RfiState, StepState, events
+from models import (
+    ConnectStep,
+    Customer,
+    HistoryEvent,
+    Listing,
+    Partner,
+    PortalRole,
+    RfiState,
+    StepOwner,
+    StepState,
+    events,
+)
 from models.connect_step import BY_KEY, MOVES, TEMPLATES
+from models.rights import Refused
 
 NEEDS_A_REASON = ('block', 'skip', 'reopen')
 DONE = (StepState.COMPLETE, StepState.SKIPPED)
@@ -140,3 +152,50 @@ async def _assert_consistent(customer: Customer) -> None:
         assert stored.connect_key in {s.key for s in mandatory} | {'rfi_received'}
         with pytest.raises(ConnectStep.NotAllowed):
             await stored.complete_connect()
+
+
+async def test_a_step_of_the_msp_is_advanced_by_who_may(db, northwind):
+    customer = await _customer(northwind.partner)
+    await ConnectStep.filter(customer_id=customer.id).update(state=StepState.TODO)
+    steps = await _steps(customer)
+    assert steps['recipient_validation'].owner == StepOwner.PARTNER
+    await steps['recipient_validation'].move('complete', by=northwind.tom)
+    northwind.tom.role = PortalRole.SALES
+    for key in ('monitoring', 'outbound_email', 'account_configuration'):
+        with pytest.raises(Refused):
+            await steps[key].move('start', by=northwind.tom, because='why')
+        assert (await _steps(customer))[key].state in (StepState.TODO, StepState.LOCKED)
+
+
+@pytest.mark.parametrize('role', [PortalRole.TECHNICIAN, PortalRole.FINANCE, PortalRole.READ_ONLY])
+async def test_a_step_of_the_vendor_is_not_advanced_by_who_may_not(db, northwind, role):
+    step = (await _steps(await _customer(northwind.partner)))['account_configuration']
+    northwind.tom.role = role
+    with pytest.raises(Refused):
+        await step.move('complete', by=northwind.tom, because='the vendor said so')
+    assert (await ConnectStep.get(id=step.id)).state == StepState.TODO
+
+
+@pytest.mark.parametrize('role', [PortalRole.ADMINISTRATOR, PortalRole.IMPLEMENTATION])
+async def test_a_step_of_the_vendor_is_advanced_on_its_behalf_with_a_reason_that_is_recorded(db, northwind, role):
+    customer = await _customer(northwind.partner)
+    step = (await _steps(customer))['account_configuration']
+    northwind.ana.role = role
+    with pytest.raises(ConnectStep.NotAllowed, match='the vendor’s step'):
+        await step.move('complete', by=northwind.ana, because=' ')
+    await step.move('complete', by=northwind.ana, because='told by phone, case 4711')
+    assert (await ConnectStep.get(id=step.id)).state == StepState.COMPLETE
+    event = await HistoryEvent.filter(customer_id=customer.id, kind='connect.step_complete').get()
+    text = await event.text()
+    assert text is not None
+    assert text.summary == 'Account configuration: completed on the vendor’s behalf: told by phone, case 4711'
+    assert (text.actor, text.facts['for_vendor']) == ('Ana', True)
+
+
+async def test_the_vendor_itself_needs_no_reason(db, northwind):
+    customer = await _customer(northwind.partner)
+    await (await _steps(customer))['account_configuration'].move('complete')
+    event = await HistoryEvent.filter(customer_id=customer.id, kind='connect.step_complete').get()
+    text = await event.text()
+    assert text is not None
+    assert text.summary == 'Account configuration: completed'

@@ -1,4 +1,6 @@
+import asyncio
 import csv
+import hashlib
 import io
 from datetime import UTC, datetime
 
@@ -10,19 +12,23 @@ from models import (
     AccountType,
     ConnectStep,
     Customer,
+    CustomerAccess,
     CustomerProduct,
     HistoryEvent,
     HistoryText,
     Listing,
     Monitor,
     Partner,
+    PortalRole,
+    PortalUser,
     Rfi,
     RfiState,
     StepState,
     events,
 )
 from models import customer_import as module
-from models.customer_import import TEMPLATE_CSV, ImportResult, Refusal, import_customers
+from models.customer_import import TEMPLATE_CSV, ImportResult, Refusal, import_customers, preview_import
+from models.rights import Refused
 
 HEADER = 'name,account_code,licences,account_type,domain,products,list,rfi,console_url\n'
 
@@ -388,10 +394,10 @@ async def test_a_file_that_adds_what_somebody_else_just_added_updates_it(db, nor
     known = module._Storing._known
     asked = []
 
-    async def too_early(self, connection, codes):
+    async def too_early(self, connection, codes, lock):
         """What was known a moment before the other one came."""
         asked.append(codes)
-        return {} if len(asked) == 1 else await known(self, connection, codes)
+        return {} if len(asked) == 1 else await known(self, connection, codes, lock)
 
     await Customer.add(northwind.partner, name='Theirs', account_code='A')
     monkeypatch.setattr(module._Storing, '_known', too_early)
@@ -426,3 +432,157 @@ async def test_any_file_at_all_is_answered(sqlite_db, make_northwind, content):
     partner = await Partner.first() or (await make_northwind()).partner
     result = await import_customers(partner, content)
     assert isinstance(result, ImportResult)
+
+
+# -- previews ---------------------------------------------------------------------------------------------------------
+
+MIXED = HEADER + (
+    'Acme Ltd,ACME1,70,,new.example,SEC+ARC,complete,,\n'  # changed
+    'Best,BEST1,5,,,,,,\n'  # as it is
+    'New,NEW1,9,express,new1.example,SEC; DMARC,,,\n'
+    'Bad,BAD1,many,gold,,,,,\n'
+    ',NONAME1,5,,,,,,\n'
+    'Waits,WAIT1,5,,,,waiting,,\n'
+)
+
+
+async def _two(partner: Partner) -> None:
+    acme = {'name': 'Acme', 'account_code': 'ACME1', 'seats': 50, 'domain': 'acme.example'}
+    await Customer.add(partner, rfi=RfiState.NOT_APPLICABLE, products=['SEC'], **acme)
+    await Customer.add(partner, rfi=RfiState.NOT_APPLICABLE, name='Best', account_code='BEST1', seats=5)
+
+
+async def _everything() -> list[object]:
+    counted = [
+        await model.all().count() for model in (Customer, CustomerProduct, Rfi, Monitor, ConnectStep, HistoryEvent)
+    ]
+    return [*counted, *await Customer.all().order_by('id').values()]
+
+
+async def test_a_preview_tells_what_would_happen_and_changes_nothing(db, northwind):
+    await _two(northwind.partner)
+    heard = _listen()
+    before = await _everything()
+    told: list[tuple[int, int]] = []
+    seen = await preview_import(
+        northwind.partner, MIXED, by=northwind.ana, progress=lambda done, all_: told.append((done, all_))
+    )
+    assert (seen.added, seen.updated, seen.unchanged, seen.refused_lines) == (2, 1, 1, 2)
+    assert [(each.line, each.column) for each in seen.refused] == [(5, 'licences'), (5, 'account_type'), (6, 'name')]
+    [change] = seen.changed
+    assert (change.line, change.name, change.account_code) == (2, 'Acme Ltd', 'ACME1')
+    assert change.changes == [
+        ('Name', 'Acme', 'Acme Ltd'), ('Licences', '50', '70'), ('Domain', 'acme.example', 'new.example'),
+        ('Products', 'SEC', 'SEC+ARC'), ('List', 'In progress', 'Complete'),
+    ]  # fmt: skip
+    assert [(each.account_code, each.changes[0]) for each in seen.new] == [
+        ('NEW1', ('Licences', '', '9')), ('WAIT1', ('Licences', '', '5')),
+    ]  # fmt: skip
+    assert told[-1] == (7, 8)
+    assert (await _everything(), heard) == (before, [])
+
+
+async def test_importing_does_what_the_preview_said_line_by_line(db, northwind):
+    await _two(northwind.partner)
+    seen = await preview_import(northwind.partner, MIXED)
+    done = await import_customers(northwind.partner, MIXED)
+    assert (done.outcomes, done.refused, done.warnings) == (seen.outcomes, seen.refused, seen.warnings)
+    assert _counts(done) == _counts(seen)
+    assert done.unlike(seen) == []
+    assert set(done.outcomes) == {2, 3, 4, 7}
+
+
+async def test_what_came_out_otherwise_than_in_the_preview_is_told(db, northwind):
+    await _two(northwind.partner)
+    seen = await preview_import(northwind.partner, MIXED)
+    await Customer.add(northwind.partner, name='New', account_code='NEW1', rfi=RfiState.NOT_APPLICABLE)
+    await Customer.add(northwind.partner, name='Waits', account_code='wait1')
+    done = await import_customers(northwind.partner, MIXED)
+    assert done.unlike(seen) == [(4, 'added', 'updated'), (7, 'added', 'refused')]
+
+
+async def test_a_long_preview_shows_the_first_and_lets_others_go_on(sqlite_db, northwind, monkeypatch):
+    monkeypatch.setattr(module, 'SAMPLES', 3)
+    lines = [f'Customer {n},C{n:05},{n if n % 10 else "x"}' for n in range(2000)]
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    task = asyncio.create_task(others())
+    seen = await preview_import(northwind.partner, '\n'.join(['name,account_code,licences', *lines]))
+    task.cancel()
+    assert (seen.added, seen.refused_lines, len(seen.new)) == (1800, 200, 3)
+    assert turns > 2000 / module.TURN
+
+
+# -- who imports ------------------------------------------------------------------------------------------------------
+
+
+async def test_an_import_is_in_the_history_of_the_msp(db, northwind):
+    await _two(northwind.partner)
+    await import_customers(northwind.partner, MIXED, by=northwind.ana, name='our\tcustomers.csv')
+    entry = await HistoryEvent.get(kind='customers.imported')
+    assert (entry.partner_id, entry.customer_id, entry.actor_id) == (northwind.partner.id, None, northwind.ana.id)
+    text = await entry.text()
+    assert text is not None
+    assert text.summary == (
+        'Customers were imported from “our customers.csv”: 2 added, 1 updated, 1 unchanged, 2 refused'
+    )
+    assert text.facts == {
+        'file': 'our customers.csv', 'sha256': hashlib.sha256(MIXED.encode()).hexdigest(), 'added': 2, 'updated': 1,
+        'unchanged': 1, 'refused': 2,
+    }  # fmt: skip
+
+
+async def test_an_import_that_stores_nothing_leaves_no_entry(db, northwind):
+    await import_customers(northwind.partner, MIXED, by=northwind.ana, all_or_nothing=True)
+    assert not await HistoryEvent.exists(kind='customers.imported')
+
+
+async def test_an_import_that_is_cut_off_is_written_down_as_far_as_it_got(db, northwind, monkeypatch):
+    monkeypatch.setattr(module, 'CHUNK', 2)
+    stored = module._Storing._stored
+    asked = []
+
+    async def failing(self, lines):
+        asked.append(lines)
+        if len(asked) == 2:
+            raise RuntimeError('the disk is gone')
+        return await stored(self, lines)
+
+    monkeypatch.setattr(module._Storing, '_stored', failing)
+    with pytest.raises(RuntimeError):
+        await import_customers(northwind.partner, 'name,account_code\nA,A\nB,B\nC,C\nD,D\n', by=northwind.ana)
+    text = await (await HistoryEvent.get(kind='customers.imported')).text()
+    assert text is not None
+    assert (text.facts['added'], await Customer.all().count()) == (2, 2)
+
+
+async def test_only_those_with_the_right_import_and_only_for_their_msp(sqlite_db, northwind, fabrikam):
+    for run in (import_customers, preview_import):
+        with pytest.raises(Refused):
+            await run(northwind.partner, TEMPLATE_CSV, by=northwind.tom)
+        with pytest.raises(Refused):
+            await run(northwind.partner, TEMPLATE_CSV, by=fabrikam.eve)
+    assert await Customer.all().count() == 0
+
+
+async def test_nobody_changes_by_a_file_whom_they_do_not_see(db, northwind):
+    await _two(northwind.partner)
+    tom = northwind.tom
+    tom.role = PortalRole.IMPLEMENTATION
+    await PortalUser.filter(id=tom.id).update(role=tom.role)
+    acme = await Customer.get(account_code='ACME1')
+    await CustomerAccess.create(user=tom, customer=acme, allowed=True)
+    text = 'name,account_code\nAcme 2,ACME1\nBest 2,BEST1\nNew,NEW1\n'
+    seen = await preview_import(northwind.partner, text, by=tom)
+    done = await import_customers(northwind.partner, text, by=tom)
+    assert (_counts(done), done.refused) == (_counts(seen), seen.refused)
+    assert done.refused == [Refusal(3, 'account_code', 'is another customer’s, whom you do not see')]
+    assert (await Customer.get(account_code='BEST1')).name == 'Best'
+    # What they bring in is theirs to see.
+    assert set(await Customer.visible_to(tom).values_list('account_code', flat=True)) == {'ACME1', 'NEW1'}

@@ -1,4 +1,5 @@
 import itertools
+import shutil
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -34,13 +35,11 @@ from models import (
     events,
 )
 from models.connect_step import BY_KEY, TEMPLATES, unlock
-from models.demo import load_demo, make_customers
+from models.database import opened
+from models.demo import demo_partners, demo_password, load_demo, make_customers
 from models.history import HistoryText
 from models.sample import EVERY
 from models.upgrade import options
-from models.user import demo_password
-
-SECRET = 's' * 40
 
 
 @pytest.fixture(autouse=True)
@@ -91,8 +90,9 @@ async def _check_as_verbs_leave_it(customer: Customer) -> None:
 
 
 async def test_the_demo_has_two_msps_and_their_people(db):
-    await load_demo(SECRET)
-    password = demo_password(SECRET)
+    await load_demo()
+    password = await demo_password()
+    assert password is not None
     ana, tom, eve = [
         await PortalUser.signing_in(f'{who}.example', password)
         for who in ('ana@northwind', 'tom@northwind', 'eve@fabrikam')
@@ -108,7 +108,7 @@ async def test_the_demo_has_two_msps_and_their_people(db):
 
 
 async def test_the_demo_shows_every_state_to_ana(db):
-    await load_demo(SECRET)
+    await load_demo()
     ana = await PortalUser.get(email='ana@northwind.example')
     customers = await Customer.visible_to(ana)
     ids = [customer.id for customer in customers]
@@ -131,7 +131,7 @@ async def test_the_demo_shows_every_state_to_ana(db):
 
 
 async def test_demo_customers_are_as_their_verbs_would_leave_them(db):
-    await load_demo(SECRET)
+    await load_demo()
     await _check_icons_agree_with_monitors()
     for customer in await Customer.all():
         assert customer.is_simulated
@@ -139,7 +139,7 @@ async def test_demo_customers_are_as_their_verbs_would_leave_them(db):
 
 
 async def test_demo_flips_end_in_the_present_state(db):
-    await load_demo(SECRET)
+    await load_demo()
     now = datetime.now(UTC)
     for monitor in await Monitor.all():
         flips = await Flip.filter(customer_id=monitor.customer_id, kind=monitor.kind).order_by('at')
@@ -151,7 +151,7 @@ async def test_demo_flips_end_in_the_present_state(db):
 
 
 async def test_demo_history_is_in_the_past_and_of_two_years(db):
-    await load_demo(SECRET)
+    await load_demo()
     entries = await HistoryEvent.filter(customer_id__isnull=False)
     now = datetime.now(UTC)
     assert all(entry.at < now for entry in entries)
@@ -160,7 +160,7 @@ async def test_demo_history_is_in_the_past_and_of_two_years(db):
 
 
 async def test_the_cards_of_a_customer_tell_the_same_moments(db):
-    await load_demo(SECRET)
+    await load_demo()
     of_the_watched = {'Thresholds of the queues were reviewed', 'Signed on to the Administration Console'}
     texts = {text.event_id: text for text in await HistoryText.all()}
     told = 0
@@ -194,7 +194,7 @@ async def test_the_cards_of_a_customer_tell_the_same_moments(db):
 
 
 async def test_every_customer_of_the_cast_has_facts_that_could_be_saved_again(db):
-    await load_demo(SECRET)
+    await load_demo()
     for customer in await Customer.all():
         contacts = await Contact.filter(customer_id=customer.id)
         assert 1 <= len(contacts) <= 4
@@ -214,7 +214,7 @@ async def test_every_customer_of_the_cast_has_facts_that_could_be_saved_again(db
 
 
 async def test_the_forms_of_the_cast_are_filled_in_as_far_as_their_state_says(db):
-    await load_demo(SECRET)
+    await load_demo()
     for form in await Rfi.all():
         answers = form.answers
         assert bool(answers) == (
@@ -230,7 +230,7 @@ async def test_the_forms_of_the_cast_are_filled_in_as_far_as_their_state_says(db
 
 
 async def test_notes_of_the_cast_are_by_those_who_see_the_customer(db):
-    await load_demo(SECRET)
+    await load_demo()
     people = {user.id: user for user in await PortalUser.filter(can_sign_in=True)}
     notes = await Note.all().order_by('id')
     seen = {id_: {c.id for c in await Customer.visible_to(user)} for id_, user in people.items()}
@@ -257,7 +257,7 @@ async def test_notes_of_the_cast_are_by_those_who_see_the_customer(db):
 
 
 async def test_charts_of_the_cast_agree_with_the_flips_and_the_icons(db):
-    await load_demo(SECRET)
+    await load_demo()
     now = datetime.now(UTC)
     shown = 0
     for customer in await Customer.all():
@@ -281,7 +281,7 @@ async def test_charts_of_the_cast_agree_with_the_flips_and_the_icons(db):
 
 
 async def test_in_connect_what_was_switched_on_is_read(db):
-    await load_demo(SECRET)
+    await load_demo()
     switches = {
         'outbound_email': ('outbound_queue',), 'inbound_email': ('inbound_queue',),
         'journaling': ('journal_queue', 'journal_connector'), 'directory_sync': ('directory_connector',),
@@ -298,7 +298,7 @@ async def test_in_connect_what_was_switched_on_is_read(db):
 
 
 async def test_steps_have_due_dates_and_products_renew(db):
-    await load_demo(SECRET)
+    await load_demo()
     today = datetime.now(UTC).date()
     for product in await CustomerProduct.all():
         assert product.renews_on > today
@@ -315,7 +315,7 @@ async def test_steps_have_due_dates_and_products_renew(db):
 
 
 async def test_the_price_lists_of_the_demo_leave_something_out(db):
-    await load_demo(SECRET)
+    await load_demo()
     for partner in await Partner.all():
         customers = await Customer.filter(partner=partner, listing=Listing.COMPLETE)
         found = [option for customer in customers for option in await options(customer)]
@@ -324,9 +324,42 @@ async def test_the_price_lists_of_the_demo_leave_something_out(db):
         assert all(option.price and option.price > 0 for option in found if option.available)
 
 
+async def test_every_database_has_a_demo_password_of_its_own_and_keeps_it(sqlite_db, monkeypatch):
+    assert await demo_password() is None
+    await load_demo()
+    first = await demo_password()
+    await load_demo()
+    assert await demo_password() == first
+    assert first is not None
+    assert len(first) >= 16
+    for row in await PortalUser.all().values():  # sealed
+        assert first not in str(row)
+    await PortalUser.all().update(preferences={})  # as before it was kept
+    assert await demo_password() != first
+
+
+async def test_two_databases_with_one_secret_have_two_demo_passwords(sqlite_template, tmp_path, test_settings):
+    found = set()
+    for name in ('one', 'two'):
+        place = tmp_path / name
+        place.mkdir()
+        given = test_settings.model_copy(update={'data_dir': place})
+        shutil.copy(sqlite_template, given.sqlite_path)
+        async with opened(given):
+            await load_demo()
+            found.add(await demo_password())
+    assert len(found) == 2
+
+
+async def test_an_msp_with_the_name_of_a_demo_msp_is_none(sqlite_db):
+    await Partner.set_up('Northwind IT', domain='northwind-it.com')
+    assert await demo_partners() == []
+    assert await demo_password() is None
+
+
 async def test_a_database_with_an_msp_is_left_as_it_is(db):
     await Partner.set_up('Contoso', domain='contoso.example')
-    await load_demo(SECRET)
+    await load_demo()
     assert await Partner.all().count() == 1
     assert not await Customer.exists()
 
@@ -337,7 +370,7 @@ async def test_a_demo_that_fails_half_way_leaves_nothing(db, monkeypatch):
 
     monkeypatch.setattr('models.demo_cast._delegate', fails)
     with pytest.raises(OSError, match='disk full'):
-        await load_demo(SECRET)
+        await load_demo()
     assert not await Partner.exists()
 
 

@@ -1,6 +1,9 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from models import HistoryEvent, PortalUser, Session, SessionKind, events
+from models.session import browser_in_words
 
 HOUR = timedelta(hours=1)
 
@@ -106,3 +109,28 @@ async def test_old_sessions_are_forgotten(db, northwind):
     assert await Session.all().values_list('id', flat=True) == [new.id]
     assert await Session.prune(datetime.now(UTC) - HOUR) == 0
     assert old.id != new.id
+
+
+@pytest.mark.parametrize(
+    ('agent', 'words'),
+    [
+        ('Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0', 'Firefox on Windows'),
+        ('Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605 Version/17 Safari/605', 'Safari on macOS'),
+        ('Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/126.0 Safari/537.36 Edg/126.0', 'Edge on Windows'),
+        ('Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/126.0 Mobile Safari/537.36', 'Chrome on Android'),
+        ('Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) CriOS/126 Mobile Safari/604', 'Chrome on iPhone'),
+        ('curl/8.5.0', 'curl/8.5.0'),
+        ('', 'Unknown'),
+        ('<b>\x00' * 20, '<b>'),
+    ],
+)  # fmt: skip
+def test_a_browser_is_said_in_words(agent, words):
+    assert browser_in_words(agent) == words
+
+
+async def test_the_running_sessions_of_somebody_are_theirs_and_go_on(db, northwind):
+    first, second, ended = [(await _open(northwind.ana))[0] for _ in range(3)]
+    await ended.end(because='signed out')
+    await _open(northwind.ana, timedelta(seconds=-1))
+    await _open(northwind.tom)
+    assert list(await Session.running_of(northwind.ana.id)) == [second, first]

@@ -15,8 +15,8 @@ from nicegui.testing import User
 
 from components import live
 from components.live_table import TABLES
-from models import Customer, Partner, PortalUser, RfiState, Session
-from pages import guard, sign_in
+from models import Customer, Partner, PortalUser, RfiState, Session, sign_in_failure
+from pages import guard, halfway, help, oidc, sign_in
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +30,10 @@ def _nothing_of_other_tests() -> Iterator[None]:
 def _forget() -> None:
     guard._owners.clear()
     sign_in.throttle._failures.clear()
+    halfway.waiting.forget()
+    sign_in_failure.forget()
+    oidc.forget()
+    help._known.clear()
     live._shared.clear()
     live.hub.audiences.clear()
     live.hub.numbers.clear()

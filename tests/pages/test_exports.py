@@ -12,7 +12,19 @@ import pytest
 from components import export
 from components.export import PORTION, as_csv, as_xlsx, defused
 from components.live_table import TABLES, Asked
-from models import ConsoleRole, Customer, CustomerAccess, DelegatedAccess, Health, Listing, RfiState
+from models import (
+    ConsoleRole,
+    Customer,
+    CustomerAccess,
+    DelegatedAccess,
+    Health,
+    HistoryEvent,
+    Listing,
+    PortalRole,
+    PortalUser,
+    RfiState,
+)
+from models.rights import may
 
 BASE = '/api/ui/tables/complete/export'
 HEADINGS = [
@@ -173,11 +185,47 @@ async def test_a_name_stays_as_it_is_in_an_excel_file_where_no_text_is_a_formula
 async def test_nobody_exports_what_they_may_not_see(portal):
     acme = await _add(portal, 'Acme')
     await _add(portal, 'Best')
+    await PortalUser.filter(id=portal.northwind.tom.id).update(role=PortalRole.IMPLEMENTATION)
     await CustomerAccess.create(user=portal.northwind.tom, customer=acme, allowed=True)
     for who, names in ((portal.northwind.tom, ['Acme']), (portal.fabrikam.eve, [])):
         browser = await portal.signed_in(who)
         assert [line[0] for line in _csv(await browser.get(f'{BASE}.csv'))[1:]] == names
         assert [line[0] for line in _xlsx((await browser.get(f'{BASE}.xlsx')).content)[1:]] == names
+
+
+@pytest.mark.parametrize('role', PortalRole)
+async def test_only_those_with_the_right_export_and_are_offered_it(portal, temporary, role):
+    await _add(portal, 'Acme')
+    ana = portal.northwind.ana
+    await PortalUser.filter(id=ana.id).update(role=role)
+    ana.role = role
+    await portal.sign_in(ana)
+    status = 200 if may(ana, 'list.export') else 403
+    for kind in ('csv', 'xlsx'):
+        answer = await portal.http.get(f'{BASE}.{kind}')
+        assert answer.status_code == status
+        assert (b'Acme' in answer.content) == (kind == 'csv' and status == 200)
+    assert await HistoryEvent.filter(kind='list.exported').count() == (2 if status == 200 else 0)
+    await portal.user.open('/customers/complete')
+    assert portal.config()['exports'] == (status == 200)
+
+
+async def test_an_export_is_in_the_audit_with_its_filter_and_how_many_rows(portal, temporary):
+    await _add(portal, 'Acme')
+    await _add(portal, 'Best')
+    await portal.sign_in(portal.northwind.ana)
+    await portal.http.get(f'{BASE}.csv?q=acm')
+    await portal.http.get(f'{BASE}.xlsx')
+    first, second = await HistoryEvent.filter(kind='list.exported').order_by('id')
+    assert (first.partner_id, first.customer_id, first.actor_id) == (
+        portal.northwind.partner.id, None, portal.northwind.ana.id,
+    )  # fmt: skip
+    texts = [text for entry in (first, second) if (text := await entry.text())]
+    assert [text.summary for text in texts] == [
+        'The list “complete” was exported as CSV, 1 row – search acm',
+        'The list “complete” was exported as Excel, 2 rows – all of it',
+    ]
+    assert [(text.facts['rows'], text.facts['filters']) for text in texts] == [(1, {'q': 'acm'}), (2, 'all')]
 
 
 async def test_a_right_that_is_taken_away_meanwhile_counts(portal, monkeypatch):

@@ -1,14 +1,28 @@
 import asyncio
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyotp.totp import TOTP
 
-from models import ConsoleRole, Customer, DelegatedAccess, Partner, PortalRole, PortalUser, Session
-from pages import sign_in
+from models import (
+    ConsoleRole,
+    Customer,
+    DelegatedAccess,
+    HistoryEvent,
+    Partner,
+    PortalRole,
+    PortalUser,
+    Session,
+    TwoFactorRule,
+    second_factor,
+    sign_in_failure,
+)
+from pages import halfway, sign_in
 from pages.guard import COOKIE
 from pages.sign_in import FREE_TRIES, LONGEST_WAIT, REMEMBERED, Throttle, safe_target
 
@@ -194,6 +208,7 @@ def test_an_attacker_with_many_addresses_fills_no_memory(clock):
 
 HOSTILE = [
     '//evil.example', '/\\evil.example', '\\\\evil.example', 'https://evil.example', 'javascript:alert(1)',
+    '/.//evil.example', '/..//evil.example', '/a//evil.example', '/\x00/evil.example', '/\u2028/evil.example',
     '/\t/evil.example', '/\n/evil.example', ' //evil.example', '///evil.example', 'evil.example', '', '/\r\nX: y',
 ]  # fmt: skip
 
@@ -393,3 +408,244 @@ async def test_two_who_set_up_at_once_make_one_msp(empty_portal):
     )
     assert await Partner.all().count() == 1
     assert {answer.status_code for answer in answers} == {303}
+
+
+# -- the second factor ------------------------------------------------------------------------------------------------
+
+
+async def _with_two_factor(user: PortalUser) -> tuple[str, list[str]]:
+    """The key and recovery codes of somebody who set it up a minute ago."""
+    key = await second_factor.begin(user)
+    codes = await second_factor.confirm(user, TOTP(key).now())
+    await PortalUser.filter(id=user.id).update(totp_step=int(time.time()) // 30 - 2)
+    return key, codes
+
+
+async def _password_given(portal, browser=None, **more: str):
+    browser = browser or portal.http
+    return await browser.post('/login', data=_form('ana@northwind.example', portal.password, **more))
+
+
+async def test_after_the_password_a_code_is_asked_for_and_only_then_there_is_a_session(portal):
+    key, _ = await _with_two_factor(portal.northwind.ana)
+    answer = await _password_given(portal, next='/help?a=b')
+    assert (answer.status_code, answer.headers['location']) == (303, '/login/code')
+    cookie = answer.headers['set-cookie'].lower()
+    assert 'httponly' in cookie
+    assert 'samesite=lax' in cookie
+    assert COOKIE not in portal.http.cookies
+    assert not await Session.exists()
+    for path in ('/', '/customers/complete', '/api/ui/account'):
+        assert (await portal.http.get(path)).status_code in (303, 401)
+    page = await portal.http.get('/login/code')
+    assert (page.status_code, page.headers['cache-control']) == (200, 'no-store')
+    answer = await portal.http.post('/login/code', data={'code': TOTP(key).now()})
+    assert (answer.status_code, answer.headers['location']) == (303, '/help?a=b')
+    assert halfway.COOKIE not in portal.http.cookies
+    assert (await portal.http.get('/')).status_code == 200
+
+
+async def test_over_https_the_half_cookie_is_bound_to_the_host(portal):
+    await _with_two_factor(portal.northwind.ana)
+    browser = portal.browser(base_url='https://test')
+    cookie = (await _password_given(portal, browser)).headers['set-cookie'].lower()
+    assert cookie.startswith('__host-')
+    assert '; secure' in cookie
+    assert (await browser.get('/login/code')).status_code == 200
+
+
+async def test_a_code_that_was_used_or_is_wrong_is_refused_and_a_recovery_code_is_good_once(portal):
+    key, codes = await _with_two_factor(portal.northwind.ana)
+    await _password_given(portal)
+    typed = TOTP(key).now()
+    wrong = await portal.http.post('/login/code', data={'code': '000000' if typed != '000000' else '1'})
+    assert wrong.status_code == 401
+    assert 'not right, or was used before' in wrong.text
+    assert (await portal.http.post('/login/code', data={'code': typed})).status_code == 303
+    for code, status in ((typed, 401), (codes[0], 303)):
+        other = portal.browser()
+        await _password_given(portal, other)
+        assert (await other.post('/login/code', data={'code': code})).status_code == status
+    last = portal.browser()
+    await _password_given(portal, last)
+    assert (await last.post('/login/code', data={'code': codes[0]})).status_code == 401
+
+
+@pytest.mark.parametrize('how', ['none', 'made up', 'of a session', 'too late', 'used', 'password changed', 'disabled'])
+async def test_who_is_not_halfway_is_sent_back_to_the_password(portal, how, monkeypatch):
+    key, _ = await _with_two_factor(portal.northwind.ana)
+    browser = portal.browser()
+    if how == 'made up':
+        browser.cookies.set(halfway.COOKIE, 'x' * 43)
+    elif how == 'of a session':
+        browser.cookies.set(halfway.COOKIE, (await portal.session(portal.northwind.ana))[1])
+    elif how != 'none':
+        await _password_given(portal, browser)
+    if how == 'too late':
+        now = time.monotonic()
+        monkeypatch.setattr(halfway.time, 'monotonic', lambda: now + halfway.LASTS + 1)
+    elif how == 'used':
+        token = browser.cookies[halfway.COOKIE]
+        await browser.post('/login/code', data={'code': TOTP(key).now()})
+        browser = portal.browser()
+        browser.cookies.set(halfway.COOKIE, token)
+    elif how == 'password changed':
+        await portal.northwind.ana.set_password('another horse battery')
+    elif how == 'disabled':
+        await portal.northwind.ana.disable(datetime.now(UTC))
+    assert (await browser.get('/login/code')).headers['location'] == '/login'
+    answer = await browser.post('/login/code', data={'code': TOTP(key).at(int(time.time()) + 30)})
+    assert answer.status_code == 401
+    assert 'Sign in again' in answer.text
+    assert COOKIE not in browser.cookies
+
+
+async def test_guessing_codes_is_slowed_down_for_the_account_from_wherever(portal):
+    key, _ = await _with_two_factor(portal.northwind.ana)
+    for number in range(FREE_TRIES):
+        browser = portal.browser(client=(f'203.0.113.{number}', 50000))
+        await _password_given(portal, browser)
+        assert (await browser.post('/login/code', data={'code': '1'})).status_code == 401
+    last = portal.browser(client=('203.0.113.99', 50000))
+    await _password_given(portal, last)
+    answer = await last.post('/login/code', data={'code': TOTP(key).now()})
+    assert answer.status_code == 429
+    assert 'retry-after' in answer.headers
+
+
+async def test_one_password_is_good_for_so_many_codes_and_no_more(portal, monkeypatch):
+    key, _ = await _with_two_factor(portal.northwind.ana)
+    monkeypatch.setattr(sign_in.throttle, 'wait', lambda *_: 0.0)
+    await _password_given(portal)
+    for _ in range(halfway.TRIES):
+        assert (await portal.http.post('/login/code', data={'code': '1'})).status_code == 401
+    answer = await portal.http.post('/login/code', data={'code': TOTP(key).now()})
+    assert answer.status_code == 401
+    assert COOKIE not in portal.http.cookies
+
+
+async def test_of_two_who_send_one_code_at_once_one_gets_a_session(portal):
+    _, codes = await _with_two_factor(portal.northwind.ana)
+    await _password_given(portal)
+    answers = await asyncio.gather(*(portal.http.post('/login/code', data={'code': codes[n]}) for n in range(2)))
+    assert sorted(answer.status_code for answer in answers) == [303, 401]
+    assert await Session.all().count() == 1
+
+
+async def test_those_who_are_halfway_fill_no_memory(portal):
+    for number in range(halfway.REMEMBERED + 50):
+        halfway.waiting.begin(PortalUser(id=number + 1, password_hash='x'), '/')
+    for _ in range(50):
+        halfway.waiting.begin(portal.northwind.ana, '/')
+    theirs = [each for each in halfway.waiting._those.values() if each.user_id == portal.northwind.ana.id]
+    assert len(halfway.waiting._those) <= halfway.REMEMBERED
+    assert len(theirs) <= halfway.OF_ONE_PERSON
+
+
+async def test_who_had_it_reset_meanwhile_goes_on_without_a_code(portal):
+    await _with_two_factor(portal.northwind.tom)
+    browser = portal.browser()
+    await browser.post('/login', data=_form('tom@northwind.example', portal.password))
+    await second_factor.reset(portal.northwind.tom, portal.northwind.ana)
+    answer = await browser.post('/login/code', data={'code': ''})
+    assert (answer.status_code, answer.headers['location']) == (303, '/')
+
+
+# -- where the MSP wants it of everyone -------------------------------------------------------------------------------
+
+
+async def _for_everyone(portal) -> None:
+    portal.northwind.partner.two_factor = TwoFactorRule.EVERYONE
+    await portal.northwind.partner.save()
+
+
+def _key_in(page: str) -> str:
+    return page.split('class="mono key">')[1].split('<')[0].replace(' ', '')
+
+
+async def test_who_has_none_sets_it_up_before_anything_else(portal):
+    await _for_everyone(portal)
+    answer = await _password_given(portal, next='/help')
+    assert answer.headers['location'] == '/login/enrol'
+    assert not await Session.exists()
+    page = await portal.http.get('/login/enrol')
+    key = _key_in(page.text)
+    assert '<svg' in page.text
+    assert _key_in((await portal.http.get('/login/enrol')).text) == key  # what was scanned stays good
+    wrong = await portal.http.post('/login/enrol', data={'code': '1'})
+    assert (wrong.status_code, _key_in(wrong.text)) == (401, key)
+    answer = await portal.http.post('/login/enrol', data={'code': TOTP(key).now()})
+    assert answer.status_code == 200
+    assert len(re.findall(r'<li>[0-9a-z]{5}-[0-9a-z]{5}-[0-9a-z]{5}</li>', answer.text)) == 10
+    assert 'href="/help"' in answer.text
+    assert (await portal.http.get('/help')).status_code == 200
+    assert second_factor.is_on(await PortalUser.get(id=portal.northwind.ana.id))
+    again = portal.browser()
+    assert (await _password_given(portal, again)).headers['location'] == '/login/code'
+    assert (await portal.browser().post('/login', data=_form('eve@fabrikam.example', portal.password))).headers[
+        'location'
+    ] == '/'
+
+
+async def test_a_key_that_another_browser_has_seen_is_not_confirmed(portal):
+    await _for_everyone(portal)
+    thief = portal.browser()
+    await _password_given(portal, thief)
+    seen = _key_in((await thief.get('/login/enrol')).text)
+    await _password_given(portal)
+    mine = _key_in((await portal.http.get('/login/enrol')).text)
+    assert mine != seen
+    answer = await thief.post('/login/enrol', data={'code': TOTP(seen).now()})
+    assert answer.status_code == 409
+    assert not await Session.exists()
+
+
+async def test_the_demo_and_everybody_without_it_sign_in_with_the_password_alone(portal):
+    answer = await _password_given(portal)
+    assert (answer.status_code, answer.headers['location']) == (303, '/')
+    assert halfway.COOKIE not in portal.http.cookies
+
+
+# -- failures in the audit --------------------------------------------------------------------------------------------
+
+
+async def _told() -> list[str]:
+    found = []
+    for event in await HistoryEvent.filter(kind__startswith='user.sign_in_').order_by('id'):
+        text = await event.text()
+        assert text is not None
+        found.append(text.summary)
+    return found
+
+
+async def test_failures_are_told_once_when_they_begin_and_once_when_they_are_slowed_down(portal):
+    for _ in range(3 * FREE_TRIES):
+        await portal.http.post('/login', data=_form('ana@northwind.example', 'wrong'))
+    first, slowed = await _told()
+    assert first == 'ana@northwind.example could not sign in from 127.0.0.1: the password was wrong'
+    assert 'slowed down' in slowed
+
+
+async def test_a_quarter_of_an_hour_later_they_are_told_again(portal, clock, monkeypatch):
+    monkeypatch.setattr(sign_in_failure, 'time', clock)
+    for _ in range(2):
+        await portal.http.post('/login', data=_form('ana@northwind.example', 'wrong'))
+        clock.now += sign_in_failure.QUIET + 1
+    assert len(await _told()) == 2
+
+
+async def test_what_was_typed_is_in_no_history_and_unknown_accounts_are_logged_only(portal, caplog):
+    for number in range(4):
+        await portal.http.post('/login', data=_form(f'my secret {number}', 'hunter2'))
+    assert await _told() == []
+    assert caplog.text.count('could not sign in') == 1
+    assert 'my secret' not in caplog.text
+    assert 'hunter2' not in caplog.text
+
+
+async def test_wrong_codes_are_told_as_well(portal):
+    await _with_two_factor(portal.northwind.ana)
+    await _password_given(portal)
+    for _ in range(3):
+        await portal.http.post('/login/code', data={'code': '1'})
+    assert await _told() == ['ana@northwind.example could not sign in from 127.0.0.1: the code was wrong']

@@ -45,7 +45,7 @@ class World:
 
 @pytest.fixture
 async def demo(db) -> Partner:
-    await load_demo('s' * 40)
+    await load_demo()
     return await Partner.get(name='Northwind IT')
 
 
@@ -69,7 +69,7 @@ async def test_a_demo_moves_and_its_picture_stays_the_same(demo, clock):
     [(0.5, 0, 0.06, 0.2), (2.0, 0, 0.3, 0.6), (8.0, 0, 1.0, 2.4), (2.0, 300, 0.9, 1.5), (60.0, 300, 20, 45)],
 )
 async def test_icons_change_as_often_as_the_rate_says(sqlite_db, clock, rate, more, least, most):
-    await load_demo('s' * 40)
+    await load_demo()
     if more:
         await make_customers(await Partner.get(name='Northwind IT'), more, seed=2)
     world = World(clock, rate=rate)
@@ -81,7 +81,7 @@ async def test_icons_change_as_often_as_the_rate_says(sqlite_db, clock, rate, mo
 
 
 async def test_steps_are_taken_as_often_as_the_rate_says(sqlite_db, clock):
-    await load_demo('s' * 40)
+    await load_demo()
     _, few = await World(clock, rate=2).pass_time(300)
     _, many = await World(clock, rate=20).pass_time(300)
     assert 10 <= few <= 50

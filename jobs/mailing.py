@@ -1,0 +1,121 @@
+"""Send what waits: a task and a connection for each MSP, so that a mail server that hangs holds up nobody else's mail.
+
+A message is sent at least once: it is claimed, sent, and only then marked as sent. Whoever gets it twice after a crash
+can tell by its Message-ID. A mail server that cannot be used is left alone for growing pauses and costs no message its
+attempts but the one that found it out.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from models import Message, Partner, events
+from models.sealed import Unreadable
+from models.smtp import Refused, Server, Unusable, connected
+
+log = logging.getLogger(__name__)
+
+BATCH = 100  # messages over one connection
+FIRST_PAUSE = timedelta(seconds=30)
+LONGEST_PAUSE = timedelta(minutes=10)
+STOPPING = 5.0  # seconds that messages which are being sent may take when the portal ends
+
+
+@dataclass
+class _Pause:
+    """A mail server that could not be used: how long it is left alone, and until when."""
+
+    length: timedelta
+    until: datetime
+
+
+class Mailing:
+    """Looks every few seconds for what is due."""
+
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._clock = clock
+        self._tasks: dict[int, asyncio.Task] = {}
+        self._pauses: dict[int, _Pause] = {}
+        self._stopping = False
+        self._silence: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Hear of changed settings from now on: a pause ends with them."""
+        self._silence = events.PARTNER_CHANGED.subscribe(lambda partner_id: self._pauses.pop(partner_id, None))
+
+    async def stop(self) -> None:
+        """Let what is being sent come to its end, for a while; what is cut off is due again later."""
+        self._silence()
+        self._stopping = True
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks.values(), timeout=STOPPING)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def work(self) -> None:
+        """Give up what is too old, and start a task for every MSP with something due that has none."""
+        now = self._clock()
+        if gone := await Message.give_up(now):
+            log.warning('%d messages could not be sent in time', gone)
+        for partner_id in await Message.partners_with_due(now):
+            pause = self._pauses.get(partner_id)
+            if partner_id not in self._tasks and not self._stopping and (pause is None or pause.until <= now):
+                task = asyncio.create_task(self._send_for(partner_id), name=f'mail of MSP {partner_id}')
+                self._tasks[partner_id] = task
+                task.add_done_callback(lambda _task, partner_id=partner_id: self._tasks.pop(partner_id, None))
+
+    async def idle(self) -> None:
+        """When everything that was begun has come to its end."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+
+    async def _send_for(self, partner_id: int) -> None:
+        message: Message | None = None
+        try:
+            partner = await Partner.get(id=partner_id)
+            message = await Message.claim(partner_id, self._clock())
+            if message is None:
+                return
+            async with connected(partner) as server:
+                self._pauses.pop(partner_id, None)
+                for _ in range(BATCH):
+                    await self._send(server, message)
+                    message = None if self._stopping else await Message.claim(partner_id, self._clock())
+                    if message is None:
+                        break
+            if message is not None:
+                await message.release(self._clock())
+        except Unusable as error:
+            await self._pause(partner_id, message, str(error))
+        except Exception as error:  # of the database, say; the message is due again when its claim is over
+            log.error('mail of MSP %d: %s: %s', partner_id, type(error).__name__, error)
+
+    async def _pause(self, partner_id: int, message: Message | None, why: str) -> None:
+        now, before = self._clock(), self._pauses.get(partner_id)
+        length = min(before.length * 2, LONGEST_PAUSE) if before else FIRST_PAUSE
+        self._pauses[partner_id] = _Pause(length, now + length)
+        log.warning('mail of MSP %d waits: %s', partner_id, why)
+        if message is not None:
+            await message.failed_for_now(why, now)
+
+    async def _send(self, server: Server, message: Message) -> None:
+        try:
+            text, html = message.opened()
+        except (Unreadable, ValueError, KeyError):
+            await message.failed('What it says cannot be read: it was sealed with another PORTAL_SECRET.')
+            return
+        try:
+            await server.send(
+                key=message.key, recipient=message.recipient, subject=message.subject, text=text, html=html
+            )  # fmt: skip
+        except Refused as error:
+            if error.for_good:
+                await message.failed(str(error))
+            else:
+                await message.failed_for_now(str(error), self._clock())
+            log.warning('message %d of MSP %d: %s', message.id, message.partner_id, error)
+        else:
+            await message.sent(self._clock())

@@ -1,0 +1,63 @@
+"""The search over everything: customers in every list, and the pages and actions that the asker's role includes."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from components.frame import MENU, THEMES
+from models import PortalUser
+from models.finding import LONGEST, find_customers, these_customers
+from models.rights import may
+from pages import help
+from pages.acting import whole
+from pages.answers import answer
+from pages.guard import user_of
+
+router = APIRouter(prefix='/api/ui', include_in_schema=False)
+
+RECENT = 8  # customers that were opened lately and are shown again
+# What can be done: title, address, the right, and other words by which people look for it.
+ACTIONS = (
+    ('Add a customer', '/customers/new', 'customer.create', 'new create customer'),
+    ('Import customers', '/customers/import', 'customer.import', 'csv upload file spreadsheet'),
+    ('Invite somebody', '/users#invite', 'user.manage', 'new user person colleague'),
+    ('Your account', '/account', 'account.change', 'profile password two-factor name time zone sessions'),
+)
+
+
+@router.get('/find')
+async def find(request: Request, q: str = '', recent: str = '') -> Response:
+    """Customers that match `q`. Without it: those of `recent` (ids by commas) that are theirs to see, and `places`."""
+    user = user_of(request)
+    asked = ' '.join(q.replace('\x00', '').split())[:LONGEST]
+    if asked:
+        return answer({'customers': await find_customers(user, asked)})
+    await help.prepare(user)
+    ids = [found for each in recent.split(',')[:RECENT] if (found := whole(each)) is not None]
+    return answer({'customers': await these_customers(user, ids) if ids else [], 'places': places(user)})
+
+
+def places(user: PortalUser) -> list[dict[str, Any]]:
+    """Pages, actions and help articles for this person: title, group, and an address or what the page itself does."""
+    pages = [
+        {'group': 'Pages', 'title': f'{group} | {title}' if group == 'Customer' else title, 'href': address}
+        for group, offered in MENU for title, address, right in offered if not right or may(user, right)
+    ]  # fmt: skip
+    actions = [
+        {'group': 'Actions', 'title': title, 'href': address, 'words': words}
+        for title, address, right, words in ACTIONS
+        if may(user, right)
+    ]
+    themes = [
+        {'group': 'Actions', 'title': f'Theme: {title}', 'does': f'theme {key}', 'words': 'dark light colours'}
+        for key, title in THEMES
+    ]
+    sign_out = {'group': 'Actions', 'title': 'Sign out', 'does': 'sign out', 'words': 'log off leave'}
+    # Where help is elsewhere, only what is made from the portal itself is ours.
+    ours = help.of(user).base == '/help'
+    articles = [
+        {'group': 'Help', 'title': title, 'href': address}
+        for title, address in help.articles() if ours or title == help.RIGHTS_TITLE
+    ]  # fmt: skip
+    return [*pages, *actions, *themes, sign_out, *articles]

@@ -1,0 +1,189 @@
+"""What the page of the MSP's people asks for and sends. All of it is for administrators, about their own MSP."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from components import live
+from models import Customer, CustomerTag, OneTimeLink, Partner, PortalUser, Session, Sight, UserState
+from models.checking import Invalid
+from models.one_time_link import Issued
+from models.rights import Refused, require
+from models.sight import MOST
+from models.tag import tags
+from models.text import fold
+from pages.acting import Acting, acts, whole
+from pages.answers import NotThere, answer, refusal
+from pages.guard import session_of, user_of
+from settings import settings
+
+router = APIRouter(prefix='/api/ui/people', include_in_schema=False)
+
+RIGHT = 'user.manage'
+OFFERED = 12  # customers that a search for some to pick shows at once
+
+
+# -- what is asked ----------------------------------------------------------------------------------------------------
+
+
+@router.get('/customers')
+async def customers(request: Request, q: str = '') -> Response:
+    """Customers to pick from: the first whose name, code or domain has this in it, of those that one sees oneself."""
+    user = user_of(request)
+    try:
+        require(user, RIGHT)
+    except Refused as error:
+        return refusal(error)
+    found = Customer.visible_to(user)
+    if search := fold(' '.join(q.replace('\x00', '').split()))[:200]:
+        found = found.filter(search_key__contains=search)
+    some = await found.order_by('name_key', 'id').limit(OFFERED + 1).values('id', 'name', 'account_code')
+    return answer({'rows': some[:OFFERED], 'more': len(some) > OFFERED})
+
+
+@router.get('/tags')
+async def known_tags(request: Request) -> Response:
+    user = user_of(request)
+    try:
+        require(user, RIGHT)
+    except Refused as error:
+        return refusal(error)
+    return answer({'tags': await CustomerTag.known_to(user)})
+
+
+@router.get('/{user_id}')
+async def person(request: Request, user_id: str) -> Response:
+    """Everything that the panel about one person shows."""
+    user = user_of(request)
+    try:
+        require(user, RIGHT)
+        return answer(await _details(user, await _find(user, user_id), session_of(request)))
+    except (Refused, NotThere) as error:
+        return refusal(error)
+
+
+async def _find(by: PortalUser, typed: str) -> PortalUser:
+    number = whole(typed)
+    found = None if number is None else await PortalUser.get_or_none(id=number, partner_id=by.partner_id)
+    if found is None:
+        raise NotThere
+    return found
+
+
+async def _details(by: PortalUser, who: PortalUser, mine: Session) -> dict[str, Any]:
+    sight, link = await Sight.of(who), await OneTimeLink.waiting_for(who)
+    seen = Customer.visible_to(by).filter(id__in=sorted(sight.customers)).order_by('name_key', 'id')
+    named = await seen.values('id', 'name', 'account_code') if sight.customers else []
+    open_now = live.hub.session_ids()
+    return {
+        'id': who.id, 'name': who.name, 'email': who.email, 'role': who.role, 'role_title': who.role.title,
+        'state': who.state, 'state_title': who.state.title, 'two_factor': who.totp_since is not None,
+        'created_at': who.created_at, 'last_sign_in_at': who.last_sign_in_at, 'disabled_at': who.disabled_at,
+        'sight': {
+            'everything': sight.everything, 'customers': named, 'tags': sorted(sight.tags),
+            'hidden': len(sight.customers) - len(named), 'words': sight.in_words(),
+        },
+        'link': link and {'kind': link.kind, 'expires_at': link.expires_at, 'made_at': link.created_at},
+        'mail': await OneTimeLink.last_mail_to(who),
+        'sessions': [
+            {
+                'id': each.id, 'address': each.address, 'browser': each.browser, 'since': each.created_at,
+                'until': each.expires_at, 'is_open': each.id in open_now, 'is_mine': each.id == mine.id,
+            }
+            for each in await Session.running_of(who.id)
+        ],
+    }  # fmt: skip
+
+
+# -- what is sent -----------------------------------------------------------------------------------------------------
+
+
+def at(request: Request | None) -> str:
+    """Where the portal is, for a link that somebody else opens."""
+    return settings().public_url or (str(request.base_url).rstrip('/') if request else '')
+
+
+def sight_of(acting: Acting) -> Sight:
+    """The sight that was sent: everything, customers (ids) and tags; raises `Invalid`."""
+    sent = acting.body.get('sight')
+    if not isinstance(sent, dict) or not isinstance(sent.get('everything'), bool):
+        raise Invalid('sight', 'is not a choice of customers')
+    ids = sent.get('customers', [])
+    numbers = [whole(each) for each in ids] if isinstance(ids, list) and len(ids) <= MOST else [None]
+    if None in numbers:
+        raise Invalid('sight', f'is not a list of at most {MOST:,} customers')
+    tagged = frozenset(tags('sight', sent.get('tags', [])))
+    return Sight(sent['everything'], frozenset(each for each in numbers if each), tagged)
+
+
+def told(issued: Issued) -> dict[str, Any]:
+    """Of a link that was mailed nobody else is shown the address."""
+    return {'mailed': issued.is_mailed, 'link': '' if issued.is_mailed else issued.address,
+            'until': issued.link.expires_at}  # fmt: skip
+
+
+def _by_mail(acting: Acting) -> bool:
+    return acting.body.get('by_mail') is not False
+
+
+@acts(router, 'POST', '', right=RIGHT)
+async def invite(acting: Acting) -> dict[str, Any]:
+    partner = await Partner.get(id=acting.user.partner_id)
+    user, issued = await PortalUser.invite(
+        partner, name=acting.text('name'), email=acting.text('email'), role=acting.text('role'),
+        sight=sight_of(acting), by=acting.user, at=at(acting.request), by_mail=_by_mail(acting),
+    )  # fmt: skip
+    return {'id': user.id, 'name': user.name, 'email': user.email} | told(issued)
+
+
+async def _of(acting: Acting) -> PortalUser:
+    return await _find(acting.user, acting.path['user_id'])
+
+
+@acts(router, 'POST', '/{user_id}/role', right=RIGHT)
+async def change_role(acting: Acting) -> dict[str, Any]:
+    return {'changed': await (await _of(acting)).change_role(acting.text('role'), by=acting.user)}
+
+
+@acts(router, 'POST', '/{user_id}/sight', right=RIGHT)
+async def change_sight(acting: Acting) -> dict[str, Any]:
+    who = await _of(acting)
+    return {'changed': await who.change_sight(sight_of(acting), by=acting.user)}
+
+
+@acts(router, 'POST', '/{user_id}/link', right=RIGHT)
+async def send_link(acting: Acting) -> dict[str, Any]:
+    """A new invitation, or a link to choose another password."""
+    who = await _of(acting)
+    issued = await who.send_link(by=acting.user, at=at(acting.request), by_mail=_by_mail(acting))
+    return {'name': who.name, 'email': who.email, 'kind': issued.link.kind} | told(issued)
+
+
+@acts(router, 'POST', '/{user_id}/link/revoke', right=RIGHT)
+async def revoke_link(acting: Acting) -> dict[str, Any]:
+    await (await _of(acting)).revoke_links(by=acting.user)
+    return {}
+
+
+@acts(router, 'POST', '/{user_id}/disable', right=RIGHT)
+async def disable(acting: Acting) -> dict[str, Any]:
+    await (await _of(acting)).disable(datetime.now(UTC), by=acting.user)
+    return {}
+
+
+@acts(router, 'POST', '/{user_id}/enable', right=RIGHT)
+async def enable(acting: Acting) -> dict[str, Any]:
+    who = await _of(acting)
+    await who.enable(by=acting.user)
+    return {'invite': who.state == UserState.INVITED}
+
+
+@acts(router, 'POST', '/{user_id}/sessions/end', right=RIGHT)
+async def end_sessions(acting: Acting) -> dict[str, Any]:
+    """One session (`session`, its number), or all where it is null."""
+    who = await _of(acting)
+    one = acting.body.get('session')
+    await who.end_sessions(by=acting.user, session_id=None if one is None else acting.number('session'))
+    return {}

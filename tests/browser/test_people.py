@@ -1,0 +1,125 @@
+"""Inviting somebody, and what reaches their open pages when an administrator changes them."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import List, Visitors, eventually
+
+pytestmark = pytest.mark.browser
+NINA = 'nina@northwind.example'
+PASSWORD = 'four words are plenty'
+WITHIN = 5000  # ms
+
+
+def _users(visitors: Visitors) -> Page:
+    page = visitors.page('ana', '/users')
+    expect(page.get_by_role('heading', name='Users')).to_be_visible()
+    return page
+
+
+def _open(page: Page, name: str) -> None:
+    page.locator('.ag-row .cell-name a', has_text=name).click()
+    expect(page.get_by_role('dialog').get_by_role('heading', name=name)).to_be_visible()
+
+
+def _choose(page: Page, change: str, option: str, save: str) -> None:
+    page.get_by_role('button', name=change).click()
+    form = page.get_by_role('dialog').last
+    form.get_by_role('radio', name=option).check()
+    form.get_by_role('button', name=save).click()
+    expect(page.get_by_role('dialog')).to_have_count(1)
+
+
+def test_somebody_is_invited_and_every_change_reaches_their_open_page(visitors: Visitors) -> None:
+    visitors.expect_trouble('401', '404', '403')  # the last questions of a page whose session has just ended
+    ana = _users(visitors)
+    ana.get_by_role('button', name='Invite').click()
+    form = ana.get_by_role('dialog', name='Invite somebody')
+    form.get_by_role('textbox', name='Name').fill('Nina Berg')
+    form.get_by_role('textbox', name='E-mail').fill(NINA)
+    form.get_by_role('radio', name='MSP administrator').check()
+    form.get_by_role('button', name='Invite').click()
+    link = ana.get_by_role('dialog', name='Nina Berg is invited').get_by_label('Link').input_value()
+    ana.keyboard.press('Escape')
+    eventually(ana, lambda: _state(ana, 'Nina Berg', 'Invited'))
+
+    nina = visitors.context().new_page()
+    nina.goto(link)
+    nina.get_by_label('Password', exact=True).fill(PASSWORD)
+    nina.get_by_label('Password again').fill(PASSWORD)
+    nina.get_by_role('button', name='Save and sign in').click()
+    expect(nina.get_by_role('heading', name='Dashboard')).to_be_visible()
+    eventually(ana, lambda: _state(ana, 'Nina Berg', 'Registered'))
+    used = visitors.context().new_page()
+    visitors.expect_trouble('410')
+    used.goto(link)
+    expect(used.get_by_text('This link has been used')).to_be_visible()
+
+    nina.goto('/customers/complete')
+    shown = List(nina)
+    everybodys = shown.loaded()
+    nina.get_by_role('button', name='Menu').click()
+    expect(nina.get_by_role('link', name='Users')).to_be_visible()
+
+    # Demoted: the menu has lost what the role does not include.
+    _open(ana, 'Nina Berg')
+    _choose(ana, 'Change the role', 'Read only', 'Change role')
+    nina.wait_for_function('!document.querySelector(\'#menu a[href="/users"]\')', timeout=WITHIN)
+    nina.wait_for_load_state()
+    assert len(shown.loaded()) == len(everybodys)
+
+    # Narrowed: one customer is left of the list.
+    ana.get_by_role('button', name='Change what they see').click()
+    form = ana.get_by_role('dialog').last
+    form.get_by_role('radio', name='Only some').check()
+    form.get_by_role('searchbox').fill('Birch')
+    form.get_by_role('button', name=re.compile('Birch Foundry')).click()
+    form.get_by_role('button', name='Save').click()
+    expect(shown.count).to_have_text('1 customer', timeout=WITHIN)
+    shown.expect_names('Birch Foundry')
+
+    # Disabled: the page goes to sign-in.
+    ana.get_by_role('button', name='Disable').click()
+    ana.get_by_role('dialog').last.get_by_role('button', name='Disable').click()
+    expect(nina).to_have_url(re.compile('/login'), timeout=WITHIN)
+    expect(ana.get_by_role('dialog').get_by_text('Disabled: cannot sign in')).to_be_visible()
+
+
+def _state(page: Page, name: str, state: str) -> None:
+    assert {row['name']: row.get('state') for row in List(page).rows()}.get(name) == state
+
+
+def test_a_dialog_in_which_somebody_types_is_not_taken_away(visitors: Visitors) -> None:
+    visitors.expect_trouble('403')
+    ana = _users(visitors)
+    tom = visitors.page('tom', '/customers/complete')
+    List(tom).cell('Birch Foundry').get_by_role('link').click()
+    tom.get_by_role('button', name='Infrastructure').click()
+    tom.get_by_role('button', name='Edit').last.click()
+    form = tom.get_by_role('dialog')
+    form.get_by_role('textbox').first.fill('birch-two.example')
+    tom.evaluate('window.stillHere = true')
+
+    _open(ana, 'Tom Okafor')
+    _choose(ana, 'Change the role', 'Read only', 'Change role')
+    tom.wait_for_timeout(3000)  # in which a page that nobody types in has begun anew
+    assert tom.evaluate('window.stillHere') is True
+    form.get_by_role('button', name='Save').click()
+    expect(form.get_by_text('does not include this')).to_be_visible()
+    form.get_by_role('button', name='Cancel').click()
+    tom.wait_for_function('window.stillHere === undefined', timeout=WITHIN)
+
+
+def test_a_session_that_is_ended_by_an_administrator_ends_its_page(visitors: Visitors) -> None:
+    visitors.expect_trouble('401')
+    ana = _users(visitors)
+    tom = visitors.page('tom', '/')
+    expect(tom.get_by_role('heading', name='Dashboard')).to_be_visible()
+    _open(ana, 'Tom Okafor')
+    panel = ana.get_by_role('dialog')
+    expect(panel.get_by_role('cell', name='Open', exact=True)).to_be_visible()
+    panel.get_by_role('button', name=re.compile('End the session')).first.click()
+    expect(tom).to_have_url(re.compile('/login'), timeout=WITHIN)
+    expect(panel.get_by_role('cell', name='Open', exact=True)).to_have_count(0)

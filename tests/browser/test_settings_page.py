@@ -1,0 +1,55 @@
+"""The settings page as people use it: drafts that are not lost, somebody else who is quicker, a token shown once."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visitors
+
+pytestmark = pytest.mark.browser
+
+
+def _opened(visitors: Visitors):
+    page = visitors.page('ana', '/settings')
+    expect(page.get_by_role('heading', level=1)).to_have_text('Settings')
+    return page
+
+
+def test_what_is_typed_outlives_a_reload_and_can_be_thrown_away(visitors: Visitors) -> None:
+    page = _opened(visitors)
+    page.get_by_label('Smart hosts').fill('relay.northwind.example')
+    page.reload()
+    expect(page.get_by_label('Smart hosts')).to_have_value('relay.northwind.example')
+    expect(page.locator('#rfi')).to_contain_text('What you had typed before is still here.')
+    page.locator('#rfi').get_by_role('button', name='Discard changes').click()
+    expect(page.get_by_label('Smart hosts')).to_have_value('')
+    page.reload()
+    expect(page.get_by_label('Smart hosts')).to_have_value('')
+
+
+def test_who_is_slower_sees_what_it_is_now_and_decides(visitors: Visitors) -> None:
+    page, other = _opened(visitors), _opened(visitors)
+    visitors.expected.append('409')
+    for mine, text in ((page, 'Mine House'), (other, 'Their House')):
+        mine.get_by_label('Address', exact=True).fill(text)
+    other.locator('#msp').get_by_role('button', name='Save').click()
+    expect(other.locator('#msp')).to_contain_text('Saved.')
+    page.locator('#msp').get_by_role('button', name='Save').click()
+    expect(page.locator('#msp')).to_contain_text('Somebody else has changed this meanwhile, to “Their House”')
+    expect(page.get_by_label('Address', exact=True)).to_have_value('Mine House')
+    page.locator('#msp').get_by_role('button', name='Save').click()
+    expect(page.locator('#msp')).to_contain_text('Saved.')
+    expect(other.get_by_label('Address', exact=True)).to_have_value('Mine House')  # live
+
+
+def test_a_token_is_shown_once_and_revoked_after_a_question(visitors: Visitors) -> None:
+    page = _opened(visitors)
+    tokens = page.locator('#tokens')
+    tokens.get_by_label('New token').fill('collector in Leeds')
+    tokens.get_by_role('button', name='Make a token').click()
+    expect(tokens.locator('code')).to_contain_text('msp_')
+    page.reload()
+    expect(tokens).to_contain_text('collector in Leeds')
+    expect(tokens.locator('code')).to_have_count(0)
+    tokens.get_by_role('button', name='Revoke collector in Leeds').click()
+    page.get_by_role('dialog').get_by_role('button', name='Revoke').click()
+    expect(tokens.get_by_role('row', name='collector in Leeds')).to_contain_text('revoked')

@@ -1,0 +1,118 @@
+import asyncio
+
+import pytest
+from jinja2 import DictLoader
+
+from models import HistoryEvent, Message, mailing
+from models.checking import Impossible, Invalid
+from models.events import transaction
+from models.mailing import TEMPLATES, post, rendered, send_test
+from models.rights import Refused
+from tests.smtp import Post, mail_server, use
+
+
+async def _post(partner, **given):
+    return await post(
+        partner, kind='test', recipient='ivo@northwind.example', template='test', facts={'name': 'Ana'}, **given
+    )  # fmt: skip
+
+
+async def test_without_a_mail_server_nothing_is_written(db, northwind):
+    assert not await _post(northwind.partner)
+    assert not await Message.exists()
+
+
+async def test_what_it_says_is_sealed(db, northwind):
+    await use(northwind.partner, 25)
+    assert await _post(northwind.partner)
+    (row,) = await Message.all().values()
+    assert 'Ana' not in row['body']
+    text, html = (await Message.get()).opened()
+    assert text.startswith('Ana asked the MSP Portal of Northwind IT')
+    assert '<p>Ana asked the MSP Portal of Northwind IT' in html
+
+
+async def test_a_message_belongs_to_the_transaction_of_what_it_tells_of(db, northwind):
+    await use(northwind.partner, 25)
+
+    async def tell() -> None:
+        async with transaction():
+            await _post(northwind.partner)
+            raise OSError('later')
+
+    with pytest.raises(OSError, match='later'):
+        await tell()
+    assert not await Message.exists()
+
+
+@pytest.mark.parametrize('recipient', ['', 'nobody', 'a@b.example\r\nBcc: c@d.example', 'a@b.example, c@d.example'])
+async def test_a_recipient_is_one_address(sqlite_db, northwind, recipient):
+    await use(northwind.partner, 25)
+    with pytest.raises(Invalid) as refused:
+        await post(northwind.partner, kind='test', recipient=recipient, template='test', facts={'name': 'Ana'})
+    assert refused.value.field == 'recipient'
+    assert not await Message.exists()
+
+
+def test_no_fact_becomes_html():
+    _, text, html = rendered('test', {'msp': 'A & B', 'name': '<img src=x>'})
+    assert '<img' in text
+    assert '<img' not in html
+    assert 'A &amp; B' in html
+
+
+def test_no_fact_becomes_a_header(monkeypatch):
+    templates = DictLoader({'x.txt': 'Subject: Hello {{ name }}\n\nText', 'x.html': ''})
+    monkeypatch.setattr(mailing, '_templates', mailing._templates.overlay(loader=templates))
+    subject, _, _ = rendered('x', {'name': 'Ana\r\nBcc: eve@fabrikam.example'})
+    assert '\n' not in subject
+    assert '\r' not in subject
+
+
+def test_every_mail_has_a_subject_a_text_and_html():
+    texts = {path.stem for path in TEMPLATES.glob('*.txt')}
+    assert texts == {path.stem for path in TEMPLATES.glob('*.html')} - {'layout', 'parts'}
+    for name in texts:
+        assert (TEMPLATES / f'{name}.txt').read_text(encoding='utf-8').startswith('Subject: ')
+
+
+async def test_a_test_message_goes_to_whoever_asks_and_is_written_down(sqlite_db, northwind):
+    box = Post()
+    async with mail_server(box) as port:
+        await use(northwind.partner, port)
+        went_well, said = await send_test(northwind.partner, northwind.ana)
+    assert went_well
+    assert said == 'The mail server took the message for ana@northwind.example. It said: “Taken as 4711”.'
+    assert box.recipients == ['ana@northwind.example']
+    entry = await HistoryEvent.get(kind='settings.mail_tested')
+    text = await entry.text()
+    assert text is not None
+    assert text.actor == 'Ana'
+
+
+async def test_a_test_message_that_does_not_go_says_why(sqlite_db, northwind):
+    async with mail_server(Post()) as port:
+        pass
+    await use(northwind.partner, port)
+    assert await send_test(northwind.partner, northwind.ana) == (
+        False, f'127.0.0.1:{port} cannot be reached (connection refused).',
+    )  # fmt: skip
+
+
+async def test_a_mail_server_that_says_nothing_is_not_waited_for_long(sqlite_db, northwind, monkeypatch):
+    monkeypatch.setattr('models.mailing.TEST_TAKES', 0.1)
+    silent = await asyncio.start_server(lambda _reader, _writer: None, '127.0.0.1', 0)
+    async with silent:
+        await use(northwind.partner, silent.sockets[0].getsockname()[1])
+        first = asyncio.create_task(send_test(northwind.partner, northwind.ana))
+        await asyncio.sleep(0)
+        with pytest.raises(Impossible):  # one at a time
+            await send_test(northwind.partner, northwind.ana)
+        went_well, said = await first
+    assert not went_well
+    assert 'within 0.1 seconds' in said
+
+
+async def test_only_who_may_change_settings_tests_them(sqlite_db, northwind):
+    with pytest.raises(Refused):
+        await send_test(northwind.partner, northwind.tom)

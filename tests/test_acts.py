@@ -1,0 +1,79 @@
+"""Whatever changes something is registered through `pages/acting.py`, which names the right; the syntax tree tells."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from models.rights import GROUPS, RIGHTS
+from models.user import PortalRole
+from pages.acting import ACTS, ANYBODY, MACHINE, SESSION
+
+ROOT = Path(__file__).parent.parent
+CHANGING = {'post', 'put', 'patch', 'delete'}
+READING = {'GET', 'HEAD'}
+# Passes on what a page registered by `hears`.
+PASSES_ON = {'components/live_table.py'}
+
+
+def wrong_in(source: str) -> list[str]:
+    """What in this module changes something and is not registered by `acts`, `takes` or `hears`."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ''
+        named = {keyword.arg: keyword.value for keyword in node.keywords}
+        is_router = isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value).endswith(('router', 'app'))
+        if name in CHANGING and is_router:
+            found.append(f'line {node.lineno}: {name}')
+        if name in ('api_route', 'add_api_route', 'route', 'add_route'):
+            methods = named.get('methods')
+            listed = ast.literal_eval(methods) if isinstance(methods, ast.List | ast.Tuple | ast.Set) else None
+            if methods is not None and (listed is None or not set(listed) <= READING):
+                found.append(f'line {node.lineno}: {name} with {ast.unparse(methods)}')
+        if name == 'on' and node.args:
+            found.append(f'line {node.lineno}: a handler of the framework')
+        found += [f'line {node.lineno}: {arg}=' for arg in named if arg in HANDLERS]
+    return found
+
+
+HANDLERS = {f'on_{what}' for what in ('click', 'change', 'value_change', 'upload', 'submit', 'select', 'event')}
+
+
+@pytest.mark.parametrize('path', sorted(p for room in ('pages', 'components') for p in (ROOT / room).rglob('*.py')))
+def test_nothing_else_registers_what_changes_something(path):
+    name = path.relative_to(ROOT).as_posix()
+    if name in ('pages/acting.py', 'pages/api/health.py', *PASSES_ON):
+        return
+    assert not wrong_in(path.read_text(encoding='utf-8'))
+
+
+@pytest.mark.parametrize(
+    'source',
+    [
+        "@router.post('/x')\nasync def x(): ...",
+        "customers_router.delete('/x')",
+        "app.put('/x')",
+        "router.add_api_route('/x', x, methods=['GET', 'POST'])",
+        "router.api_route('/x', methods=WHATEVER)",
+        "ui.button('x', on_click=lambda: None)",
+        "island.on('click', act)",
+    ],
+)
+def test_the_tree_is_read_well_enough_to_find_them(source):
+    assert wrong_in(source)
+
+
+def test_every_right_that_is_named_is_one():
+    import main  # noqa: F401 # registers everything
+
+    assert {right for right in ACTS.values() if right not in (ANYBODY, SESSION, MACHINE)} <= set(RIGHTS)
+
+
+def test_every_right_has_a_sentence_and_somebody_who_has_it():
+    assert sum(len(group) for group in GROUPS.values()) == len(RIGHTS), 'an action is in two groups'
+    for action, right in RIGHTS.items():
+        assert right.title, action
+        assert right.roles, action
+        assert PortalRole.ADMINISTRATOR in right.roles, f'{action}: an administrator looks after everything'
