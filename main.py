@@ -442,8 +442,8 @@ def verify_history(partner: PartnerOption = None) -> None:
         return found, await missing_triggers(get_connection('default')), numbers
 
     findings, missing, (entries, chains) = with_database(work())
-    for finding in findings:
-        typer.echo(str(finding))
+    for found in findings:
+        typer.echo(str(found))
     for trigger in missing:
         typer.echo(f'the database no longer protects the history: the trigger {trigger} is missing or switched off')
     if findings or missing:
@@ -546,7 +546,7 @@ def restore_command(
     typer.echo(f'restored: {restored.contents.in_words()}')
     for place in restored.kept:
         typer.echo(f'What was there before is kept: {place}')
-    typer.echo('Everybody has to sign in again. Mails that were waiting are not sent; invitations have to be sent anew.')
+    typer.echo('Everybody has to sign in again. Mails that were waiting are not sent; invite people anew.')
     for sentence in filter(None, (restored.secret, restored.contents.doubt(settings()))):
         typer.echo(f'!! {sentence}')
 

@@ -74,8 +74,10 @@ FIRST_DUE, EACH_DUE = timedelta(days=10), timedelta(days=4)
 
 
 def plan(steps: Iterable[Any], begun: datetime, *, is_back: bool) -> dict[str, datetime | None]:
-    """Until when each step (with `key`, `is_optional`, in their order) is to be done. Until the form is back (`is_back`)
-    nothing but the form itself is planned; what is optional never is."""
+    """Until when each step (with `key`, `is_optional`, in their order) is to be done.
+
+    Until the form is back (`is_back`) nothing but the form itself is planned; what is optional never is.
+    """
     due = begun.replace(hour=17, minute=0, second=0, microsecond=0) + FIRST_DUE
     planned: dict[str, datetime | None] = {}
     for step in steps:

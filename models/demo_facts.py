@@ -155,9 +155,7 @@ def _answers(chance: random.Random, sketch: Any) -> dict[str, Any]:
     }
 
 
-async def form_of(
-    chance: random.Random, customer_id: int, state: RfiState = RfiState.SUBMITTED
-) -> dict[str, Any]:
+async def form_of(chance: random.Random, customer_id: int, state: RfiState = RfiState.SUBMITTED) -> dict[str, Any]:
     """What a demo customer's form says once it is begun or sent back: what is known of the customer."""
     customer = await Customer.get(id=customer_id)
     found = await Infrastructure.get_or_none(customer_id=customer_id)

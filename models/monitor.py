@@ -131,7 +131,7 @@ class Monitor(Model):
 
     @staticmethod
     def judge(reading: Reading, threshold: float | None) -> MonitorState:
-        """A state that was told goes before what the value says; what a value without a threshold means, nobody knows."""
+        """A state that was told goes before the value; what a value without a threshold means, nobody knows."""
         if reading.state is not None:
             return reading.state
         if reading.value is None or threshold is None:

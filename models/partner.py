@@ -121,7 +121,7 @@ class Partner(Model):
         `was` is what the editor saw. Raises `Invalid`, `Refused`, or `ChangedMeanwhile` where somebody else was
         quicker; then nothing is stored. The password of the mail server is written only: it is nowhere told again.
         """
-        from models import rights
+        from models import rights, second_factor
         from models.history import HistoryEvent
         from models.partner_facts import LINK, check
 
@@ -157,6 +157,8 @@ class Partner(Model):
                 self.id, 'settings.changed', words, by=by,
                 before=checking.as_data(before), after=checking.as_data(after),
             )  # fmt: skip
+            if after.get('two_factor') == TwoFactorRule.EVERYONE:
+                await second_factor.insist(self, but=by)
             events.PARTNER_CHANGED.emit(self.id)
             if 'lists_unsent_rfi' in before:
                 events.MANY_CHANGED.emit(self.id)  # whoever waits for an RFI enters the list, or leaves it

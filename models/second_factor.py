@@ -57,14 +57,16 @@ async def must_enrol(user: PortalUser) -> bool:
     return not is_on(user) and await Partner.exists(id=user.partner_id, two_factor=TwoFactorRule.EVERYONE)
 
 
-async def insist(partner: Partner, *, keep_session: int | None = None) -> None:
-    """End the sessions of everybody of this MSP who has none, so that they are led to it when they sign in again.
+async def insist(partner: Partner, *, but: PortalUser | None = None) -> None:
+    """End the sessions of everybody of this MSP who has none, so that they are led to it when they sign in again; `but`
+    made the rule and is led to it the next time.
 
     Called by the verb that makes the rule one for everyone, in its transaction.
     """
     async with transaction():
-        for user in await PortalUser.filter(partner_id=partner.id, totp_since__isnull=True):
-            await Session.end_all_of(user, because='two-factor for everyone', except_id=keep_session)
+        without = PortalUser.filter(partner_id=partner.id, totp_since__isnull=True)
+        for user in await without.exclude(id=but.id if but else 0):
+            await Session.end_all_of(user, because='two-factor for everyone')
 
 
 # -- to get one -------------------------------------------------------------------------------------------------------

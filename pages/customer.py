@@ -38,7 +38,8 @@ async def config_of(customer: Customer, user: PortalUser) -> dict[str, Any]:
     found = await cards.read(customer, wanted, audience=audience.key)
     found = await for_viewer(found, customer, user)
     return {
-        'id': customer.id, 'me': user.id, 'help': help.of(user).base, 'helps': help.of(user).own, 'open': opened, 'parts': found,
+        'id': customer.id, 'me': user.id, 'help': help.of(user).base, 'helps': help.of(user).own, 'open': opened,
+        'parts': found,
         'rights': found['head']['rights'],
         'cards': [{'key': c.key, 'title': c.title, 'shows': sorted(c.shows)} for c in cards.CARDS.values()],
         'groups': [[key, title] for key, (title, _) in KINDS.items()],

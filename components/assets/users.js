@@ -151,7 +151,11 @@ class Panel {
       ...row('Role', h('div', {}, person.role_title, h('p', { class: 'quiet small' }, about)), this.button('Change', 'role', () => this.changeRole(person), { 'aria-label': 'Change the role' })),
       ...row('Sees', h('div', {}, person.sight.words, listed), this.button('Change', 'sight', () => this.changeSight(person), { 'aria-label': 'Change what they see' })),
       ...row('Account', h('div', {}, ...this.standing(person)), h('div', { class: 'person-acts' }, ...this.acts(person))),
-      ...row('Two-factor', h('div', {}, person.two_factor ? 'On' : 'Off')),
+      ...row('Two-factor', h('div', {}, person.two_factor ? 'On' : 'Off'), person.two_factor && !this.isMe && this.button('Reset', 'two-factor', () => openForm({
+        title: `Reset the two-factor of ${person.name}?`, button: 'Reset', fields: [],
+        about: 'For somebody who has lost the authenticator and the recovery codes: make sure that it is really them. They are signed out everywhere and sign in with the password alone.',
+        store: () => send('POST', `${PEOPLE}/${this.id}/two-factor/reset`, {}),
+      }), { 'aria-label': 'Reset the two-factor' })),
       ...row('Last sign-in', h('div', {}, person.last_sign_in_at ? when(person.last_sign_in_at) : 'Never')));
   }
 

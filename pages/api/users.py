@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from components import live
-from models import Customer, CustomerTag, OneTimeLink, Partner, PortalUser, Session, Sight, UserState
+from models import Customer, CustomerTag, OneTimeLink, Partner, PortalUser, Session, Sight, UserState, second_factor
 from models.checking import Invalid
 from models.one_time_link import Issued
 from models.rights import Refused, require
@@ -178,6 +178,13 @@ async def enable(acting: Acting) -> dict[str, Any]:
     who = await _of(acting)
     await who.enable(by=acting.user)
     return {'invite': who.state == UserState.INVITED}
+
+
+@acts(router, 'POST', '/{user_id}/two-factor/reset', right=RIGHT)
+async def reset_two_factor(acting: Acting) -> dict[str, Any]:
+    """For whoever has lost the second factor and the recovery codes."""
+    await second_factor.reset(await _of(acting), acting.user)
+    return {}
 
 
 @acts(router, 'POST', '/{user_id}/sessions/end', right=RIGHT)

@@ -8,7 +8,6 @@ from datetime import timedelta
 from models import ApiToken, Customer, Partner, PortalUser, Session
 from models.database import opened
 from models.demo import load_demo
-from settings import settings
 
 
 def customers_csv(count: int) -> bytes:

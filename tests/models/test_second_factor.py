@@ -334,6 +334,14 @@ async def test_insisting_ends_the_sessions_of_those_who_have_none(db, northwind,
     assert await Session.over({anas.id, toms.id, eves.id}) == {toms.id}
 
 
+async def test_the_rule_for_everyone_reaches_who_is_signed_in_without_one(db, northwind, fabrikam):
+    anas, toms, eves = [await session_of(who) for who in (northwind.ana, northwind.tom, fabrikam.eve)]
+    await northwind.partner.change(northwind.ana, facts={'two_factor': 'console'})
+    assert not await Session.over({anas.id, toms.id, eves.id})
+    await northwind.partner.change(northwind.ana, facts={'two_factor': 'everyone'})
+    assert await Session.over({anas.id, toms.id, eves.id}) == {toms.id}, 'who made the rule goes on'
+
+
 async def test_the_moment_it_was_turned_on_is_kept(sqlite_db, northwind, clock):
     await switched_on(northwind.ana, clock)
     since = (await PortalUser.get(id=northwind.ana.id)).totp_since

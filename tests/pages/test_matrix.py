@@ -352,6 +352,7 @@ PEOPLE: Table = {
     ('POST', '/api/ui/people/{user_id}/enable'): thing('user.manage', 'user_id'),
     ('POST', '/api/ui/people/{user_id}/link'): thing('user.manage', 'user_id'),
     ('POST', '/api/ui/people/{user_id}/link/revoke'): thing('user.manage', 'user_id'),
+    ('POST', '/api/ui/people/{user_id}/two-factor/reset'): thing('user.manage', 'user_id'),
     ('POST', '/api/ui/people/{user_id}/sessions/end'): thing('user.manage', 'user_id'),
 }
 ACCOUNT: Table = {
