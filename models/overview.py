@@ -107,7 +107,9 @@ async def _worst(customers: QuerySet[Customer]) -> list[dict[str, Any]]:
     ranked = await rows(
         _bad_signals(customers)
         .annotate(
-            all_old=RawSQL('MIN(CASE WHEN "monitor"."is_old" THEN 1 ELSE 0 END)'), n=Count('id'), first=Min('since'),
+            all_old=RawSQL('MIN(CASE WHEN "monitor"."is_old" THEN 1 ELSE 0 END)'),
+            n=Count('id'),
+            first=Min('since'),
             over=RawSQL(_OVER),
         )
         .group_by('customer_id')
