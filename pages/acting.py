@@ -127,7 +127,12 @@ def takes(router: APIRouter, method: str, path: str, *, right: str) -> Callable[
         async def route(request: Request, *args: Any, **named: Any) -> Response:
             try:
                 if right in RIGHTS:
-                    require(user_of(request), right)
+                    user = user_of(request)
+                    if 'customer_id' in request.path_params and not await find(
+                        user, request.path_params['customer_id']
+                    ):
+                        return answer(NOT_FOUND, 404)
+                    require(user, right)
                 return await taking(request, *args, **named)
             except REFUSALS as error:
                 return refusal(error)

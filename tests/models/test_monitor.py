@@ -50,7 +50,7 @@ async def assert_icons_agree(customer_id: int) -> None:
     ('value', 'state', 'threshold', 'judged'),
     [
         (None, None, 100.0, UNKNOWN), (0, None, 100.0, GOOD), (100, None, 100.0, GOOD), (100.1, None, 100.0, BAD),
-        (10**9, None, None, GOOD), (10**9, GOOD, 100.0, GOOD), (0, BAD, 100.0, BAD), (None, OFF, None, OFF),
+        (10**9, None, None, UNKNOWN), (10**9, GOOD, 100.0, GOOD), (0, BAD, 100.0, BAD), (None, OFF, None, OFF),
         (5, UNKNOWN, 1.0, UNKNOWN),
     ],
 )  # fmt: skip

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from models import Customer, Flip, Listing, MonitorKind, MonitorState, Partner, RfiState, overview
+from models import Customer, Flip, Listing, Monitor, MonitorKind, MonitorState, Partner, Reading, RfiState, overview
 from models.overview import Overview, trends
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -123,3 +123,13 @@ async def test_the_trend_counts_customers_with_a_problem_and_not_their_signals(d
     assert found['bad'][-6:] == [0, 1, 1, 1, 1, 1]
     assert found['bad'][:-5] == [0] * 19
     assert (await trends(Customer.visible_to(northwind.tom)))['bad'] == [0] * 24
+
+
+async def test_among_equals_a_queue_far_over_its_threshold_comes_first_and_small_changes_move_nothing(db, northwind):
+    now = datetime.now(UTC)
+    for n, times in enumerate((1.1, 12.0, 1.3, 3.0)):
+        customer = await _add(northwind.partner, f'{times} times', seats=250)
+        reading = Reading(customer.id, INBOUND, now - HOUR / 2 + timedelta(minutes=n), value=100 * times)
+        await Monitor.record([reading])
+    shown = await _shown(Customer.visible_to(northwind.ana))
+    assert [name for name, _ in shown] == ['12.0 times', '3.0 times', '1.1 times', '1.3 times']

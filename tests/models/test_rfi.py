@@ -1,8 +1,9 @@
 import asyncio
+from datetime import datetime
 
 import pytest
 
-from models import Customer, HistoryEvent, Listing, Rfi, RfiIcon, RfiState, events
+from models import ConnectStep, Customer, HistoryEvent, Listing, Rfi, RfiIcon, RfiState, events
 from models.rfi import MOVES
 
 CASES = [(verb, state) for verb in MOVES for state in RfiState]
@@ -68,3 +69,25 @@ async def test_of_two_who_send_it_back_at_once_one_wins(db, northwind):
     assert all(result is None or isinstance(result, Rfi.NotReady) for result in results)
     assert len(heard) == 1
     assert await HistoryEvent.filter(kind='rfi.submitted').count() == 1
+
+
+async def test_when_the_form_comes_back_the_steps_are_planned_one_after_the_other(db, northwind):
+    customer, rfi = await _rfi(northwind.partner)
+
+    async def due() -> dict[str, datetime | None]:
+        steps = await ConnectStep.filter(customer_id=customer.id).order_by('position')
+        return {step.key: step.due_at for step in steps if not step.is_optional}
+
+    before = await due()
+    assert [key for key, at in before.items() if at] == ['rfi']
+    await rfi.move('submit')
+    planned = await due()
+    assert planned['rfi'] == before['rfi'], 'what was promised stays'
+    rest = [at for key, at in planned.items() if key != 'rfi']
+    assert all(rest)
+    assert rest == sorted(rest)
+    assert len(set(rest)) == len(rest)
+    assert not await ConnectStep.filter(customer_id=customer.id, is_optional=True, due_at__not_isnull=True).exists()
+    await rfi.move('find_errors', errors=[{'field': 'x', 'message': 'is wrong'}])
+    await rfi.move('submit')
+    assert await due() == planned

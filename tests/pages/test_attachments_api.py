@@ -323,7 +323,7 @@ async def test_who_may_only_read_opens_and_changes_nothing(portal, acme):
     await PortalUser.filter(id=portal.northwind.ana.id).update(role=PortalRole.READ_ONLY)
     answers = await _every_route(portal.http, acme, id_)
     assert [answer.status_code for answer in answers] == [403, 200, 403]
-    assert 'read only' in answers[0].json()['error']
+    assert 'Read only' in answers[0].json()['error']
     assert await Attachment.all().count() == 1
     assert (await Attachment.get(id=id_)).original.exists()
 

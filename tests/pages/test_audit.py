@@ -121,8 +121,8 @@ async def test_only_those_with_the_right_see_the_audit(entries, role):
     assert await HistoryEvent.exists(kind='audit.exported') == right
 
 
-async def test_the_page_shows_its_groups(entries):
+async def test_the_page_shows_its_groups(entries, until):
     await entries.sign_in(entries.northwind.ana)
-    await entries.user.open('/audit')
-    await entries.should_see('Audit')
+    client = await entries.user.open('/audit')
+    await until(lambda: any(each._props.get('config') for each in client.elements.values()))
     assert entries.config()['groups'] == [[key, title] for key, (title, _) in AUDITED.items()]

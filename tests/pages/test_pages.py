@@ -329,7 +329,7 @@ async def test_the_product_name_in_the_toolbar_has_a_name_where_it_is_not_shown(
 async def test_a_chosen_theme_is_there_on_the_next_page(portal):
     await portal.sign_in(portal.northwind.ana)
     await portal.http.post('/api/ui/theme', json={'theme': 'dark'})
-    assert "('dark'||" in (await portal.http.get('/')).text
+    assert '<meta name="portal-theme" content="dark">' in (await portal.http.get('/')).text
     assert (await PortalUser.get(id=portal.northwind.ana.id)).theme == 'dark'
 
 

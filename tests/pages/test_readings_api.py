@@ -85,6 +85,14 @@ def test_the_edges_of_time_are_taken():
     assert isinstance(_parsed(at=(NOW - timedelta(days=30)).isoformat()), Posted)
 
 
+@pytest.mark.parametrize('monitor', ['journal_connector', 'directory_connector'])
+def test_a_value_alone_does_not_say_whether_a_connector_is_good(monitor):
+    refused = _parsed(monitor=monitor, value=5)
+    assert isinstance(refused, Refused)
+    assert refused.field == 'state'
+    assert isinstance(_parsed(monitor=monitor, value=5, state='good'), Posted)
+
+
 def test_an_item_with_neither_value_nor_state_is_refused():
     refused = _parsed(value=None)
     assert isinstance(refused, Refused)
@@ -276,7 +284,12 @@ async def test_a_compressed_body_is_not_taken(client, headers):
 async def test_ten_thousand_readings_fit_into_one_batch(client, headers, customer):
     at = datetime.now(UTC) - timedelta(hours=1)
     batch = [
-        _item(monitor=kind, value=n, at=(at + timedelta(milliseconds=n)).isoformat())
+        _item(
+            monitor=kind,
+            value=n,
+            at=(at + timedelta(milliseconds=n)).isoformat(),
+            **({} if kind.is_queue else {'state': 'good'}),
+        )
         for n in range(2000)
         for kind in MonitorKind
     ]

@@ -223,6 +223,22 @@ async def test_connect_goes_on_in_every_way(demo, clock):
     assert counted.waiting == await Customer.filter(listing=Listing.WAITING).count()
 
 
+async def test_of_every_state_a_form_was_in_somebody_stays_and_a_form_that_came_back_says_something(demo, clock):
+    async def states() -> set[str]:
+        return set(await Rfi.all().values_list('state', flat=True))
+
+    there = await states()
+    world = World(clock, rate=40)
+    await world.vendor.population.count(clock())
+    for _ in range(300):
+        clock.advance(1)
+        await world.connect._move(clock())
+        assert there <= await states()
+    back = await Rfi.filter(state__in=[RfiState.SUBMITTED, RfiState.COMPLETE, RfiState.ERROR])
+    assert len(back) > 10
+    assert not [form.customer_id for form in back if not form.answers]
+
+
 async def test_steps_do_not_pile_up_when_customers_come_and_go(demo, clock):
     world = World(clock, rate=40)
     await world.vendor.population.count(clock())
