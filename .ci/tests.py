@@ -1,12 +1,16 @@
 """Runs the two groups of tests, each in a process of its own (a browser and NiceGUI's simulated user do not share one),
 and closes with one line that counts both."""
 
+import os
 import re
 import subprocess
 import sys
 import time
 
-GROUPS = (['-m', 'not browser and not slow'], ['-m', 'browser', 'tests/browser'])
+# As many at a time as there are processors: each worker has databases and a PostgreSQL of its own. One browser at a
+# time: what it shows is held against the clock.
+WORKERS = ['-n', str(min(4, os.cpu_count() or 1)), '--dist', 'worksteal']
+GROUPS = (['-m', 'not browser and not slow', *WORKERS], ['-m', 'browser', 'tests/browser'])
 COUNTED = re.compile(r'(\d+) (passed|failed|error|errors|skipped)')
 
 

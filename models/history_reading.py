@@ -39,7 +39,7 @@ AUDITED: dict[str, tuple[str, tuple[str, ...]]] = {
     'exports': ('Exports', ('list.exported', 'history.exported', 'audit.exported')),
     'imports': ('Imports', ('customers.',)),
     'tokens': ('API tokens', ('token.',)),
-    'backups': ('Backups', ('backup.',)),
+    'backups': ('Restores', ('backup.', 'portal.')),
 }  # fmt: skip
 MILESTONES = frozenset({
     'customer.created', 'account.created', 'prospect.converted', 'order.submitted', 'order.accepted', 'order.rejected',

@@ -106,7 +106,7 @@ async def confirm(user: PortalUser, code: str, *, keep_session: int | None = Non
         raise Impossible('There is nothing to confirm: two-factor is on already, or was not begun.')
     step = _step_of(key, code, after=0)
     if step is None:
-        raise Invalid('code', 'is not what the app shows now; is the clock of the phone right?')
+        raise Invalid('code', 'is not what the app shows now; check that the clock of the phone is right')
     now = datetime.now(UTC)
     async with transaction():
         waiting = PortalUser.filter(id=user.id, totp_key=fresh.totp_key, totp_since__isnull=True)

@@ -1,5 +1,5 @@
 """Failed sign-ins as the audit tells them: one entry when they begin and one when they are slowed down, in a quarter of
-an hour and for each account; never one for each attempt, or an attacker would write the history."""
+an hour, for each account and reason; never one for each attempt, or an attacker would write the history."""
 
 import logging
 import time
@@ -30,7 +30,7 @@ async def tell(user: PortalUser | None, address: str, why: str, *, slowed: bool 
         return
     place = f' from {address}' if address else ''
     said = []
-    if _is_news(f'{user.id}'):
+    if _is_news(f'{user.id} {why}'):
         said.append((KIND, f'{user.email} could not sign in{place}: {why}'))
     if slowed and _is_news(f'{user.id} slowed'):
         said.append((SLOWED, f'Sign-in of {user.email} is slowed down after repeated failures{place}'))

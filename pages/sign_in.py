@@ -21,7 +21,7 @@ from models import Partner, PortalRole, PortalUser, Session, second_factor, sign
 from models.checking import Impossible, Invalid
 from models.partner import TAGLINE
 from models.text import printable
-from models.user import MIN_PASSWORD
+from models.user import MIN_PASSWORD, UserState
 from pages import halfway
 from pages.acting import ANYBODY, SESSION, takes
 from pages.guard import forget_token, keep_token, token_of
@@ -46,7 +46,8 @@ class Throttle:
     """
 
     def __init__(self) -> None:
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        # How many, when the last one was, and when the one before it.
+        self._failures: OrderedDict[str, tuple[int, float, float]] = OrderedDict()
 
     def wait(self, *keys: str) -> float:
         """Seconds until somebody under all of these keys may try again."""
@@ -54,7 +55,7 @@ class Throttle:
         return max((0.0, *(self._until(key) - now for key in keys)))
 
     def _until(self, key: str) -> float:
-        count, last = self._failures.get(key, (0, 0.0))
+        count, last, _ = self._failures.get(key, (0, 0.0, 0.0))
         if count < FREE_TRIES or time.monotonic() - last > 900:
             return 0.0
         return last + min(LONGEST_WAIT, 2.0 ** (count - FREE_TRIES))
@@ -62,8 +63,8 @@ class Throttle:
     def failed(self, *keys: str) -> None:
         now = time.monotonic()
         for key in keys:
-            count, last = self._failures.pop(key, (0, now))
-            self._failures[key] = (count + 1 if now - last <= 900 else 1, now)
+            count, last, _ = self._failures.pop(key, (0, now, now))
+            self._failures[key] = (count + 1 if now - last <= 900 else 1, now, last)
         while len(self._failures) > REMEMBERED:
             self._failures.popitem(last=False)
 
@@ -72,10 +73,10 @@ class Throttle:
             self._failures.pop(key, None)
 
     def take_back(self, key: str) -> None:
-        """One attempt that was counted as a failure was none."""
-        count, last = self._failures.get(key, (0, 0.0))
+        """One attempt that was counted as a failure was none: as if it had not been, also in what it delays."""
+        count, _, before = self._failures.get(key, (0, 0.0, 0.0))
         if count > 1:
-            self._failures[key] = (count - 1, last)
+            self._failures[key] = (count - 1, before, before)
         else:
             self._failures.pop(key, None)
 
@@ -161,9 +162,15 @@ async def login(request: Request) -> Response:
     return await admit(request, user, target)
 
 
+_WHY = {
+    UserState.REGISTERED: 'the password was wrong', UserState.DISABLED: 'the account is disabled',
+    UserState.INVITED: 'no password has been chosen yet', UserState.GENERIC: 'nobody signs in with this account',
+}  # fmt: skip
+
+
 async def _tell(email: str, request: Request, slowed: bool) -> None:
     user = await PortalUser.get_or_none(email=printable(email).lower()[:MAX_EMAIL])
-    why = 'the password was wrong' if user else 'nobody has this e-mail address'
+    why = _WHY[user.state] if user else 'nobody has this e-mail address'
     await sign_in_failure.tell(user, address_of(request), why, slowed=slowed)
 
 

@@ -282,7 +282,7 @@ class SettingsPage {
 
   backups() {
     const body = h('div', { class: 'settings-standing' });
-    const section = this.section('backups', 'Backups', 'Of everything in the portal: database and documents. The README says how to restore one.', [body]);
+    const section = this.section('backups', 'Backups', 'Of everything in the portal: database and documents. docs/backup.md says how to restore one.', [body]);
     section.take = ({ backups }) => {
       const told = JSON.stringify(backups);
       if (section.told === told) return;

@@ -411,7 +411,7 @@ class Table {
     } }, text);
     this.empty.replaceChildren(
       h('p', { class: 'empty-title' }, narrowed ? `No ${noun} match ${narrowed}` : `No ${noun} here yet`),
-      h('p', { class: 'quiet' }, narrowed ? `The search looks in ${searched}. Shorten it, or widen it:` : 'They appear here by themselves.'),
+      h('p', { class: 'quiet' }, narrowed ? `The search looks in ${searched}. Shorten it, or widen it:` : 'Whoever is added or imported is listed here at once.'),
       h('p', { class: 'empty-actions' },
         q && letter && wider('All letters', { letter: '' }),
         narrowed && wider(`Show all ${noun}`, { q: '', letter: '' }),

@@ -264,7 +264,7 @@ function showLink(issued, kind) {
     copy.replaceChildren('✓ Copied');
   } }, shape('copy'), 'Copy');
   openText(kind === 'invite' ? `${issued.name} is invited` : `A link for ${issued.name}`,
-    h('p', {}, `Hand this ${what} to `, h('b', {}, issued.email), ' on a way that only they can read. It is shown this once.'),
+    h('p', {}, `Hand this ${what} to `, h('b', {}, issued.email), ' in a way that only they can read. It is shown this once.'),
     h('div', { class: 'link-box' }, field, copy),
     h('p', { class: 'quiet' }, 'It is good once, until ', until(issued.until), '. Whoever has it can sign in as this person.'));
   copy.focus();

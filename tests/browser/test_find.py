@@ -13,6 +13,7 @@ PHONE: ViewportSize = {'width': 390, 'height': 844}
 
 
 def opened(page: Page) -> Page:
+    expect(page.get_by_role('dialog')).to_have_count(0)  # the one before is on its way out
     page.keyboard.press('Control+k')
     expect(page.get_by_role('combobox', name='Find')).to_be_focused()
     expect(page.locator('.find-option').first).to_be_visible()

@@ -197,6 +197,20 @@ def test_the_longest_wait_of_all_keys_counts_and_success_forgets_one(clock):
     assert throttle.wait('account', 'address') == 1
 
 
+def test_who_types_everything_right_is_not_held_up_by_what_others_at_the_address_typed_wrong(clock):
+    throttle = Throttle()
+    for _ in range(FREE_TRIES + 2):
+        throttle.failed('address')
+    clock.now += 480
+    for _ in range(3):  # the password, the code, and somebody else's password: each counted first, and taken back
+        assert throttle.wait('address') <= 0
+        throttle.failed('address')
+        throttle.take_back('address')
+    clock.now += 421  # and so nothing keeps the failures alive
+    throttle.failed('address')
+    assert throttle.wait('address') == 0
+
+
 def test_an_attacker_with_many_addresses_fills_no_memory(clock):
     throttle = Throttle()
     for number in range(REMEMBERED + 500):
