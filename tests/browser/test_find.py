@@ -163,6 +163,7 @@ def test_ctrl_enter_opens_another_tab_and_leaves_this_one(visitors: Visitors) ->
 def test_it_is_there_on_a_phone_too(visitors: Visitors) -> None:
     page = visitors.page('ana', '/customers/complete', viewport=PHONE)
     page.get_by_role('button', name='Find anything').click()
+    expect(page.get_by_role('combobox', name='Find')).to_be_focused()  # its module is loaded on first use
     page.keyboard.type('wharf')
     page.get_by_role('option', name=re.compile('Wharf Traders')).click()
     expect(page.get_by_role('heading', name='Wharf Traders', level=1)).to_be_visible()
