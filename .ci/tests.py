@@ -1,5 +1,5 @@
-"""Runs the two groups of tests, each in a process of its own (a browser and NiceGUI's simulated user do not share one),
-and closes with one line that counts both."""
+"""Runs the groups of tests, each in a process of its own (a browser and NiceGUI's simulated user do not share one),
+and closes with one line that counts all of them."""
 
 import os
 import re
@@ -7,10 +7,15 @@ import subprocess
 import sys
 import time
 
-# As many at a time as there are processors: each worker has databases and a PostgreSQL of its own. One browser at a
-# time: what it shows is held against the clock.
-WORKERS = ['-n', str(min(4, os.cpu_count() or 1)), '--dist', 'worksteal']
-GROUPS = (['-m', 'not browser and not slow', *WORKERS], ['-m', 'browser', 'tests/browser'])
+# As many at a time as there are processors: each worker has databases, a PostgreSQL, portals and a browser of its own.
+# The tests of one file with a browser share a portal. What is held against the clock to a second or two comes last, one
+# after the other.
+WORKERS = ['-n', str(min(4, os.cpu_count() or 1))]
+GROUPS = (
+    ['-m', 'not browser and not slow', *WORKERS, '--dist', 'worksteal'],
+    ['-m', 'browser and not alone', 'tests/browser', *WORKERS, '--dist', 'loadfile'],
+    ['-m', 'browser and alone', 'tests/browser'],
+)
 COUNTED = re.compile(r'(\d+) (passed|failed|error|errors|skipped)')
 
 

@@ -19,15 +19,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from tortoise import Tortoise
 from tortoise.connection import get_connection
 from tortoise.migrations import Migration
 from tortoise.migrations import operations as ops
-from tortoise.migrations.api.migrate import migrate as run_migrations
 from tortoise.migrations.executor import MigrationExecutor
 
 from models import database
 from models.history import TRIGGERS, TRIGGERS_THERE
+from models.migrating_state import run_migrations
 from settings import Settings
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,22 @@ async def migrated(given: Settings) -> None:
         raise database.Unusable(f'The database {path} cannot be used: {database.in_short(error)}.') from error
 
 
+async def is_current(given: Settings) -> bool:
+    """Whether there is a database of exactly this version; nothing is made or changed."""
+    newest = _newest(database.config(given, migrating=True))
+    try:
+        if given.is_sqlite:
+            path = given.sqlite_path
+            return await asyncio.to_thread(lambda: _is_filled(path) and _applied(path) == newest)
+        connection = await asyncpg.connect(database.plain_address(given.database_url), timeout=int(BUSY))
+        try:
+            return await _applied_on_postgres(connection) == newest
+        finally:
+            await connection.close()
+    except (OSError, sqlite3.Error, asyncpg.PostgresError, ValueError):
+        return False
+
+
 async def _taken(lock: int) -> None:
     """Wait for the lock without a thread: those who wait in threads could leave none to the one who holds it."""
     while True:
@@ -89,7 +106,7 @@ async def _migrate_sqlite(given: Settings, path: Path) -> None:
         pending, tables = await _pending(migrating)
         for migration in pending:
             before = await asyncio.to_thread(_inventory, path)
-            await run_migrations(config=migrating, target=f'{migration.app_label}.{migration.name}')
+            await run_migrations(migrating, migration.name)
             await Tortoise.close_connections()
             await asyncio.to_thread(_put_back, path, before, migration, tables)
             await asyncio.to_thread(_check_nothing_lost, path, before)
@@ -323,8 +340,6 @@ def _refuse_unprotected(tables: set[str], triggers: set[str], engine: str) -> No
 
 
 async def _migrate_postgres(given: Settings) -> None:
-    import asyncpg
-
     try:
         lock = await asyncpg.connect(database.plain_address(given.database_url))
     except (OSError, asyncpg.PostgresError, ValueError) as error:
@@ -335,7 +350,7 @@ async def _migrate_postgres(given: Settings) -> None:
         await lock.execute('SELECT pg_advisory_lock($1)', _LOCK)
         try:
             applied = await _applied_on_postgres(lock)
-            await run_migrations(config=database.config(given, migrating=True))
+            await run_migrations(database.config(given, migrating=True))
             if await _applied_on_postgres(lock) != applied:
                 tables = {row['tablename'] for row in await lock.fetch('SELECT tablename FROM pg_tables')}
                 triggers = {row['name'] for row in await lock.fetch(TRIGGERS_THERE['postgres'])}

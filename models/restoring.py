@@ -22,7 +22,6 @@ from typing import Any
 
 import asyncpg
 from tortoise import Tortoise
-from tortoise.migrations.api.migrate import migrate as run_migrations
 
 from models import backup_reading, database, migrations
 from models.backing_up import PLAIN, columns_of, mark_of
@@ -30,6 +29,7 @@ from models.backup_archive import NotReadable, Reader
 from models.backup_reading import Contents
 from models.events import transaction
 from models.history import TRIGGERS, TRIGGERS_THERE, HistoryEvent
+from models.migrating_state import run_migrations
 from models.sqlite import BUSY
 from settings import Settings
 
@@ -380,7 +380,7 @@ async def _load(path: Path, contents: Contents, given: Settings, connection: Any
     """Make the tables as they were, and fill them in one transaction."""
     try:
         newest = max(contents.about['schema'])
-        await run_migrations(config=database.config(given, migrating=True), target=f'models.{newest}')
+        await run_migrations(database.config(given, migrating=True), newest)
     finally:
         await Tortoise.close_connections()
     there, _ = await columns_of(connection)

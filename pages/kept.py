@@ -57,10 +57,13 @@ class Kept:
 
         # Not compressed: that is done here, once.
         bare = {**scope, 'headers': [pair for pair in scope['headers'] if pair[0] != b'accept-encoding']}
-        await self.app(bare, receive, reading)
+        # A browser that leaves meanwhile would end the reading, and half a file would be kept for all the others.
+        await self.app(bare, _never_gone, reading)
         if passed_on or not begun:
             return None
         plain = bytes(body)
+        if len(plain) != int(dict(begun['headers'])[b'content-length']):
+            raise RuntimeError(f'{scope["path"]} was not read whole')
         kind = dict(begun['headers']).get(b'content-type', b'')
         worth = len(plain) >= SMALLEST and kind.startswith(_TEXT)
         packed = await asyncio.to_thread(gzip.compress, plain, 9, mtime=0) if worth else None
@@ -71,15 +74,21 @@ class Kept:
         return file
 
 
+async def _never_gone() -> Message:
+    await asyncio.Event().wait()
+    return {'type': 'http.disconnect'}
+
+
 _ASKED = (b'accept-encoding', b'range', b'if-none-match')
 
 
 async def _answer(file: _File, packs: bool, send: Send) -> None:
-    body = file.packed if packs and file.packed is not None else file.plain
-    headers = [*file.headers, (b'content-length', str(len(body)).encode()), (b'vary', b'accept-encoding')]
-    if body is file.packed:
-        headers.append((b'content-encoding', b'gzip'))
-    else:
-        headers.append((b'content-encoding', b'identity'))  # the compressing layer outside has nothing to do
+    packed = file.packed if packs else None
+    body = file.plain if packed is None else packed
+    headers = [
+        *file.headers, (b'content-length', str(len(body)).encode()), (b'vary', b'accept-encoding'),
+        # Said of the plain one as well, so that the compressing layer outside has nothing to do.
+        (b'content-encoding', b'identity' if packed is None else b'gzip'),
+    ]  # fmt: skip
     await send({'type': 'http.response.start', 'status': 200, 'headers': headers})
     await send({'type': 'http.response.body', 'body': body})

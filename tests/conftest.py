@@ -4,6 +4,7 @@ The cast is the same everywhere: Ana and Tom of Northwind IT, Eve of Fabrikam.
 """
 
 import asyncio
+import gc
 import os
 import shutil
 import tempfile
@@ -48,6 +49,13 @@ _without_postgres: list[str] = []
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reason in _without_postgres:
         terminalreporter.write_line(f'!!! POSTGRESQL WAS NOT TESTED: {reason}', red=True, bold=True)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _what_was_imported_is_no_garbage() -> None:
+    """NiceGUI's simulated user looks for garbage twice in every test; among all that is imported, for half a second."""
+    gc.collect()
+    gc.freeze()
 
 
 # -- settings and events ----------------------------------------------------------------------------------------------
@@ -270,3 +278,19 @@ async def northwind() -> Northwind:
 async def fabrikam() -> Fabrikam:
     """Fabrikam with Eve; ask for `db` or `sqlite_db` before it."""
     return await _fabrikam()
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[Any]]:
+    async def until(check: Callable[[], Any], seconds: float = 10.0) -> Any:
+        """Wait for what `check` (also async) gives to be true; give it back."""
+        async with asyncio.timeout(seconds):
+            while True:
+                found = check()
+                if asyncio.iscoroutine(found):
+                    found = await found
+                if found:
+                    return found
+                await asyncio.sleep(0.005)
+
+    return until

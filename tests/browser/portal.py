@@ -1,5 +1,6 @@
 """A portal of its own for the browser tests and the pictures: `main.py serve` in a process, on a free port."""
 
+import atexit
 import json
 import os
 import shutil
@@ -23,22 +24,54 @@ CHROMIUM_ARGUMENTS = (
     '--disable-background-networking', '--disable-component-update', '--disable-sync',
 )  # fmt: skip
 _CHROMIUMS = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable')
+# A process that has the models loaded, which takes a second, and lives as long as the tests. For every piece of code
+# that it reads it makes a copy of itself, which has nothing of those before it.
 _ASIDE = """
-import asyncio, json, sys
+import asyncio, json, os, signal, sys, textwrap, traceback
 sys.path.insert(0, {root!r})
 from datetime import UTC, datetime, timedelta
 from models import *
 from models.database import opened
 
-async def work():
-{code}
-
-async def main():
+async def done(code):
+    names = dict(globals())
+    exec('async def work():\\n' + textwrap.indent(code, '    '), names)
     async with opened():
-        return await work()
+        return await names['work']()
 
-print(json.dumps(asyncio.run(main())))
+def answer(order):
+    os.environ.clear()
+    os.environ.update(order['environment'])
+    os.chdir(order['folder'])
+    try:
+        return {{'returned': asyncio.run(done(order['code']))}}
+    except BaseException:
+        return {{'failed': traceback.format_exc()}}
+
+def say(answer):
+    os.write(out, json.dumps(answer).encode() + b'\\n')
+
+out = os.dup(1)
+os.dup2(2, 1)
+for line in sys.stdin:
+    if (child := os.fork()) == 0:
+        signal.alarm(60)
+        say(answer(json.loads(line)))
+        os._exit(0)
+    if ended := os.waitpid(child, 0)[1]:
+        say({{'failed': 'it took too long, or ended by ' + str(ended)}})
 """
+
+
+@cache
+def _beside() -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, '-c', _ASIDE.format(root=str(ROOT))], text=True, bufsize=1,
+        env={k: v for k, v in os.environ.items() if not k.startswith(('PYTEST_', 'NICEGUI_', 'PORTAL_'))},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    atexit.register(process.communicate)
+    return process
 
 
 def chromium() -> str | None:
@@ -169,13 +202,14 @@ class Portal:
     def aside(self, code: str) -> Any:
         """Run these lines of async Python with the models in a process of their own; give what they return."""
         self.data.mkdir(parents=True, exist_ok=True)
-        lines = textwrap.indent(textwrap.dedent(code).strip(), '    ')
-        done = subprocess.run(
-            [sys.executable, '-c', _ASIDE.format(root=str(ROOT), code=lines)], env=self.environment, cwd=self.data,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        beside = _beside()
+        assert beside.stdin is not None
+        assert beside.stdout is not None
+        order = {'code': textwrap.dedent(code), 'environment': self.environment, 'folder': str(self.data)}
+        beside.stdin.write(json.dumps(order) + '\n')
+        answer = json.loads(beside.stdout.readline())
+        assert 'failed' not in answer, answer['failed']
+        return answer['returned']
 
     def post(self, *readings: dict[str, Any], partner: str = 'northwind-it') -> dict[str, Any]:
         """Post readings as an outside collector does; `at` is now unless it says otherwise."""

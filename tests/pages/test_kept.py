@@ -4,6 +4,7 @@ import gzip
 from typing import Any
 
 import pytest
+from starlette.staticfiles import StaticFiles
 
 from components import theme
 from pages import kept
@@ -95,3 +96,17 @@ async def test_the_portals_own_assets_are_kept_with_all_their_headers(portal):
         assert answer.headers['cache-control'] == 'public, max-age=31536000, immutable'
         assert answer.headers['content-encoding'] == 'gzip'
         assert answer.headers['x-content-type-options'] == 'nosniff'
+
+
+async def test_who_leaves_while_a_file_is_read_leaves_it_whole_for_the_others():
+    app = Kept(StaticFiles(directory=theme.ASSETS))
+    scope = {'type': 'http', 'method': 'GET', 'path': '/live.js', 'query_string': b'', 'headers': []}
+
+    async def gone() -> dict:
+        return {'type': 'http.disconnect'}
+
+    async def send(message: dict) -> None:
+        pass
+
+    await app(scope, gone, send)
+    assert (await asked(app, '/live.js'))[2] == (theme.ASSETS / 'live.js').read_bytes()
