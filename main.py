@@ -22,8 +22,29 @@ from starlette.staticfiles import StaticFiles
 import jobs
 from components import live, theme
 from models import database
-from pages import console, demo_console, detours, errors, guard, links, oidc, proxies, shell, sign_in, wall
-from pages.api import access, account, attachments, customer, exports, finding, health, imports, readings, users
+from pages import console, demo_console, detours, errors, guard, links, oidc, proxies, rfi, shell, sign_in, wall
+from pages.api import (
+    access,
+    account,
+    attachments,
+    connect,
+    connect_board,
+    customer,
+    exports,
+    finding,
+    health,
+    imports,
+    mail,
+    order_record,
+    orders,
+    prices,
+    prospects,
+    readings,
+    templates,
+    upgrade,
+    users,
+)
+from pages.api import rfi as rfi_routes
 from pages.api import settings as settings_routes
 from pages.api import ui as ui_routes
 from settings import misspelt, settings
@@ -70,6 +91,9 @@ def build() -> None:
         sign_in.router, links.router, oidc.router, account.router, wall.router, health.router, readings.router,
         ui_routes.router, exports.router, console.router, demo_console.router, access.router, attachments.router,
         customer.router, finding.router, imports.router, settings_routes.router, users.router, detours.router,
+        connect.router, connect_board.router, templates.router, prospects.router, orders.router, order_record.router,
+        upgrade.router, prices.router, rfi.router, rfi_routes.router,
+        mail.router,
     ):  # fmt: skip
         app.include_router(router)
     app.router.routes[:] = [r for r in app.router.routes if getattr(r, 'name', '') not in ('assets', 'live')]
@@ -195,11 +219,10 @@ def with_database(work: Coroutine[Any, Any, Any]) -> Any:
         async with database.opened():
             return await work
 
-    start_logging()
     try:
+        start_logging()  # which reads the settings, and ends here where one is wrong
         return asyncio.run(opened())
     except database.Unusable as error:
-        work.close()
         sys.exit(str(error))
     except BrokenPipeError:  # whoever reads what is said has heard enough
         raise
@@ -209,6 +232,8 @@ def with_database(work: Coroutine[Any, Any, Any]) -> Any:
         sys.exit(f'This could not be done: {database.in_short(error)}.')
     except KeyboardInterrupt:
         sys.exit('Stopped. What was stored before stays.')
+    finally:
+        work.close()  # or Python says of what was never begun that nobody waited for it
 
 
 @cli.callback(invoke_without_command=True)
@@ -516,7 +541,11 @@ def verify_backup(file: BackupFile) -> None:
     given = settings()
     try:
         found = backing_up.verify(file, given.backup_key.get_secret_value(), given)
-    except (NotReadable, backing_up.NotMade) as error:
+    except NotReadable as error:
+        with contextlib.suppress(database.Unusable, *database.FAILURES):  # it is said here in any case
+            asyncio.run(backing_up.tell_unreadable(file, str(error), given))
+        sys.exit(str(error))
+    except backing_up.NotMade as error:
         sys.exit(str(error))
     except OSError as error:
         sys.exit(f'{error.filename or given.data_dir} cannot be used: {error.strerror}.')

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from functools import cache
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -70,6 +70,32 @@ def _networks(text: str) -> str:
     return text
 
 
+def name_servers(text: str) -> list[tuple[str, int]]:
+    """Address and port of each: `192.0.2.53, [2001:db8::53]:5353`; raises ValueError."""
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(','))):
+        host, port = part, '53'
+        if part.startswith('[') and ']' in part:
+            host, _, port = part[1:].partition(']')
+            port = port.removeprefix(':') or '53'
+        elif part.count(':') == 1:
+            host, port = part.split(':')
+        if not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65536):
+            raise ValueError(f'must be addresses of name servers, and {part[:60]} has no port that can be')
+        try:
+            found.append((str(ip_address(host)), int(port)))
+        except ValueError:
+            raise ValueError(
+                f'must be addresses of name servers such as 192.0.2.53:53, and {part[:60]} is none'
+            ) from None
+    return found
+
+
+def _name_servers(text: str) -> str:
+    name_servers(text)
+    return text
+
+
 def _long_enough(secret: SecretStr) -> SecretStr:
     if secret.get_secret_value() and len(secret.get_secret_value()) < SHORTEST_SECRET:
         raise ValueError(f'must have at least {SHORTEST_SECRET} characters')
@@ -112,10 +138,15 @@ class Settings(BaseSettings):
     upload_mb: int = Field(25, ge=1, le=100, description='Megabytes that one uploaded file may have.')
     attachments_per_customer: int = Field(200, ge=1, le=10_000, description='Attachments that one customer may have.')
     public_url: Annotated[str, AfterValidator(_http), AfterValidator(_bare)] = Field(
-        '', description='Address by which people reach the portal, for links in mails: `https://portal.example.com`.'
+        '',
+        description='Address by which people reach the portal, for links in mails: `https://portal.example.com`. '
+        'Reminders and digests need it, and a mail server.',
     )
     trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
         '', description='Addresses or networks of proxies whose X-Forwarded headers count, with commas between them.'
+    )
+    dns: Annotated[str, AfterValidator(_name_servers)] = Field(
+        '', description='Name servers that are asked about domains, as `192.0.2.53:53`; empty: those of the machine.'
     )
     oidc_issuer: Annotated[str, AfterValidator(_http)] = Field(
         '', description='Address of an OpenID Connect provider with which people may sign in; empty: none.'
@@ -125,7 +156,7 @@ class Settings(BaseSettings):
     oidc_name: str = Field('single sign-on', description='What the button of sign-in calls this provider.')
     backup_dir: str = Field('', description='Folder for backups; empty: `backups` in the data folder.')
     backup_key: Annotated[SecretStr, AfterValidator(_long_enough)] = Field(
-        SecretStr(''), description='Key with which backups are encrypted; empty: they are not.'
+        SecretStr(''), description='Key with which backups are encrypted, 32 characters or more; empty: they are not.'
     )
     backup_days: int = Field(14, ge=0, le=3650, description='Days for which daily backups are kept; 0: none are made.')
     log_level: Annotated[str, AfterValidator(_level)] = Field('INFO', description='debug, info, warning or error.')

@@ -14,7 +14,7 @@ from typing import Any
 
 from tortoise import Model
 
-from components import live
+from components import live, order_card
 from models import (
     Attachment,
     AttachmentState,
@@ -33,18 +33,28 @@ from models import (
     MonitorKind,
     MonitorState,
     Note,
+    Partner,
+    PortalUser,
     ProductKind,
     Rfi,
+    RfiLink,
     RfiState,
     Sample,
     StepOwner,
-    StepState,
+    cancelling,
+    changing,
     history_reading,
+    rfi_schema,
 )
 from models.checking import phone_shown
-from models.database import rows
+from models.connect_checks import CHECKS
+from models.connect_step import BY_KEY, CHECKED, RFI
+from models.customer import CONSOLE_HEADING, current_of
+from models.database import reader, rows
+from models.rfi import FILLING
 from models.upgrade import options
 
+_LABELS = {'console_url': CONSOLE_HEADING}  # of fields that have no heading of their own
 Gist = dict[str, str]  # `text`, and `tone`: '' (calm), 'bad' or 'accent'
 
 
@@ -77,7 +87,8 @@ def described(model: type[Model], names: Iterable[str], values: dict[str, Any]) 
         choices = [[str(m.value), getattr(m, 'title', str(m.value))] for m in enum] if enum else None
         text = dict(choices).get(str(value), '') if choices else value
         found.append({
-            'name': name, 'label': field.description or name.replace('_', ' ').capitalize(), 'value': value,
+            'name': name, 'value': value,
+            'label': _LABELS.get(name) or field.description or name.replace('_', ' ').capitalize(),
             'text': ', '.join(text) if isinstance(text, list) else text, 'choices': choices,
             'many': isinstance(value, list), 'longest': getattr(field, 'max_length', None),
         })  # fmt: skip
@@ -102,11 +113,14 @@ async def _upgrades_gist(customer: Customer) -> Gist:
 
 async def _upgrades(customer: Customer) -> dict[str, Any]:
     found = await options(customer)
+    partner = await Partner.get(id=customer.partner_id, using_db=reader())
     return {
+        'why_not': changing.why_no_upgrade(customer, partner), 'quotes': len(await changing.quotes_of(customer)),
         'rows': [
             {
                 'code': o.code, 'name': o.name, 'kind': ProductKind(o.kind).title, 'available': o.available,
                 'why': o.why, 'price': None if o.price is None else f'{o.price:,.2f}', 'currency': o.currency,
+                'term': o.term.value,
             }
             for o in found
         ]
@@ -119,7 +133,7 @@ INFRASTRUCTURE = (
     'domains', 'mail_platform', 'mail_server', 'server_os', 'directory', 'outbound_ips', 'inbound_ips',
 )  # fmt: skip
 CONTACT = ('first_name', 'last_name', 'email', 'phone', 'mobile')
-FACTS = ('name', 'account_code', 'account_type', 'domain')
+FACTS = ('name', 'account_code', 'account_type', 'domain', 'console_url')
 
 
 async def _infrastructure_gist(customer: Customer) -> Gist:
@@ -155,7 +169,7 @@ _RFI = {
     RfiState.NOT_REQUESTED: 'Not sent yet',
     RfiState.REQUESTED: 'Sent, not back yet',
     RfiState.DRAFT: 'Being filled in',
-    RfiState.SUBMITTED: 'Sent back, under review',
+    RfiState.SUBMITTED: 'Sent back, being checked',
     RfiState.COMPLETE: 'Complete',
     RfiState.ERROR: 'In error',
     RfiState.NOT_APPLICABLE: 'Not applicable',
@@ -179,19 +193,42 @@ async def _rfi_gist(customer: Customer) -> Gist:
 async def _rfi(customer: Customer) -> dict[str, Any]:
     form = await _form(customer)
     if form is None:
-        return {'state': 'Not applicable', 'icon': int(customer.rfi), 'answers': [], 'errors': [], 'happened': []}
+        nothing: dict[str, Any] = {name: [] for name in ('answers', 'errors', 'happened', 'links')}
+        return {'state': 'Not applicable', 'icon': int(customer.rfi), **nothing}
     entries, _ = await history_reading.page(customer.id, group='rfi', limit=20)
     return {
         'state': _RFI[form.state], 'icon': int(form.state.icon), 'since': entries[0]['at'] if entries else None,
         'requested_at': form.requested_at, 'returned_at': form.returned_at, 'completed_at': form.completed_at,
-        'errors': [{**error, 'field': worded(str(error.get('field', '')))} for error in form.errors or []],
+        'errors': [_wrong(error) for error in form.errors or []], 'is_open': form.state in FILLING,
         'answers': [
-            [worded(name), phone_shown(value) if name.endswith(('mobile', 'phone')) else _answer(value)]
-            for name, value in (form.answers or {}).items()
+            [rfi_schema.full_label(name) if name in rfi_schema.FIELDS else worded(name), _answered(name, value)]
+            for name, value in sorted((form.answers or {}).items(), key=lambda each: _ORDER.get(each[0], len(_ORDER)))
             if value not in ('', None, [])
         ],
+        'sent_to': form.sent_to, 'opened_at': form.opened_at, 'reminders': form.reminders,
+        'remind_at': form.remind_at if form.state in FILLING else None, 'links': await RfiLink.list_of(customer.id),
         'happened': [{'at': e['at'], 'actor': e['actor'], 'summary': e['summary']} for e in entries],
     }  # fmt: skip
+
+
+_ORDER = {name: place for place, name in enumerate(rfi_schema.FIELDS)}
+
+
+def _wrong(error: dict[str, Any]) -> dict[str, Any]:
+    """What is wrong with a field, with a message that goes on from the name of the field."""
+    name = str(error.get('field', ''))
+    asked = rfi_schema.FIELDS.get(name)
+    label = asked.label if asked else worded(name)
+    message = str(error.get('message') or 'is not right')
+    return {
+        **error, 'field': rfi_schema.full_label(name) if asked else label, 'message': message.removeprefix(f'{label} '),
+    }  # fmt: skip
+
+
+def _answered(name: str, value: Any) -> str:
+    if name in rfi_schema.FIELDS:
+        return rfi_schema.shown(name, value)
+    return phone_shown(value) if name.endswith(('mobile', 'phone')) else _answer(value)
 
 
 def _answer(value: Any) -> str:
@@ -225,37 +262,66 @@ def worded(name: str) -> str:
 _OWNER = {StepOwner.VENDOR: 'Vendor', StepOwner.PARTNER: 'You', StepOwner.CUSTOMER: 'Customer'}
 
 
-async def _steps(customer: Customer) -> list[dict[str, Any]]:
-    return await rows(
-        ConnectStep.filter(customer_id=customer.id)
-        .order_by('position')
-        .values('key', 'title', 'owner', 'is_optional', 'state', 'reason', 'started_at', 'completed_at', 'due_at')
-    )
-
-
-def _applicable(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [step for step in steps if step['state'] != StepState.SKIPPED]
-
-
 async def _connect_gist(customer: Customer) -> Gist:
-    steps = _applicable(await _steps(customer))
-    if not steps:
+    if customer.listing == Listing.CLOSED:
+        return said(customer.connect_status)
+    if not customer.steps_of and not await ConnectStep.filter(customer_id=customer.id).using_db(reader()).exists():
         return said('Complete' if customer.completed_at else 'No steps')
-    done = sum(step['state'] == StepState.COMPLETE for step in steps)
-    blocked = next((step for step in steps if step['state'] == StepState.BLOCKED), None)
-    text = f'{done} of {len(steps)} steps'
-    if blocked:
-        return said(f'{text}, blocked at {blocked["title"]}', 'bad')
-    return said(f'{text}, {customer.connect_status}' if done < len(steps) else f'{text}, complete')
+    text = f'{customer.steps_done} of {customer.steps_of} steps'
+    if customer.held_at is not None:
+        return said(f'{text}, on hold: {customer.hold_because}')
+    if customer.blocked_because:
+        return said(f'{text}, blocked at {customer.connect_status}', 'bad')
+    is_done = customer.steps_done >= customer.steps_of
+    return said(f'{text}, {customer.connect_status}' if not is_done else f'{text}, {_done(customer)}')
+
+
+def _done(customer: Customer) -> str:
+    return 'complete' if customer.listing == Listing.COMPLETE else 'ready to complete'
+
+
+def _called(person: PortalUser | None) -> str:
+    """Who sees to something, by name; nothing where nobody does."""
+    return person.name if person is not None else ''
 
 
 async def _connect(customer: Customer) -> dict[str, Any]:
-    steps = await _steps(customer)
-    applicable = _applicable(steps)
+    """The steps with all that can be said and done about them; who may do it is the viewer's affair."""
+    found = ConnectStep.filter(customer_id=customer.id).order_by('position').using_db(reader())
+    steps = {step.key: step for step in await found.select_related('assignee')}
+    why_not = customer.why_no_step_moves()
+    known = PortalUser.filter(id=customer.responsible_id).using_db(reader()) if customer.responsible_id else None
+    form = await _rfi_gist(customer)
+    wrong = {'reason': form['text'], 'is_wrong': True} if form['tone'] == 'bad' else {}
     return {
-        'steps': [step | {'owner': _OWNER[StepOwner(step['owner'])]} for step in steps],
-        'done': sum(step['state'] == StepState.COMPLETE for step in applicable), 'of': len(applicable),
-        'status': customer.connect_status, 'completed_at': customer.completed_at,
+        'responsible': _called(await known.first()) if known else '',
+        'steps': [
+            _step(step, steps, customer, stopped=why_not is not None) | (wrong if step.key == RFI else {})
+            for step in steps.values()
+        ],
+        'done': customer.steps_done, 'of': customer.steps_of, 'status': customer.connect_status,
+        'completed_at': customer.completed_at, 'listing': customer.listing.value, 'why_not': why_not,
+        'begun_at': customer.created_at, 'closed_because': customer.closed_because, 'closed_at': customer.closed_at,
+        'hold': {'because': customer.hold_because, 'until': customer.hold_until, 'since': customer.held_at}
+        if customer.held_at is not None else None,
+        'is_ready': why_not is None and bool(steps) and current_of(steps.values()) is None,
+    }  # fmt: skip
+
+
+def _step(step: ConnectStep, steps: dict[str, ConnectStep], customer: Customer, *, stopped: bool) -> dict[str, Any]:
+    check = CHECKS.get(step.check_key)
+    open_ = step.state in CHECKED and not stopped
+    return {
+        'key': step.key, 'title': step.title, 'owner': _OWNER[step.owner], 'is_vendors': step.owner == StepOwner.VENDOR,
+        'is_optional': step.is_optional, 'state': step.state.value, 'reason': step.reason,
+        'started_at': step.started_at, 'completed_at': step.completed_at, 'due_at': step.due_at,
+        'done_by': step.done_by, 'assignee': _called(step.assignee),
+        'needs': [key for key in step.needs or () if key in steps], 'seen': step.seen,
+        'help': step.help_url or (f'step/{step.key}' if step.key in BY_KEY else ''),
+        'moves': [] if stopped else step.possible(steps),
+        'check': check.asks if check else '', 'can_check': bool(check) and open_,
+        'checking': bool(check) and open_ and step.checked_at is None and bool(step.evidence),
+        'checked_at': step.checked_at, 'evidence': step.evidence or [],
     }  # fmt: skip
 
 
@@ -282,6 +348,8 @@ async def _monitor_gist(customer: Customer) -> Gist:
     watched = sum(state != Health.NOT_CONFIGURED for state in health)
     if bad:
         return said(f'Problem: {", ".join(bad)}', 'bad')
+    if customer.listing == Listing.CLOSED:
+        return said('Nothing is watched any more')
     if not watched:
         return said('Nothing is watched yet')
     unsure = sum(state in (Health.UNKNOWN, Health.GOOD_OLD) for state in health)
@@ -344,11 +412,13 @@ CARDS = {
     card.key: card
     for card in (
         Card('products', 'Products', frozenset({'products', 'facts'}), _products_gist, _products),
-        Card('upgrades', 'Upgrade options', frozenset({'products', 'facts', 'rfi'}), _upgrades_gist, _upgrades),
+        Card('upgrades', 'Upgrade options', frozenset({'products', 'facts', 'rfi', 'connect', 'orders'}),
+             _upgrades_gist, _upgrades),
         Card('infrastructure', 'Infrastructure', frozenset({'infrastructure', 'facts'}), _infrastructure_gist,
              _infrastructure),
         Card('rfi', 'RFI details', frozenset({'rfi'}), _rfi_gist, _rfi),
         Card('connect', 'Connect details', frozenset({'connect', 'rfi'}), _connect_gist, _connect),
+        Card('orders', 'Orders', frozenset({'orders', 'facts'}), order_card.gist, order_card.content),
         Card('monitor', 'Monitor', frozenset({'monitor'}), _monitor_gist, _monitor),
         Card('notes', 'Customer notes', frozenset({'notes'}), _notes_gist, _notes),
         Card('history', 'History log', frozenset({'history', 'monitor'}), _history_gist, _history),
@@ -363,8 +433,12 @@ _LIST = {
     Listing.WAITING: ('Waiting for RFI', '/customers/waiting'),
     Listing.IN_PROGRESS: ('In Progress', '/customers/in-progress'),
     Listing.COMPLETE: ('Complete', '/customers/complete'),
+    Listing.CLOSED: ('Closed', '/customers/closed'),
 }
-HEAD = ('name', 'account_code', 'account_type', 'domain', 'seats', 'listing', 'connect_status', 'blocked_because')
+HEAD = (
+    'name', 'account_code', 'code_is_provisional', 'account_type', 'domain', 'seats', 'listing', 'connect_status',
+    'blocked_because',
+)  # fmt: skip
 
 
 def _as_fact(tags: list[str]) -> dict[str, Any]:
@@ -376,8 +450,13 @@ def _as_fact(tags: list[str]) -> dict[str, Any]:
 
 async def _head(customer: Customer) -> dict[str, Any]:
     tags = await CustomerTag.of(customer.id)
+    leaving = await cancelling.leaving(customer, await Partner.get(id=customer.partner_id, using_db=reader()))
     return {
         **{name: getattr(customer, name) for name in HEAD},
+        'closed': None if customer.listing != Listing.CLOSED else {
+            'closing': customer.closing.title or 'Closed', 'at': customer.closed_at, 'because': customer.closed_because,
+        },
+        'leaving': {'possible': leaving.is_possible, 'why': leaving.why},
         'facts': [*described(Customer, FACTS, {name: getattr(customer, name) for name in FACTS}), _as_fact(tags)],
         'tags': tags,
         'list': _LIST[customer.listing][0], 'list_href': _LIST[customer.listing][1],

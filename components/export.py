@@ -46,8 +46,8 @@ async def portions(table: LiveTable, user: PortalUser, asked: Asked) -> AsyncIte
         read = await rows(table.queryset(user).filter(id__in=ids).values(*table.fields))
         by_id = {row['id']: table.cells(row) for row in read}
         portion = [by_id[i] for i in ids if i in by_id]
-        await table.fill(user, portion)
-        yield [[column.text(row) for column in table.columns] for row in portion]
+        await table.fill(user, portion, table.exported)
+        yield [[column.text(row) for column in table.exported] for row in portion]
         await asyncio.sleep(0)
 
 
@@ -59,7 +59,7 @@ def _lines(portion: list[list[Any]]) -> bytes:
 
 async def as_csv(table: LiveTable, user: PortalUser, asked: Asked) -> AsyncIterator[bytes]:
     """The lines of a CSV file: UTF-8 with a mark at the beginning, by which Excel knows it."""
-    yield '\ufeff'.encode() + _lines([[column.heading for column in table.columns]])
+    yield '\ufeff'.encode() + _lines([[column.heading for column in table.exported]])
     portion = portions(table, user, asked)
     while True:
         async with AT_ONCE:  # not while a part is on its way: a download that stands still must hold up nobody
@@ -76,8 +76,8 @@ async def as_xlsx(table: LiveTable, user: PortalUser, asked: Asked) -> Path:
         source, target = folder / 'rows.csv', folder / 'rows.xlsx'
         try:
             with source.open('wb') as file:
-                file.write(_lines([[column.heading for column in table.columns]]))
-                file.write(_lines([['number' if column.kind == 'number' else 'text' for column in table.columns]]))
+                file.write(_lines([[column.heading for column in table.exported]]))
+                file.write(_lines([['number' if column.kind == 'number' else 'text' for column in table.exported]]))
                 async for portion in portions(table, user, asked):
                     file.write(_lines(portion))
             process = await asyncio.create_subprocess_exec(

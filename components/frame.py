@@ -3,6 +3,7 @@
 import html
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from nicegui import ui
 
@@ -12,13 +13,15 @@ from models.rights import may
 
 # Groups of pages: title, address, and the right without which it is not offered.
 MENU = (
-    ('', (('Dashboard', '/', ''),)),
+    ('', (('Dashboard', '/', ''), ('Prospects', '/prospects', 'prospect.see'), ('Orders', '/orders', 'order.see'))),
     (
         'Customer',
         (
             ('In Progress', '/customers/in-progress', ''),
             ('Complete', '/customers/complete', ''),
             ('Waiting for RFI', '/customers/waiting', ''),
+            ('Closed', '/customers/closed', ''),
+            ('Connect', '/connect', ''),
         ),
     ),
     (
@@ -26,7 +29,10 @@ MENU = (
         (
             ('Users', '/users', 'user.manage'),
             ('Console access', '/access', 'access.grant'),
+            ('Catalogue and prices', '/settings/prices', 'price.see'),
+            ('Connect templates', '/settings/templates', 'template.change'),
             ('Settings', '/settings', 'settings.change'),
+            ('Mail', '/mail', 'mail.see'),
             ('Audit', '/audit', 'audit.see'),
         ),
     ),
@@ -40,6 +46,13 @@ _SHAPES = {
     'person': '<circle class="stroke" cx="8" cy="5.500" r="2.700"/>'
     '<path class="stroke" d="M2.800 13.700c.6-2.700 2.700-4 5.200-4s4.600 1.300 5.200 4"/>',
 }
+
+
+class Face(NamedTuple):
+    """What the frame shows of the MSP: its name, and the address of its logo or nothing."""
+
+    name: str
+    logo: str
 
 
 def shape(name: str) -> ui.element:
@@ -56,7 +69,7 @@ def text(tag: str, content: str, classes: str = '') -> ui.element:
 
 
 @contextmanager
-def frame(user: PortalUser, help_at: str = '/help') -> Generator[None, None, None]:
+def frame(user: PortalUser, face: Face, help_at: str = '/help') -> Generator[None, None, None]:
     """The frame; what is built inside is the page. `help_at` is where the menu's Help leads."""
     ui.add_head_html(theme.head(modules=('live.js', 'shell.js'), chosen=user.theme))
     ui.add_head_html(f'<meta name="portal-zone" content="{html.escape(user.time_zone)}">')
@@ -69,9 +82,12 @@ def frame(user: PortalUser, help_at: str = '/help') -> Generator[None, None, Non
                 .classes('icon-button')
             ):
                 shape('menu')
-            with ui.element('a').props('href=/ aria-label="MSP Portal"').classes('brand'):
+            with ui.element('a').props('href=/ id=brand').classes('brand') as brand:
+                brand._props['aria-label'] = f'MSP Portal, {face.name}'
                 ui.element('span').classes('brand-mark').props('aria-hidden=true')
-                text('span', 'MSP Portal')
+                text('span', 'MSP Portal', 'brand-product')
+                # A leaf for the framework: assets/shell.js puts in another face when it has changed.
+                ui.element('span').classes('brand-face')._props['innerHTML'] = _face(face)
             ui.element('span').classes('grow')
             _find()
             text('span', 'Connecting', 'live-dot').props('id=live-dot role=status')
@@ -93,14 +109,21 @@ def frame(user: PortalUser, help_at: str = '/help') -> Generator[None, None, Non
                         link._props['aria-label'] = f'Customer | {title}'
 
 
-def early_frame(title: str, content: str) -> str:
+def _face(face: Face) -> str:
+    logo = f'<img class="brand-logo" src="{html.escape(face.logo)}" alt="">' if face.logo else ''
+    name = html.escape(face.name)
+    return f'{logo}<span class="brand-name" dir="auto" title="{name}">{name}</span>'
+
+
+def early_frame(title: str, content: str, face: Face) -> str:
     """A picture of the frame in plain HTML, for what is shown before the page framework has started."""
     menu = (
         f'<span class="icon-button"><svg viewBox="0 0 16 16" class="shape" aria-hidden="true">{_SHAPES["menu"]}</svg>'
     )
     return (
         f'<div id="early"><div class="app"><div class="toolbar">{menu}</span><span class="brand">'
-        '<span class="brand-mark"></span><span>MSP Portal</span></span></div><div class="page page-list">'
+        '<span class="brand-mark"></span><span class="brand-product">MSP Portal</span>'
+        f'<span class="brand-face">{_face(face)}</span></span></div><div class="page page-list">'
         f'<div class="page-head"><div class="title">{html.escape(title)}</div></div>{content}</div></div></div>'
     )
 

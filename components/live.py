@@ -3,10 +3,10 @@
 An audience is who may see the same customers: everybody of a partner who sees all of them, or one user with exceptions.
 Messages of a partner are numbered. A page that finds a gap, or that was away, asks again for what it shows. The
 browser's side is assets/live.js; the messages are JSON with `t`: `hello`, `d` (changed rows), `many` (ask again), `s`
-(overview), `bad` (how many customers have a problem), `c` (parts of a customer that a page shows), `p` (people or
-settings of the MSP), `r` (one's own roles in consoles), `h` (heartbeat) and `bye` (the session is over). `hello` and
-the heartbeat tell with `db` whether the database can be used; `hello` says with `me` what role and sight the page was
-let in with, in a word that changes with them: a page that was made for others begins anew.
+(overview), `bad` (how many customers have a problem), `c` (parts of a customer that a page shows), `p` (people,
+settings, prospects, orders or mail of the MSP), `r` (one's own roles in consoles), `h` (heartbeat) and `bye` (the
+session is over). `hello` and the heartbeat tell with `db` whether the database can be used; `hello` says with `me` what
+role and sight the page was let in with, in a word that changes with them: a page that was made for others begins anew.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import itertools
 import logging
 import secrets
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +24,7 @@ import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from components import live_table
-from models import Customer, CustomerAccess, Health, PortalUser, database, events, sight
+from models import Customer, CustomerAccess, Health, PortalUser, Prospect, database, events, sight
 from models.database import reader, rows
 from models.events import Changed
 from models.overview import Overview
@@ -32,9 +32,11 @@ from models.overview import Overview
 log = logging.getLogger(__name__)
 
 WINDOW = 0.1  # seconds in which changes after the first are gathered
+MAIL_WINDOW = 1.0  # seconds in which what becomes of mail is told together
 MANY = 300  # changed rows in one window above which pages ask again instead
 BEAT = 2.0  # seconds between heartbeats; the browser calls itself stale after 4.5 without a word
 BACKLOG = 64  # messages a slow browser may be behind before it is cut off and has to ask again
+ROLES_KEPT = 1000  # people whose last change of roles is told from that of others
 EPOCH = secrets.token_hex(4)  # numbers start anew with the process
 LONGEST_PAUSE = 2.0  # seconds at most between two overviews while something changes
 OVERVIEW_PAUSE = 0.25  # seconds at least between two overviews of one audience
@@ -145,11 +147,16 @@ class Hub:
     def __init__(self) -> None:
         self.audiences: dict[str, Audience] = {}
         self.numbers: dict[int, int] = {}
+        self.prospects: dict[int, int] = {}  # by partner: how often its prospects have changed since the start
         self.watchers: dict[int, set[Connection]] = {}  # by customer, whose page is open
         self.touches: dict[int, int] = {}  # how often such a customer has changed since
-        self.roles: dict[int, int] = {}  # by user: how often their roles in the consoles have changed since the start
+        # By user: the number of the last change of their roles in the consoles. Of those that were let go of, no number
+        # is above `roles_before`, which stands for them all; a page that asks again without need does no harm.
+        self.roles: OrderedDict[int, int] = OrderedDict()
+        self.roles_before = 0
         self._gathered: dict[int, _Gathered] = {}
         self._touched: dict[int, set[str]] = {}
+        self._mail: dict[int, bool] = {}  # of whose mail was told within a second, and whether there is more to tell
         self._telling: asyncio.Task[None] | None = None
         self._subscriptions: list[Callable[[], None]] = []
         self._beating: asyncio.Task[None] | None = None
@@ -173,6 +180,8 @@ class Hub:
         self._subscriptions.append(
             events.PARTNER_CHANGED.subscribe(lambda partner_id: self.tell(partner_id, 'settings'))
         )
+        self._subscriptions.append(events.PROSPECTS_CHANGED.subscribe(self.tell_prospects))
+        self._subscriptions.append(events.MAIL_MOVED.subscribe(self.tell_mail))
         self._beating = asyncio.get_running_loop().create_task(self._beat())
 
     def stop(self) -> None:
@@ -189,6 +198,9 @@ class Hub:
         for task in [a.overview_due for a in self.audiences.values()] + [g.flush for g in self._gathered.values()]:
             if task is not None:
                 task.cancel()
+        for _, reading in _shared.values():
+            reading.cancel()
+        _shared.clear()
         if self._telling is not None:
             self._telling.cancel()
             self._telling = None
@@ -197,6 +209,7 @@ class Hub:
         self.watchers.clear()
         self.touches.clear()
         self._touched.clear()
+        self._mail.clear()
 
     def session_ids(self) -> set[int]:
         return {c.session_id for audience in self.audiences.values() for c in audience.connections}
@@ -220,9 +233,34 @@ class Hub:
 
     def tell_roles(self, user_id: int) -> None:
         """What this user is in the consoles has changed: their pages ask again for what they show, and no others."""
-        self.roles[user_id] = self.roles.get(user_id, 0) + 1
+        self.roles[user_id] = number = next(_roles_changed)
+        self.roles.move_to_end(user_id)
+        if len(self.roles) > ROLES_KEPT:
+            _, self.roles_before = self.roles.popitem(last=False)
         for audience in tuple(self.audiences.values()):
-            audience.send(f'{{"t":"r","r":{self.roles[user_id]}}}', only=lambda each: each.user.id == user_id)
+            audience.send(f'{{"t":"r","r":{number}}}', only=lambda each: each.user.id == user_id)
+
+    def tell_prospects(self, partner_id: int) -> None:
+        """Prospects changed: lists of them ask again, and the overview counts those that are pending."""
+        self.prospects[partner_id] = self.prospects.get(partner_id, 0) + 1
+        self.tell(partner_id, 'prospects')
+        self.tell(partner_id, 'orders')  # drafts are theirs
+        for audience in tuple(self.audiences.values()):
+            if audience.user.partner_id == partner_id:
+                self.renew_overview(audience)
+
+    def tell_mail(self, partner_id: int) -> None:
+        """Mail moved: pages hear of the first at once, and of what follows within a second together."""
+        if partner_id in self._mail:
+            self._mail[partner_id] = True
+            return
+        self._mail[partner_id] = False
+        self.tell(partner_id, 'mail')
+        asyncio.get_running_loop().call_later(MAIL_WINDOW, self._mail_again, partner_id)
+
+    def _mail_again(self, partner_id: int) -> None:
+        if self._mail.pop(partner_id, False):
+            self.tell_mail(partner_id)
 
     async def check_standings(self) -> None:
         """Let the pages of whoever has another role or sight by now, by whatever process, start anew."""
@@ -327,7 +365,7 @@ class Hub:
         if many:
             for audience in audiences:
                 audience.send(f'{{"t":"many","n":{number}}}')
-                self._renew_overview(audience)
+                self.renew_overview(audience)
             return
         cells = await live_table.changed_cells(changed)
         for audience in audiences:
@@ -336,7 +374,7 @@ class Hub:
             if mine := joined & seen:
                 message['lists'] = await live_table.lists_of(audience.user, mine)
             audience.send(orjson.dumps(message).decode())
-            self._renew_overview(audience)
+            self.renew_overview(audience)
 
     # -- pages of a customer -------------------------------------------------------------------------------------------
 
@@ -365,9 +403,11 @@ class Hub:
         if self._touched and self._telling is None:
             self._telling = asyncio.get_running_loop().create_task(self._tell_watchers())
 
-    def touch_some(self, _partner_id: int, touched: dict[int, frozenset[str]]) -> None:
+    def touch_some(self, partner_id: int, touched: dict[int, frozenset[str]]) -> None:
         for customer_id, parts in touched.items():
             self.touch((customer_id,), parts)
+        if any('orders' in parts for parts in touched.values()):
+            self.tell(partner_id, 'orders')
 
     async def _tell_watchers(self) -> None:
         """The events of one commit come one after the other and go out together; so do those of the next window."""
@@ -385,7 +425,7 @@ class Hub:
 
     # -- the overview -------------------------------------------------------------------------------------------------
 
-    def _renew_overview(self, audience: Audience) -> None:
+    def renew_overview(self, audience: Audience) -> None:
         """Soon, once for all who watch it, and never back to back: it reads every customer of the audience."""
         audience.overview_is_old = True
         if audience.overview_due is None or audience.overview_due.done():
@@ -423,7 +463,7 @@ class Hub:
                 number = self.number(audience.user.partner_id)
                 audience.send(orjson.dumps({'t': 'h', 'n': number, 'now': time.time() * 1000, 'db': _db()}).decode())
                 if beats % 15 == 0:  # what time alone changes, and proof that the numbers are still being made
-                    self._renew_overview(audience)
+                    self.renew_overview(audience)
 
 
 def _db() -> bool:
@@ -458,11 +498,16 @@ async def overview_text(audience: Audience) -> str:
     """The overview as a message; pages that open or come back together share one reading of it."""
 
     async def make() -> str:
-        overview = await Overview.of(Customer.visible_to(audience.user))
+        overview = await Overview.of(Customer.visible_to(audience.user), Prospect.pending(audience.user))
         return orjson.dumps({'t': 's', 'now': time.time() * 1000, **overview.as_dict()}, default=str).decode()
 
-    number = hub.number(audience.user.partner_id)
-    return await shared(f'overview {number}', audience.key, 1.0, make)
+    return await shared(f'overview {_overview_number(audience)}', audience.key, 1.0, make)
+
+
+def _overview_number(audience: Audience) -> str:
+    """Another one after everything that an overview tells of."""
+    partner_id = audience.user.partner_id
+    return f'{hub.number(partner_id)} {hub.prospects.get(partner_id, 0)}'
 
 
 # What of a customer's page each event makes anew; the page's head comes with every one of them.
@@ -474,6 +519,7 @@ _PARTS: dict[events.Event[[Changed]], frozenset[str]] = {
     events.RFI_MOVED: frozenset({'rfi'}),
 }
 _touch = itertools.count(1)
+_roles_changed = itertools.count(1)
 
 
 def _next_touch() -> int:
@@ -505,7 +551,7 @@ class Socket:
     async def _greet(self, connection: Connection) -> None:
         user = connection.user
         hello = {'t': 'hello', 'epoch': EPOCH, 'n': hub.number(user.partner_id), 'now': time.time() * 1000, 'db': _db(),
-                 'r': hub.roles.get(user.id, 0), 'me': connection.standing}  # fmt: skip
+                 'r': hub.roles.get(user.id, hub.roles_before), 'me': connection.standing}  # fmt: skip
         connection.push(orjson.dumps(hello).decode())
         bad = await Customer.visible_to(user).filter(worst__lte=Health.BAD_OLD).count()
         connection.push(f'{{"t":"bad","bad":{bad}}}')
@@ -525,9 +571,15 @@ async def _listen(receive: Callable[[], Awaitable[Message]], connection: Connect
             continue
         if not isinstance(wanted, dict):
             continue
-        connection.watches_overview = wanted.get('watch') == 'overview'
-        if connection.watches_overview:
+        if wanted.get('watch') == 'overview':
+            number = _overview_number(connection.audience)
             connection.push(await overview_text(connection.audience))
+            # Only now, or a newer one could go out before the one that was being read.
+            connection.watches_overview = True
+            if number != _overview_number(connection.audience):
+                hub.renew_overview(connection.audience)
+        else:
+            connection.watches_overview = False
         customer_id = wanted.get('id') if wanted.get('watch') == 'customer' else None
         if type(customer_id) is not int or not 0 < customer_id < 2**31:
             hub.watch(connection, None)

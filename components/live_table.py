@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tortoise import Model, fields
@@ -94,6 +94,18 @@ class ViewerColumn(Protocol):
         """The cell as an export writes it."""
 
 
+class Choice(NamedTuple):
+    """What narrows a list beside its search: by value a title and a condition, or what gives one that changes with
+    time; '' is what it opens with."""
+
+    heading: str
+    options: dict[str, tuple[str, Q | Callable[[], Q]]]
+
+    def condition(self, value: str) -> Q:
+        found = self.options[value][1]
+        return found if isinstance(found, Q) else found()
+
+
 def _kind(field: fields.Field) -> tuple[str, dict[str, str] | None]:
     enum: type[Enum] | None = getattr(field, 'enum_type', None)
     if enum is not None:
@@ -146,6 +158,9 @@ class Asked:
         self.sort = asked.get('sort', '') or table.columns[0].name
         if table.order(self.sort) is None:
             raise ValueError('The table has no such column to sort by.')
+        self.only = asked.get('only', '')
+        if self.only and (table.choice is None or self.only not in table.choice.options):
+            raise ValueError('The list cannot be narrowed to that.')
         if asked.get('dir', '') not in ('', 'asc', 'desc'):
             raise ValueError('The direction is asc or desc.')
         self.descending = asked.get('dir') == 'desc'
@@ -160,7 +175,7 @@ class Asked:
     def forgiving(cls, table: 'LiveTable', asked: dict[str, str]) -> dict[str, str]:
         """What of an address a page can show: wrong parts are left out."""
         kept: dict[str, str] = {}
-        for names in (('q',), ('letter',), ('sort', 'dir')):
+        for names in (('q',), ('letter',), ('only',), ('sort', 'dir')):
             part = {name: asked[name] for name in names if asked.get(name)}
             try:
                 checked = cls(table, part)
@@ -171,7 +186,7 @@ class Asked:
 
     @property
     def key(self) -> tuple:
-        return self.search, self.letter, self.sort, self.descending, self.start, self.end
+        return self.search, self.letter, self.only, self.sort, self.descending, self.start, self.end
 
 
 class LiveTable:
@@ -179,31 +194,41 @@ class LiveTable:
         self, key: str, model: type[Model], columns: Sequence[str | ViewerColumn],
         queryset: Callable[[PortalUser], QuerySet], *, noun: str = 'customers', links: dict[str, str] | None = None,
         hidden: Sequence[str] = (), note: 'Callable[[PortalUser], Awaitable[Any]] | None' = None,
-        narrow: Sequence[str] = (), carries: Sequence[str] = (), spelled: dict[str, dict[str, str]] | None = None,
+        narrow: Sequence[str] = (), yields: Sequence[str] = (), carries: Sequence[str] = (),
+        spelled: dict[str, dict[str, str]] | None = None,
         beginning: dict[str, str] | None = None, tools: Sequence[dict[str, str]] = (),
         told_to: 'Callable[[PortalUser], dict[str, Any]] | None' = None, right: str = '',
-        searched: str = 'name, account code or domain',
+        searched: str = 'name, account code or domain', exported: Sequence[ViewerColumn] = (),
+        choice: 'Choice | None' = None, told_by: str = 'users',
+        flags: dict[str, dict[str, str]] | None = None,
     ) -> None:  # fmt: skip
         """A table with these columns over what `queryset` gives for a user.
 
         `links` maps a column to an address with {fields} in it; a browser fills them in from the row. `hidden` are off
-        until somebody turns them on, `narrow` the ones beside the name on a phone, `carries` fields that viewer
-        columns need and take away again. `note` gives a sentence with a link for above the list, or nothing. `spelled`
-        says what the codes in a column stand for, `beginning` (`text` and `href`) where somebody who has no rows yet
-        learns how to get some. `tools` are links (`text`, `href`, `right`, `icon`) beside the list for those with the
-        right; an empty list offers them as well. `told_to` gives what of all this is another thing for this person.
-        `right` is needed for the table itself; `searched` says in what the search looks.
+        until somebody turns them on, `narrow` the ones beside the name on a phone, `yields` those that go, one after
+        the other, before a text is cut short; `carries` fields that viewer columns need and take away again. `note`
+        gives a sentence with a link for above the list, or nothing. `spelled` says what the codes in a column stand
+        for, `beginning` (`text` and `href`) where somebody who has no rows yet learns how to get some. `tools` are
+        links (`text`, `href`, `right`, `icon`) beside the list for those with the right; an empty list offers them as
+        well. `told_to` gives what of all this is another thing for this person. `right` is needed for the table itself;
+        `searched` says in what the search looks. `exported` are columns that only a file of the list has.
+        `choice` narrows the list beside its search. `told_by` is which news of the MSP (`what` of live.py's `p`) makes
+        a list that is not one of customers ask again. `flags` names for a column a field that, where it is true, puts a
+        word beside the text (`by`, `word`, and `tip` about it).
         """
         self.key, self.model, self.queryset, self.noun = key, model, queryset, noun
         self.columns: list[Column | ViewerColumn] = [
             described(model, name) if isinstance(name, str) else name for name in columns
         ]
         self.links = links or {}
-        self.hidden, self.note, self.narrow = tuple(hidden), note, tuple(narrow)
+        self.hidden, self.note, self.narrow, self.yields = tuple(hidden), note, tuple(narrow), tuple(yields)
         self.spelled, self.beginning, self.tools = spelled or {}, beginning, tuple(tools)
         self.told_to, self.right, self.searched = told_to, right, searched
+        self.choice, self.told_by, self.flags = choice, told_by, flags or {}
+        self.exported: list[Column | ViewerColumn] = [*self.columns, *exported]
         shown = [c for c in self.columns if isinstance(c, Column)]
         linked = [part.split('}')[0] for link in self.links.values() for part in link.split('{')[1:]]
+        linked += [flag['by'] for flag in self.flags.values()]
         self.fields = tuple(dict.fromkeys(['id', *(need for c in shown for need in c.needs), *linked, *carries]))
         self.pushed, self.linked = tuple(shown), frozenset(linked)
         self._shared: OrderedDict[tuple, asyncio.Future[list[dict]]] = OrderedDict()
@@ -215,8 +240,12 @@ class LiveTable:
         found = next((c for c in self.columns if c.name == name), None)
         return found if found is not None and (not isinstance(found, Column) or found.sort is not None) else None
 
-    def narrowed(self, user: PortalUser, asked: Asked) -> QuerySet:
+    def chosen(self, user: PortalUser, asked: Asked) -> QuerySet:
         found = self.queryset(user)
+        return found.filter(self.choice.condition(asked.only)) if self.choice else found
+
+    def narrowed(self, user: PortalUser, asked: Asked) -> QuerySet:
+        found = self.chosen(user, asked)
         if asked.letter and (filed := getattr(self.model, 'FILED_UNDER', None)):
             found = found.filter(**{filed: asked.letter})
         return self._searched(found, asked.search)
@@ -224,6 +253,8 @@ class LiveTable:
     def _searched(self, found: QuerySet, search: str) -> QuerySet:
         if not search:
             return found
+        if search_in := getattr(self.model, 'search_in', None):
+            return search_in(found, search)
         if searched := getattr(self.model, 'SEARCHED_IN', None):
             return found.filter(**{f'{searched}__contains': fold(search)})
         texts = [c.name for c in self.pushed if c.kind == 'text' and c.getter is None]
@@ -266,8 +297,10 @@ class LiveTable:
         await self.fill(user, found)
         return found
 
-    async def fill(self, user: PortalUser, found: list[dict[str, Any]]) -> None:
-        for viewer in self.columns:
+    async def fill(
+        self, user: PortalUser, found: list[dict[str, Any]], columns: 'Sequence[Column | ViewerColumn] | None' = None
+    ) -> None:
+        for viewer in self.columns if columns is None else columns:
             if not isinstance(viewer, Column):
                 await viewer.fill(user, found)
 
@@ -283,7 +316,7 @@ class LiveTable:
 
     async def counts(self, user: PortalUser, asked: Asked) -> dict[str, Any]:
         """How many are shown, how many there are, and which letters lead anywhere within the search."""
-        everything = self.queryset(user)
+        everything = self.chosen(user, asked)
         searched = self._searched(everything, asked.search)
         total = await everything.using_db(reader()).count()
         filed = getattr(self.model, 'FILED_UNDER', None)
@@ -300,15 +333,26 @@ class LiveTable:
         """What the browser's side is told of the table."""
         return {
             'key': self.key, 'path': urlsplit(address).path, 'noun': self.noun, 'links': self.links,
-            'columns': [_told(column) | self._spelled(column.name) for column in self.columns],
-            'block': BLOCK, 'narrow': self.narrow,
+            'columns': self.config_columns(),
+            'block': BLOCK, 'narrow': self.narrow, 'yields': self.yields,
             'asked': Asked.forgiving(self, dict(parse_qsl(urlsplit(address).query))), 'hidden': self.hidden,
             'state': (user.preferences or {}).get(f'columns {self.key}'), 'searched': self.searched,
-            'about': 'customers' if self.model is Customer else 'people',
-            'beginning': self.beginning, 'exports': may(user, 'list.export'),
+            'about': 'customers' if self.model is Customer else self.told_by,
+            'choice': self.choice and {
+                'heading': self.choice.heading,
+                'options': [[value, title] for value, (title, _) in self.choice.options.items()],
+            },
+            'letters': hasattr(self.model, 'FILED_UNDER'), 'beginning': self.beginning,
+            'exports': may(user, 'list.export'),
             'tools': [tool for tool in self.tools if may(user, tool['right'])],
             **(self.told_to(user) if self.told_to else {}),
         }  # fmt: skip
+
+    def config_columns(self) -> list[dict[str, Any]]:
+        return [_told(column) | self._spelled(column.name) | self._flag(column.name) for column in self.columns]
+
+    def _flag(self, name: str) -> dict[str, Any]:
+        return {'flag': self.flags[name]} if name in self.flags else {}
 
     def _spelled(self, name: str) -> dict[str, Any]:
         return {'spelled': self.spelled[name]} if name in self.spelled else {}
@@ -323,7 +367,8 @@ class LiveTable:
 def _told(shown: Column | ViewerColumn) -> dict[str, Any]:
     if isinstance(shown, Column):
         return shown.described()
-    return {'name': shown.name, 'heading': shown.heading, 'kind': shown.kind, 'sortable': True, 'needs': []}
+    own = getattr(shown, 'described', {})  # what else the browser is told of it
+    return {'name': shown.name, 'heading': shown.heading, 'kind': shown.kind, 'sortable': True, 'needs': [], **own}
 
 
 def _per_letter(found: QuerySet, filed: str) -> Any:
@@ -333,13 +378,16 @@ def _per_letter(found: QuerySet, filed: str) -> Any:
 TABLES: dict[str, LiveTable] = {}
 
 
+ALSO_PUSHED: set[str] = set()  # columns of Customer that are told as they are, for what is no table
+
+
 # -- pushing ----------------------------------------------------------------------------------------------------------
 
 
 async def changed_cells(changed: dict[int, set[str]]) -> dict[int, dict[str, Any]]:
     """The changed cells of customers, as every table that shows them would show them: read once for all viewers."""
     shown = {c.name: c for table in TABLES.values() if table.model is Customer for c in table.pushed}
-    linked = {name for table in TABLES.values() if table.model is Customer for name in table.linked}
+    linked = {name for table in TABLES.values() if table.model is Customer for name in table.linked} | ALSO_PUSHED
     names = {name for fields_ in changed.values() for name in fields_}
     wanted = {c.name: c for c in shown.values() if names & set(c.needs)}
     plain = {name for name in names & linked if name not in wanted}

@@ -18,15 +18,21 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from jobs.access_expiry import expire_access
 from jobs.aging import age_readings
 from jobs.backups import Backups
+from jobs.connect_checks import ConnectChecks
 from jobs.connect_progress import advance_connect
+from jobs.effective_orders import apply_due_orders
+from jobs.holds import end_holds
 from jobs.mailing import Mailing
 from jobs.monitor_refresh import MonitorRefresh
+from jobs.order_delivery import OrderDelivery
 from jobs.others import Others
 from jobs.pruning import Pruning
+from jobs.rfi_reminders import remind_of_rfis
 from jobs.safe_pdfs import SafePdfs
 from jobs.sources.simulated import SimulatedVendor
 from jobs.sources.simulated_connect import SimulatedConnect
-from models import database
+from jobs.step_mail import write_step_mail
+from models import database, events
 from settings import settings
 
 log = logging.getLogger(__name__)
@@ -51,6 +57,8 @@ class Timetable:
         self._safe_pdfs = SafePdfs()
         self._backups = Backups()
         self._mailing = Mailing()
+        self._checks = ConnectChecks()
+        self._expecting: Callable[[], None] | None = None
         self._running: set[asyncio.Task] = set()
         self._last_runs: dict[str, datetime] = {}
         self._told: dict[str, float] = {}
@@ -67,13 +75,22 @@ class Timetable:
         self.add('backups', self._backups.work, seconds=60)
         self._mailing.start()
         self.add('mailing', self._mailing.work, seconds=3)
+        self.add('order_delivery', OrderDelivery().work, seconds=2)
+        self.add('rfi_reminders', remind_of_rfis, seconds=60)
+        self.add('step_mail', write_step_mail, seconds=60)
         given = settings()
         if given.demo and given.demo_rate:  # customers that are not simulated have no source yet: nothing to read
             vendor = SimulatedVendor(given.demo_rate)
             connect = SimulatedConnect(vendor)
             self._refresh = MonitorRefresh(vendor, every=given.poll_seconds)
             self.add('monitor_refresh', self._refresh.refresh, seconds=1)
+            self._expecting = events.MONITORS_FLIPPED.subscribe(vendor.expect)
+            self._checks = ConnectChecks(connect)
             self.add('connect_progress', lambda: advance_connect(connect), seconds=1)
+        self._checks.start()
+        self.add('connect_checks', self._checks.work, seconds=1)
+        self.add('holds', end_holds, seconds=120)
+        self.add('effective_orders', apply_due_orders, seconds=5)
         self.scheduler.start()
 
     async def stop(self) -> None:
@@ -82,6 +99,10 @@ class Timetable:
             return
         self.scheduler.pause()
         await asyncio.sleep(0)  # what was just handed over begins, and is then waited for
+        if self._expecting is not None:
+            self._expecting()
+            self._expecting = None
+        await self._checks.stop()
         await self._mailing.stop()
         await self._backups.stop()
         await self._safe_pdfs.stop()  # a file may take a minute, and waits for the next start as well

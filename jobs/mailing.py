@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from models import Message, Partner, events
+from models import Attachment, Message, Partner, events
 from models.sealed import Unreadable
-from models.smtp import Refused, Server, Unusable, connected
+from models.smtp import Document, Refused, Server, Unusable, connected
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +108,10 @@ class Mailing:
             await message.failed('What it says cannot be read: it was sealed with another PORTAL_SECRET.')
             return
         try:
+            document = await _document(message)
             await server.send(
-                key=message.key, recipient=message.recipient, subject=message.subject, text=text, html=html
+                key=message.key, recipient=message.recipient, subject=message.subject, text=text, html=html,
+                document=document,
             )  # fmt: skip
         except Refused as error:
             if error.for_good:
@@ -119,3 +121,22 @@ class Mailing:
             log.warning('message %d of MSP %d: %s', message.id, message.partner_id, error)
         else:
             await message.sent(self._clock())
+
+
+async def _document(message: Message) -> Document | None:
+    """The safe PDF that goes with a message; raises `Refused` where it is gone, for the message without it says less
+    than it promises."""
+    if message.attachment_id is None:
+        return None
+    found = await Attachment.get_or_none(id=message.attachment_id, customer_id=message.customer_id)
+    if found is None:
+        raise Refused('The document that belongs to it is not there any more.', for_good=True)
+    try:
+        return Document(found.pdf_name, await asyncio.to_thread(found.pdf.read_bytes))
+    except FileNotFoundError:
+        raise Refused(
+            f'The file of “{found.name}”, which belongs to it, is not there any more.', for_good=True
+        ) from None
+    except OSError as error:  # the disk is away for a while, say
+        why = (error.strerror or 'it cannot be read').lower()
+        raise Refused(f'“{found.name}”, which belongs to it, cannot be read ({why}).', for_good=False) from None

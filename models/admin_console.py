@@ -90,7 +90,7 @@ class AdminConsole(Model):
         try:
             sign_on = SignOnKind(str(facts.get('sign_on', '')))
         except ValueError:
-            raise Invalid('sign_on', f'is one of {", ".join(kind.title for kind in SignOnKind)}') from None
+            raise Invalid('sign_on', f'must be one of {", ".join(kind.title for kind in SignOnKind)}') from None
         if sign_on == SignOnKind.VENDOR:  # each customer has an address of its own
             return {'name': name, 'sign_on': sign_on, 'address': '', 'audience': ''}
         address = line('address', facts.get('address'), 300)

@@ -49,11 +49,18 @@ class AttachmentKind(StrEnum):
     ORDER = 'order'
     ADDENDUM = 'addendum'
     RFI_COPY = 'rfi_copy'
+    CANCELLATION = 'cancel'
     OTHER = 'other'
 
     @property
     def title(self) -> str:
-        return {'order': 'Order', 'addendum': 'Addendum', 'rfi_copy': 'RFI copy', 'other': 'Upload'}[self.value]
+        return _KINDS[self]
+
+
+_KINDS = {
+    AttachmentKind.ORDER: 'Order', AttachmentKind.ADDENDUM: 'Addendum', AttachmentKind.RFI_COPY: 'RFI copy',
+    AttachmentKind.CANCELLATION: 'Cancellation', AttachmentKind.OTHER: 'Upload',
+}  # fmt: skip
 
 
 class AttachmentState(StrEnum):

@@ -33,7 +33,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from models import attachment_files, backup_reading, database
 from models.backup_archive import CHUNK, NotReadable, Writer
-from models.backup_run import BackupRun
+from models.backup_run import BackupRun, tell_audits
+from models.migrating import is_current
 from models.sqlite import BUSY
 from settings import Settings, settings
 
@@ -78,7 +79,8 @@ async def back_up(
     """Make a backup in this folder (or the one of the settings), read it back and write down how it went.
 
     Raises `NotMade` with a sentence and `Stopped`; None where `unless` (async), asked once nobody else can begin one,
-    says that none is needed. The event loop is never held up. Nothing half is left behind.
+    says that none is needed. One without `unless` was asked for by somebody: the audits say that it was made. The event
+    loop is never held up. Nothing half is left behind.
     """
     given = settings()
     folder = (folder or folder_of(given)).absolute()
@@ -110,7 +112,7 @@ async def back_up(
                 await asyncio.to_thread(made.path.unlink, missing_ok=True)
             await run.fail(f'It was made, and reading it back failed: {said}')
             raise NotMade(f'{made.path} was made, and reading it back failed: {said}') from error
-        await run.verified()
+        await run.verified(is_told=unless is None)
     return made
 
 
@@ -131,6 +133,17 @@ def verify(path: Path, key: str, given: Settings, stopping: threading.Event | No
             check_room(work, 0)
 
         return backup_reading.read(path, key, database=work / 'database.sqlite3', look=look_twice)
+
+
+async def tell_unreadable(path: Path, why: str, given: Settings) -> None:
+    """Write into the audits that this backup could not be verified, where the database of these settings is there.
+
+    Nothing is made or migrated for it: backups are also verified where only copies are kept. Raises `Unusable`.
+    """
+    if not await is_current(given):
+        return
+    async with database.opened(given):
+        await tell_audits('backup.unreadable', f'A backup could not be verified: {path.name}. {why}')
 
 
 async def in_thread(work: Callable[[], T], stopping: threading.Event) -> T:

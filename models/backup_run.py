@@ -1,4 +1,8 @@
-"""Backups that were taken, or were to be."""
+"""Backups that were taken, or were to be.
+
+What somebody asked for and what failed is in the audit of every MSP; that a daily one went well is not: the settings
+page says when the last one was, and a year of good nights would hide what matters.
+"""
 
 import os
 from datetime import UTC, datetime, time, timedelta
@@ -8,6 +12,7 @@ from tortoise import Model, fields
 
 from models import events
 from models.events import transaction
+from models.history import HistoryEvent
 
 QUIET = time(2, 15, tzinfo=UTC)  # when a daily backup is made
 OLD_AFTER = timedelta(hours=36)  # since the last good one, after which somebody should look
@@ -38,7 +43,8 @@ class BackupRun(Model):
         """Write down that one is begun; what was begun before and never came to an end was cut short."""
         now = datetime.now(UTC)
         async with transaction():
-            await cls.filter(finished_at=None).update(finished_at=now, error='It was cut short.')
+            if await cls.filter(finished_at=None).update(finished_at=now, error='It was cut short.'):
+                await tell_audits('backup.failed', 'A backup was cut short')
             kept = await cls.all().order_by('-id').limit(KEPT).values_list('id', flat=True)
             if len(kept) == KEPT:
                 await cls.filter(id__lte=kept[-1]).delete()
@@ -50,13 +56,20 @@ class BackupRun(Model):
         """The file is in its place."""
         await self._write(finished_at=datetime.now(UTC), path=path[:500], size=size, is_encrypted=is_encrypted)
 
-    async def verified(self) -> None:
-        """It was read back, and is whole."""
-        await self._write(verified_at=datetime.now(UTC))
+    async def verified(self, *, is_told: bool = False) -> None:
+        """It was read back, and is whole; `is_told` writes that into the audits, where somebody asked for it."""
+        async with transaction():
+            await self._write(verified_at=datetime.now(UTC))
+            if is_told:
+                sealed = 'encrypted' if self.is_encrypted else 'not encrypted'
+                name = os.path.basename(self.path)  # where the portal keeps them is no MSP's business
+                await tell_audits('backup.made', f'A backup was made by a command: {name}, {sealed}')
 
     async def fail(self, error: str) -> None:
-        """There is none, or it cannot be read back; the sentence says why."""
-        await self._write(finished_at=datetime.now(UTC), error=error[:300])
+        """There is none, or it cannot be read back; the sentence says why, and the audits say it too."""
+        async with transaction():
+            await self._write(finished_at=datetime.now(UTC), error=error[:300])
+            await tell_audits('backup.failed', f'A backup failed: {error}')
 
     async def withdraw(self) -> None:
         """Forget that it was begun: the portal went down, and nothing is wrong."""
@@ -123,9 +136,20 @@ def _quiet_after(at: datetime) -> datetime:
     return quiet if quiet > at else quiet + timedelta(days=1)
 
 
+async def tell_audits(kind: str, summary: str) -> None:
+    """Write it into the audit of every MSP: a backup is one of them all."""
+    async with transaction():
+        for partner_id in await _partners():
+            await HistoryEvent.add(partner_id, kind, summary)
+
+
 async def _tell() -> None:
     """The settings pages show it."""
+    for partner_id in await _partners():
+        events.PARTNER_CHANGED.emit(partner_id)
+
+
+async def _partners() -> list[int]:
     from models.partner import Partner
 
-    for partner_id in await Partner.all().values_list('id', flat=True):
-        events.PARTNER_CHANGED.emit(partner_id)  # type: ignore[arg-type]
+    return [row['id'] for row in await Partner.all().order_by('id').values('id')]

@@ -1,10 +1,13 @@
 """What a fact may be: addresses, numbers and names from people, made into what is stored, or refused with a sentence.
 
-A refusal is said after the name of the field: 'is empty', '“x” is not a domain'.
+A refusal that begins with a verb is said after the name of the field: 'is empty' becomes 'Name is empty.' One that
+begins otherwise is a sentence of its own: '“x” is not a domain'. Names of fields are one thing or several ('Domains'),
+so what may be said of several has a verb that fits both: 'cannot have more than 50 entries'.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
@@ -20,12 +23,58 @@ MOST = 50  # entries of a list
 
 
 class Invalid(ValueError):
-    """A fact that cannot be; `field` names it."""
+    """A fact that cannot be; `field` names it. `others` are what else is wrong in the same form."""
 
-    def __init__(self, field: str, message: str) -> None:
+    def __init__(self, field: str, message: str, others: 'Iterable[Invalid]' = ()) -> None:
         super().__init__(message)
         self.field = field
         self.message = message
+        self.others = tuple(others)
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Every field that is wrong and what is, this one first."""
+        return {self.field: self.message} | {
+            each.field: each.message for each in self.others if each.field != self.field
+        }
+
+
+class Problems:
+    """Gathers what is wrong in a form, so that somebody who fills it in is told all of it at once.
+
+    problems = Problems()
+    for field, value in facts.items():
+        with problems.noted():
+            clean[field] = check(field, value)
+    problems.refuse()
+    """
+
+    def __init__(self) -> None:
+        self.found: list[Invalid] = []
+
+    @contextmanager
+    def noted(self) -> Generator[None, None, None]:
+        """An `Invalid` inside is kept for `refuse`; what comes after it inside does not happen."""
+        try:
+            yield
+        except Invalid as error:
+            self.found += [error, *error.others]
+
+    def refuse(self) -> None:
+        """Raise the first with all others, if there is any."""
+        if self.found:
+            first, *others = self.found
+            raise Invalid(first.field, first.message, others) from None
+
+
+def each(facts: Mapping[str, Any], check: Callable[[str, Any], Any]) -> dict[str, Any]:
+    """Each fact as `check` makes it; raises one `Invalid` with everything that is wrong."""
+    problems, clean = Problems(), {}
+    for field, value in facts.items():
+        with problems.noted():
+            clean[field] = check(field, value)
+    problems.refuse()
+    return clean
 
 
 class ChangedMeanwhile(ValueError):
@@ -204,7 +253,7 @@ def several(field: str, value: object, check: Callable[[str, object], str]) -> l
     if value is None:
         return []
     if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
-        raise Invalid(field, 'is not a list')
+        raise Invalid(field, 'must be a list')
     parts = re.split(r'[\s,;]+', value) if isinstance(value, str) else value
     # One too many is enough to know; nobody checks a million.
     found: dict[str, None] = {}
@@ -212,7 +261,7 @@ def several(field: str, value: object, check: Callable[[str, object], str]) -> l
         if one := check(field, part):
             found[one] = None
         if len(found) > MOST:
-            raise Invalid(field, f'has more than {MOST} entries')
+            raise Invalid(field, f'cannot have more than {MOST} entries')
     return list(found)
 
 

@@ -72,8 +72,8 @@ class Contact(Model):
 
     @classmethod
     def check(cls, facts: Mapping[str, Any]) -> dict[str, str]:
-        """The facts as they would be stored; raises `Contact.Invalid` for the first that cannot be."""
-        return {field: _check(field, value) for field, value in facts.items()}
+        """The facts as they would be stored; raises `Contact.Invalid` with all that cannot be."""
+        return checking.each(facts, _check)
 
     @classmethod
     async def change(
@@ -85,11 +85,18 @@ class Contact(Model):
         A contact of whom nothing is left is gone. `was` is what the editor saw. Raises `Contact.Invalid`, `Refused`,
         or `ChangedMeanwhile` where somebody else was quicker; then nothing is stored.
         """
-        from models.customer import Customer
-
         rights.require(by, 'contact.change')
         kind = ContactKind(checking.one_of('kind', kind, ContactKind))
-        clean = cls.check(facts)
+        return await cls.keep(customer, kind, cls.check(facts), was=was, by=by)
+
+    @classmethod
+    async def keep(
+        cls, customer: 'Customer', kind: ContactKind, clean: Mapping[str, Any], *,
+        was: Mapping[str, Any] | None = None, by: 'PortalUser | None' = None, source: str = '',
+    ) -> set[str]:  # fmt: skip
+        """Store checked facts for a verb that has asked who may (the RFI form, say); the history names the `source`."""
+        from models.customer import Customer
+
         async with transaction():
             # Whoever else changes this customer waits; a contact that is not there yet cannot be locked.
             await Customer.filter(id=customer.id).select_for_update().get()
@@ -105,8 +112,9 @@ class Contact(Model):
             else:
                 await contact.delete()
             said = checking.in_words(_HEADINGS, before, after)
+            said = f'{source}: {kind.title} – {said}' if source else f'{kind.title} – {said}'
             await HistoryEvent.add(
-                customer.partner_id, 'contact.changed', f'{kind.title} – {said}', customer_id=customer.id, by=by,
+                customer.partner_id, 'contact.changed', said, customer_id=customer.id, by=by,
                 contact=kind.value, before=checking.as_data(before), after=checking.as_data(after),
             )  # fmt: skip
             events.CUSTOMER_TOUCHED.emit(customer.partner_id, {customer.id: frozenset({'contacts'})})

@@ -33,3 +33,14 @@ XCG Caribbean guilder|XOF West African CFA franc|XPF CFP franc|YER Yemeni rial|Z
 ZMW Zambian kwacha|ZWG Zimbabwe gold
 """
 CURRENCIES = {part[:3]: part[4:] for line in _LIST.strip().splitlines() for part in line.split('|')}
+# Of ISO 4217 as well: how many digits an amount has behind the point, where that is not two.
+_MINOR_UNITS = {
+    'BIF': 0, 'CLP': 0, 'DJF': 0, 'GNF': 0, 'ISK': 0, 'JPY': 0, 'KMF': 0, 'KRW': 0, 'PYG': 0, 'RWF': 0, 'UGX': 0,
+    'VND': 0, 'VUV': 0, 'XAF': 0, 'XOF': 0, 'XPF': 0,
+    'BHD': 3, 'IQD': 3, 'JOD': 3, 'KWD': 3, 'LYD': 3, 'OMR': 3, 'TND': 3,
+}  # fmt: skip
+
+
+def minor_units(code: str) -> int:
+    """How many digits amounts of this currency have behind the point."""
+    return _MINOR_UNITS.get(code, 2)

@@ -13,7 +13,8 @@ spaces or underscores:
 - `list`: in_progress, complete or waiting; what does not follow from the RFI is refused
 - `rfi`: not_requested, requested, draft, submitted, complete, error or not_applicable (n/a), which is what a new
   customer has if nothing is said, so that it is listed at once (requested, where the list is waiting)
-- `console_url`: the address of the customer's Administration Console
+- `console_url`: the address of the customer's Administration Console, beginning with https://
+- `tags`: words that group customers, with `;` or `,` between them; they take the place of those it has
 
 A line `sep=;` before it, as Excel writes and reads it, says what separates the columns.
 
@@ -32,18 +33,29 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from functools import cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.exceptions import IntegrityError
+from tortoise.fields.data import JSON_DUMPS
 from tortoise.models import Model
 
 from models import events, rights
 from models.access import CustomerAccess
-from models.connect_step import ConnectStep, StepState, plan, plan_open, unlock
-from models.customer import AccountType, Customer, Listing, follow_seats, hold_monitors
+from models.checking import as_data, in_words, quoted
+from models.connect_step import ConnectStep, StepOwner, StepState, Template, begin, plan, plan_open, states, unlock
+from models.connect_template import ConnectTemplate
+from models.customer import (
+    CONSOLE_HEADING,
+    AccountType,
+    Customer,
+    Listing,
+    current_of,
+    follow_seats,
+    hold_monitors,
+    taken,
+)
 from models.database import reader, rows_within, update_many
 from models.events import Changed, transaction
 from models.history import Entry, HistoryEvent, append_many
@@ -51,6 +63,7 @@ from models.monitor import Health, Monitor, MonitorKind, MonitorState
 from models.partner import Partner
 from models.product import CustomerProduct, Product, load_catalogue
 from models.rfi import Rfi, RfiIcon, RfiState
+from models.tag import CustomerTag, UserTag, tags
 from models.text import printable
 from models.user import PortalUser
 
@@ -63,20 +76,24 @@ TURN = 50  # lines read between two turns of other tasks
 SAMPLES = 20  # customers of whom a preview shows what would become of them
 
 COLUMNS = (
-    'name', 'account_code', 'licences', 'account_type', 'domain', 'products', 'list', 'rfi', 'console_url',
+    'name', 'account_code', 'licences', 'account_type', 'domain', 'products', 'list', 'rfi', 'console_url', 'tags',
 )  # fmt: skip
 _ALSO = {'customer': 'name', 'licenses': 'licences', 'seats': 'licences', 'type': 'account_type', 'listing': 'list'}
 _FACTS = {
     'name': 'name', 'account_code': 'account_code', 'licences': 'seats', 'account_type': 'account_type',
-    'domain': 'domain',
+    'domain': 'domain', 'console_url': 'console_url',
 }  # fmt: skip
 _RFI_ALSO = {'n_a': 'not_applicable', 'na': 'not_applicable', 'none': 'not_applicable', 'incomplete': 'requested'}
+_TYPES_ALSO = {'not_for_resale': 'nfr'}
+# What an export puts before a cell that a spreadsheet would take for a formula (`components.export.defused`).
+_DEFUSED = re.compile(r"'(?=[=+\-@＝＋－＠])")
 _NOT_RETURNED = (RfiState.NOT_REQUESTED, RfiState.REQUESTED, RfiState.DRAFT)
 
 TEMPLATE_CSV = (
-    'name,account_code,licences,account_type,domain,products,list,rfi,console_url\r\n'
-    'Example Bakery,EXB001,45,standard,bakery.example,SEC; DMARC,in_progress,n/a,\r\n'
-    '"Example, Sons & Co",ESC001,250,express,sons.example,SEC+ARC | IMP,complete,n/a,https://console.example/ESC001\r\n'
+    'name,account_code,licences,account_type,domain,products,list,rfi,console_url,tags\r\n'
+    'Example Bakery,EXB001,45,standard,bakery.example,SEC; DMARC,in_progress,n/a,,retail\r\n'
+    '"Example, Sons & Co",ESC001,250,express,sons.example,SEC+ARC | IMP,complete,n/a,'
+    'https://console.example/ESC001,north; retail\r\n'
 )
 
 
@@ -121,6 +138,7 @@ class ImportResult:
     unchanged: int = 0
     refused: list[Refusal] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    unreadable: str = ''  # why the file as a whole is no list of customers, in a sentence; it is in `refused` as well
     # By the number of the line; a line that is not there is refused or empty.
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     # The first of each, of a preview only.
@@ -151,6 +169,8 @@ class _Line:
     products: list[str] | None = None
     listing: Listing | None = None
     rfi: RfiState | None = None
+    is_any_incomplete: bool = False  # of the RFI: any state that is shown as incomplete
+    tags: list[str] | None = None
 
 
 @dataclass
@@ -165,6 +185,14 @@ class _Judged:
 
 class _Refused(Exception):
     """Nothing is to be stored."""
+
+
+class _Unreadable(Exception):
+    """The file is no list of customers, and why."""
+
+    def __init__(self, sentence: str, refused: list[Refusal]) -> None:
+        super().__init__(sentence)
+        self.refused = refused
 
 
 async def import_customers(
@@ -198,8 +226,8 @@ async def _import(
     text = await _decoded(text_or_bytes, result)
     if text is None:
         return
-    catalogue = await load_catalogue()
-    store = _Storing(partner, catalogue, by, result)
+    catalogue = await load_catalogue(partner.id)
+    store = _Storing(partner, catalogue, by, result, await ConnectTemplate.current(partner))
     if all_or_nothing:
         async for _ in _chunks(text, catalogue, result):
             pass
@@ -246,7 +274,7 @@ async def preview_import(
     text = await _decoded(text_or_bytes, result)
     if text is None:
         return result
-    catalogue = await load_catalogue()
+    catalogue = await load_catalogue(partner.id)
     store = _Storing(partner, catalogue, by, result)
     lines = text.count('\n') + 1
     async for chunk in _chunks(text, catalogue, result):
@@ -296,32 +324,73 @@ async def _decoded(given: str | bytes, result: ImportResult) -> str | None:
     """The text of the file with ordinary line ends, or None with the reason in `result`."""
     text = await asyncio.to_thread(_text_of, given, result)
     if text is not None and text.count('\n') > MAX_LINES:
-        result.refused.append(Refusal(1, '', f'The file has more than {MAX_LINES:,} lines.'))
+        result.unreadable = f'The file has more than {MAX_LINES:,} lines; split it into several.'
+        result.refused.append(Refusal(1, '', result.unreadable))
         return None
     return text
 
 
 def _text_of(given: str | bytes, result: ImportResult) -> str | None:
+    def unreadable(sentence: str, line: int = 1) -> None:
+        result.unreadable = sentence
+        result.refused.append(Refusal(line, '', sentence))
+
     if len(given) > MAX_BYTES:
-        result.refused.append(Refusal(1, '', f'The file is larger than {MAX_BYTES // 1_000_000} MB.'))
-        return None
+        return unreadable(f'The file is larger than {MAX_BYTES // 1_000_000} MB.')
     if isinstance(given, bytes):
-        if given.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            result.refused.append(Refusal(1, '', 'The file is UTF-16; save it as CSV UTF-8.'))
-            return None
+        if other := other_kind(given):
+            return unreadable(f'The file is {other}. {EXPECTED}')
         try:
             given = given.decode('utf-8-sig')
         except UnicodeDecodeError as error:
             line = given.count(b'\n', 0, error.start) + 1
-            result.refused.append(Refusal(line, '', 'The file is not UTF-8; save it as CSV UTF-8.'))
-            return None
+            return unreadable(f'The file is not UTF-8: line {line:,} has letters of another encoding. '
+                              f'{EXPECTED}', line)  # fmt: skip
     return given.removeprefix('\ufeff').replace('\r\n', '\n').replace('\r', '\n')
+
+
+def other_kind(content: bytes) -> str:
+    """What the file is where it is no text in UTF-8 at all, to be read after 'The file is'; else nothing."""
+    kind = next((kind for begins, kind in _KINDS.items() if content.startswith(begins)), '')
+    if not kind:
+        if b'\0' not in content:
+            return ''
+        head = content[:2000]
+        halves = sorted((head[0::2].count(0), head[1::2].count(0)))
+        return _UTF16 if halves[0] * 4 < halves[1] > len(head) // 8 else 'no text but binary data'
+    if kind != _ZIP:
+        return kind
+    return next((title for part, title in _IN_ZIP.items() if part in content[:8000]), kind)
+
+
+EXPECTED = 'What is expected is a CSV file in UTF-8; spreadsheets save one as “CSV UTF-8”.'
+_UTF16, _ZIP = 'text in UTF-16 (“Unicode text”)', 'a ZIP archive'
+_KINDS = {
+    b'\x89PNG': 'a picture (PNG)', b'\xff\xd8\xff': 'a picture (JPEG)', b'GIF8': 'a picture (GIF)',
+    b'RIFF': 'a picture, a sound or a film (RIFF)', b'%PDF': 'a PDF document', b'PK\x03\x04': _ZIP,
+    b'\xd0\xcf\x11\xe0': 'a workbook or document of an old Office (.xls, .doc)', b'\x1f\x8b': 'compressed (gzip)',
+    b'SQLite format 3': 'a database (SQLite)', b'{\\rtf': 'a text document (RTF)',
+    codecs.BOM_UTF16_LE: _UTF16, codecs.BOM_UTF16_BE: _UTF16,
+}  # fmt: skip
+_IN_ZIP = {
+    b'xl/': 'an Excel workbook (.xlsx)', b'word/': 'a Word document (.docx)',
+    b'oasis.opendocument.spreadsheet': 'a spreadsheet (.ods)',
+}  # fmt: skip
 
 
 async def _chunks(text: str, catalogue: dict[str, Product], result: ImportResult):
     """The good lines, some hundred at a time; refusals go to `result`. Other tasks get their turn."""
     chunk: list[_Line] = []
-    for n, found in enumerate(_read(text, catalogue, result.warnings)):
+    lines = enumerate(_read(text, catalogue, result.warnings))
+    while True:
+        try:
+            n, found = next(lines, (0, None))
+        except _Unreadable as error:
+            result.unreadable = str(error)
+            result.refused += error.refused
+            return
+        if found is None:
+            break
         if isinstance(found, _Line):
             chunk.append(found)
         else:
@@ -336,16 +405,13 @@ async def _chunks(text: str, catalogue: dict[str, Product], result: ImportResult
 
 
 def _read(text: str, catalogue: dict[str, Product], warnings: list[str]) -> Iterator[_Line | list[Refusal]]:
-    """Each line that is not empty: what it says, or why it is refused."""
+    """Each line that is not empty: what it says, or why it is refused. Raises `_Unreadable`."""
     records = _records(text)
     start, header = next(records, (1, ''))
     if isinstance(header, str):
-        yield [Refusal(start, '', header or 'The file is empty.')]
-        return
-    columns, refused = _columns(header, start, warnings)
-    if refused:
-        yield refused
-        return
+        why = f'The first line {header}.' if header else 'The file is empty.'
+        raise _Unreadable(why, [Refusal(start, '', header or why)])
+    columns = _columns(header, start, warnings)
     codes = {code.upper(): code for code in catalogue}
     first_lines: dict[str, tuple[int, str]] = {}
     for number, cells in records:
@@ -400,16 +466,21 @@ def _named(heading: str) -> str:
     return _ALSO.get(name, name)
 
 
-def _columns(header: list[str], line: int, warnings: list[str]) -> tuple[list[str], list[Refusal]]:
+def _columns(header: list[str], line: int, warnings: list[str]) -> list[str]:
+    """What each column holds. Raises `_Unreadable`."""
     columns = [_named(printable(heading)) for heading in header]
     known = [column for column in columns if column in COLUMNS]
     refused = [Refusal(line, column, 'is there twice') for column in COLUMNS if known.count(column) > 1]
     if 'account_code' not in known:
         refused.append(Refusal(line, 'account_code', 'There is no such column; the first line names the columns.'))
+        raise _Unreadable('The file has no column “account_code”: its first line must name the columns.', refused)
+    if refused:
+        twice = ' and '.join(f'“{refusal.column}”' for refusal in refused)
+        raise _Unreadable(f'The file has the column {twice} twice.', refused)
     for heading, column in zip(header, columns, strict=True):
         if column and column not in COLUMNS:
-            warnings.append(f'The column {printable(heading)[:40]!r} is not known and was left out.')
-    return columns, refused
+            warnings.append(f'The column {quoted(heading, 40)} is not known and was left out.')
+    return columns
 
 
 def _line(number: int, cells: dict[str, str], codes: dict[str, str]) -> _Line | list[Refusal]:
@@ -419,6 +490,7 @@ def _line(number: int, cells: dict[str, str], codes: dict[str, str]) -> _Line | 
         refused.append(Refusal(number, 'account_code', 'is empty'))
     for column in COLUMNS:
         cell = cells.get(column, '').strip()
+        cell = cell[1:] if _DEFUSED.match(cell) else cell
         if not printable(cell):
             continue
         try:
@@ -431,24 +503,25 @@ def _line(number: int, cells: dict[str, str], codes: dict[str, str]) -> _Line | 
 def _take(line: _Line, column: str, cell: str, codes: dict[str, str]) -> None:
     """Put what a cell says into `line`; raises ValueError."""
     if column in _FACTS:
-        value = _named(cell) if column == 'account_type' else cell
+        value = _TYPES_ALSO.get(_named(cell), _named(cell)) if column == 'account_type' else cell
         line.facts |= Customer.check(**{_FACTS[column]: value})
     elif column == 'products':
         line.products = _products(cell, codes)
     elif column == 'list':
         line.listing = _one_of(Listing, _named(cell))
     elif column == 'rfi':
-        name = re.sub(r'[\s/_-]+', '_', cell.lower())
+        name = re.sub(r'[\s/_-]+', '_', cell.lower()).removeprefix('rfi_')
         line.rfi = _one_of(RfiState, _RFI_ALSO.get(name, name))
+        line.is_any_incomplete = name == 'incomplete'
     else:
-        line.facts['console_url'] = _address(cell)
+        line.tags = tags('tags', cell)
 
 
 def _products(cell: str, codes: dict[str, str]) -> list[str]:
     asked = [code for code in re.split(r'[;|,\s]+', cell.upper()) if code]
     for code in asked:
         if code not in codes:
-            raise ValueError(f'{code[:40]!r} is not in the catalogue')
+            raise ValueError(f'{quoted(code, 40)} is not in the catalogue')
     return list(dict.fromkeys(codes[code] for code in asked))
 
 
@@ -456,15 +529,7 @@ def _one_of(kind: Any, name: str) -> Any:
     try:
         return kind(name)
     except ValueError:
-        raise ValueError(f'{name[:40]!r} is none of {", ".join(kind)}') from None
-
-
-def _address(cell: str) -> str:
-    if not re.fullmatch(r'https?://[^\s/]+\S*', cell) or not cell.isprintable():
-        raise ValueError(f'{cell[:60]!r} does not begin with http:// or https://')
-    if len(cell) > 300:
-        raise ValueError('is longer than 300 characters')
-    return cell
+        raise ValueError(f'{quoted(name, 40)} is none of {", ".join(kind)}') from None
 
 
 # -- storing ----------------------------------------------------------------------------------------------------------
@@ -472,8 +537,9 @@ def _address(cell: str) -> str:
 
 class _Storing:
     def __init__(
-        self, partner: Partner, catalogue: dict[str, Product], by: PortalUser | None, result: ImportResult
-    ) -> None:
+        self, partner: Partner, catalogue: dict[str, Product], by: PortalUser | None, result: ImportResult,
+        template: ConnectTemplate | None = None,
+    ) -> None:  # fmt: skip
         self.partner = partner
         self.catalogue = catalogue
         self.by = by
@@ -481,6 +547,8 @@ class _Storing:
         self.result = result
         self.only_judges = False
         self._codes: dict[str, str] | None = None
+        self._template = template  # only judging needs none
+        self._beginnings: dict[tuple[str, RfiState], _Beginning] = {}
 
     async def chunk(self, lines: list[_Line]) -> None:
         """Store these lines in one transaction."""
@@ -512,11 +580,13 @@ class _Storing:
     async def _judged(self, connection: BaseDBAsyncClient, lines: list[_Line], *, lock: bool = False) -> '_Judged':
         if self._codes is None:
             self._codes = await self._all_codes(connection)
-        known = await self._known(connection, [line.facts['account_code'] for line in lines], lock)
+        known = await self._known(connection, lines, lock)
         unseen = await self._unseen(connection, known)
         judged = _Judged()
         for line in lines:
             row = known.get(line.facts['account_code'])
+            if row and line.is_any_incomplete and row['form'] and row['form'].icon == RfiIcon.INCOMPLETE:
+                line.rfi = None
             if row is not None and row['id'] in unseen:
                 judged.refused.append(Refusal(line.number, 'account_code', UNSEEN))
             elif refusal := self._alike(line, row) or _refusal(line, row):
@@ -559,7 +629,8 @@ class _Storing:
         seen = Customer.visible_to(self.by).filter(id__in=sorted(ids)).values('id')
         return ids - {row['id'] for row in await rows_within(connection, seen)}
 
-    async def _known(self, connection: BaseDBAsyncClient, codes: list[str], lock: bool) -> dict[str, dict[str, Any]]:
+    async def _known(self, connection: BaseDBAsyncClient, lines: list[_Line], lock: bool) -> dict[str, dict[str, Any]]:
+        codes = [line.facts['account_code'] for line in lines]
         query = Customer.filter(partner_id=self.partner.id, account_code__in=codes).order_by('id')
         if lock:
             await hold_monitors(connection, [row['id'] for row in await rows_within(connection, query.values('id'))])
@@ -571,15 +642,24 @@ class _Storing:
             connection, Rfi.filter(customer_id__in=[row['id'] for row in found]).values('customer_id', 'state')
         )
         states = {form['customer_id']: RfiState(form['state']) for form in forms}
-        return {row['account_code']: row | {'form': states.get(row['id'])} for row in found}
+        tagged: dict[int, list[str]] = {row['id']: [] for row in found}
+        if any(line.tags is not None for line in lines):
+            carried = CustomerTag.filter(customer_id__in=list(tagged)).order_by('tag').values('customer_id', 'tag')
+            for row in await rows_within(connection, carried):
+                tagged[row['customer_id']].append(row['tag'])
+        return {
+            row['account_code']: row | {'form': states.get(row['id']), 'tags': sorted(tagged[row['id']])}
+            for row in found
+        }
 
     def _alike(self, line: _Line, row: dict[str, Any] | None) -> Refusal | None:
         """Whether a new customer's code is another's in other capitals."""
-        code = line.facts['account_code']
-        other = (self._codes or {}).get(code.casefold(), code)
+        code: str = line.facts['account_code']
+        codes: dict[str, str] = self._codes or {}
+        other = codes.get(code.casefold(), code)
         if row is not None or other == code:
             return None
-        return Refusal(line.number, 'account_code', f'is another customer’s, written {other!r}')
+        return Refusal(line.number, 'account_code', taken(code, other))
 
     # -- new customers
 
@@ -602,20 +682,31 @@ class _Storing:
     def _customer(self, line: _Line, now: datetime) -> dict[str, Any]:
         rfi = _rfi_of(line)
         live = line.listing == Listing.COMPLETE
-        listing, status, key = _beginning(self._services(line), rfi)
+        begins = self._begins(line)
+        current = None if live else begins.current
         named = _searched(line.facts | {'domain': line.facts.get('domain', '')})
         return {
             'partner_id': self.partner.id, 'domain': '', 'seats': 0, 'account_type': AccountType.STANDARD,
             'console_url': '', **line.facts, **named,
             'products_in_short': ', '.join(line.products or ())[:200], 'rfi': rfi.icon,
             'rfi_returned': rfi not in _NOT_RETURNED, 'connect_since': now, 'created_at': now,
-            'listing': Listing.COMPLETE if live else listing, 'connect_status': 'Complete' if live else status,
-            'connect_key': 'complete' if live else key, 'completed_at': now if live else None,
+            'listing': Listing.COMPLETE if live else begins.listing,
+            'connect_status': 'Complete' if live else begins.status,
+            'connect_key': 'complete' if live else begins.key, 'completed_at': now if live else None,
+            'connect_owner': '' if live else (current.owner if current else StepOwner.PARTNER).value,
+            'connect_due': begins.due(self.partner, rfi, now)[current.key] if current else None,
+            'steps_done': 0 if live else begins.done, 'steps_of': 0 if live else begins.done + begins.left,
             **{kind.value: Health.NOT_CONFIGURED for kind in MonitorKind}, 'worst': Health.NOT_CONFIGURED,
         }  # fmt: skip
 
-    def _services(self, line: _Line) -> str:
-        return ''.join(self.catalogue[code].connect_services for code in line.products or ())
+    def _begins(self, line: _Line) -> '_Beginning':
+        """How a customer with these products and this form begins Connect."""
+        assert self._template is not None
+        services = ''.join(sorted({s for code in line.products or () for s in self.catalogue[code].connect_services}))
+        known = (services, _rfi_of(line))
+        if known not in self._beginnings:
+            self._beginnings[known] = _Beginning.of(self._template.applicable(services), known[1])
+        return self._beginnings[known]
 
     async def _insert_parts(self, connection: BaseDBAsyncClient, added: list[tuple[int, _Line]], now: datetime) -> None:
         """What a new customer comes with: its RFI, products, steps and monitors, and a line of history."""
@@ -624,15 +715,16 @@ class _Storing:
             for id_, line in added
         ])  # fmt: skip
         await self._insert_products(connection, added, now.date())
+        await self._tag(connection, {id_: line.tags for id_, line in added if line.tags})
         await _insert(connection, ConnectStep, [
             {
                 'customer_id': id_, **step, 'completed_at': now if step['state'] in _DONE else None,
                 'due_at': due[step['key']],
             }
             for id_, line in added if line.listing != Listing.COMPLETE
-            for steps in [_steps(self._services(line), _rfi_of(line))]
-            for due in [_due_dates(steps, _rfi_of(line), now)]
-            for step in steps
+            for begins in [self._begins(line)]
+            for due in [begins.due(self.partner, _rfi_of(line), now)]
+            for step in begins.rows
         ])  # fmt: skip
         await _insert(connection, Monitor, [
             {
@@ -655,6 +747,13 @@ class _Storing:
             }
             for id_, line in bought for code in line.products or ()
         ])  # fmt: skip
+
+    async def _tag(self, connection: BaseDBAsyncClient, new: dict[int, list[str]]) -> None:
+        """Give these customers (by id) further tags; who sees customers by them is told."""
+        await _insert(connection, CustomerTag, [
+            {'customer_id': id_, 'tag': tag} for id_, found in new.items() for tag in found
+        ])  # fmt: skip
+        await UserTag.tell_holders(self.partner.id, {tag for found in new.values() for tag in found})
 
     async def _write_down(
         self, connection: BaseDBAsyncClient, kind: str, entries: list[tuple[int, str, dict]], now: datetime
@@ -679,17 +778,19 @@ class _Storing:
             before, after = _differences(line, row)
             moved = _moves(line, row)
             changed[row['id']] = frozenset([*after, *(('listing', 'rfi', 'connect_status') if moved else ())])
+            said, told_before, told_after = _told(line, row)
             if after:
                 written.append(row | after | _searched(row | after))
             if 'seats' in after:
                 seats[row['id']] = (before['seats'], after['seats'])
             if 'products_in_short' in after:
                 await self._exchange_products(connection, row | after, line, now.date())
+            if 'tags' in after:
+                await self._retag(connection, row['id'], before['tags'], after['tags'])
             if moved:
-                after |= await self._move(row['id'], line)
-            history.append((row['id'], f'Changed: {", ".join(sorted(after))} (import)', {
-                'before': {name: str(value) for name, value in before.items()},
-                'after': {name: str(value) for name, value in after.items()},
+                await self._move(row['id'], line)
+            history.append((row['id'], f'Import – {said}', {
+                'before': as_data(told_before), 'after': as_data(told_after),
             }))  # fmt: skip
         names = [
             'name', 'name_key', 'initial', 'search_key', 'domain', 'seats', 'account_type', 'console_url',
@@ -712,18 +813,22 @@ class _Storing:
         new = [code for product_id, code in wanted.items() if product_id not in bought]
         await self._insert_products(connection, [(row['id'], _Line(0, {'seats': row['seats']}, new))], since)
 
-    async def _move(self, customer_id: int, line: _Line) -> dict[str, Any]:
+    async def _retag(
+        self, connection: BaseDBAsyncClient, customer_id: int, before: list[str], after: list[str]
+    ) -> None:
+        if gone := set(before) - set(after):
+            await CustomerTag.filter(customer_id=customer_id, tag__in=sorted(gone)).delete()
+            await UserTag.tell_holders(self.partner.id, gone)
+        await self._tag(connection, {customer_id: sorted(set(after) - set(before))})
+
+    async def _move(self, customer_id: int, line: _Line) -> None:
         """Give a known customer another RFI state or list; rare, and so one at a time."""
         now = datetime.now(UTC)
         customer = await Customer.get(id=customer_id)
-        said: dict[str, Any] = {}
         if line.rfi is not None:
-            said['rfi'] = line.rfi.value
             await Rfi.filter(customer_id=customer_id).update(state=line.rfi)
             customer.rfi = line.rfi.icon
             customer.rfi_returned = customer.rfi_returned or line.rfi not in _NOT_RETURNED
-        if line.listing is not None:
-            said['list'] = line.listing.value
         if line.listing == Listing.COMPLETE and customer.listing != Listing.COMPLETE:
             customer.listing, customer.completed_at = Listing.COMPLETE, now
         elif line.listing not in (None, Listing.COMPLETE) and customer.listing == Listing.COMPLETE:
@@ -735,16 +840,13 @@ class _Storing:
             await ConnectStep.filter(customer_id=customer_id, key='rfi').update(state=state, completed_at=now)
             await unlock(customer_id)
         await customer.restate()
-        return said
 
     async def _begin_connect(self, customer: Customer, line: _Line, now: datetime) -> None:
         bought = await CustomerProduct.filter(customer_id=customer.id).select_related('product')
         services = ''.join(each.product.connect_services for each in bought)
         form = await Rfi.get(customer_id=customer.id)
-        await ConnectStep.bulk_create([
-            ConnectStep(customer_id=customer.id, **step, completed_at=now if step['state'] in _DONE else None)
-            for step in _steps(services, form.state)
-        ])  # fmt: skip
+        assert self._template is not None
+        await begin(customer.id, self._template.applicable(services), form=form.state)
         await plan_open(customer.id, now, is_back=form.state not in _NOT_BACK)
 
     # -- news
@@ -783,6 +885,10 @@ def _refusal(line: _Line, row: dict[str, Any] | None) -> Refusal | None:
     """What is wrong with a line that only the database could tell."""
     if row is None and 'name' not in line.facts:
         return Refusal(line.number, 'name', 'is empty, and there is no customer with this account code yet')
+    if row is not None and row['listing'] == Listing.CLOSED:
+        return Refusal(line.number, 'account_code', 'is of a customer that is closed; its facts stay what they were')
+    if line.listing == Listing.CLOSED:
+        return Refusal(line.number, 'list', 'cannot be closed: a customer is closed by being cancelled or abandoned')
     rfi = _rfi_of(line) if row is None else line.rfi or row['form'] or RfiState.NOT_REQUESTED
     follows = _follows(rfi, returned=bool(row and row['rfi_returned']))
     if line.listing == Listing.COMPLETE:  # from elsewhere, but not before the form has come back
@@ -802,6 +908,8 @@ def _differences(line: _Line, row: dict[str, Any]) -> tuple[dict[str, Any], dict
     facts = dict(line.facts)
     if line.products is not None:
         facts['products_in_short'] = ', '.join(line.products)[:200]
+    if line.tags is not None:
+        facts['tags'] = line.tags
     after = {name: value for name, value in facts.items() if row[name] != value}
     return {name: row[name] for name in after}, after
 
@@ -816,8 +924,25 @@ def _moves(line: _Line, row: dict[str, Any]) -> bool:
 
 _HEADINGS = {
     'name': 'Name', 'domain': 'Domain', 'seats': 'Licences', 'account_type': 'Account type',
-    'console_url': 'Admin Console', 'products_in_short': 'Products', 'rfi': 'RFI', 'listing': 'List',
+    'console_url': CONSOLE_HEADING, 'products_in_short': 'Products', 'rfi': 'RFI', 'listing': 'List', 'tags': 'Tags',
 }  # fmt: skip
+
+
+def _told(line: _Line, row: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """What the line would change, in a sentence for the history, and what is there before and after."""
+    before, after = _all_differences(line, row)
+    words = [{name: _in_words(name, value) for name, value in each.items()} for each in (before, after)]
+    return in_words(_HEADINGS, *words), before, after
+
+
+def _all_differences(line: _Line, row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`_differences`, with the RFI and the list."""
+    before, after = _differences(line, row)
+    if line.rfi is not None and line.rfi != row['form']:
+        before['rfi'], after['rfi'] = row['form'] or RfiState.NOT_REQUESTED, line.rfi
+    if line.listing is not None and (line.listing == Listing.COMPLETE) != (row['listing'] == Listing.COMPLETE):
+        before['listing'], after['listing'] = row['listing'], line.listing
+    return before, after
 
 
 def _sample(line: _Line, row: dict[str, Any] | None) -> Sample:
@@ -825,13 +950,10 @@ def _sample(line: _Line, row: dict[str, Any] | None) -> Sample:
     if row is None:
         facts = line.facts | ({'products_in_short': ', '.join(line.products)} if line.products else {})
         facts |= {'rfi': _rfi_of(line)} | ({'listing': line.listing} if line.listing else {})
+        facts |= {'tags': line.tags} if line.tags else {}
         before, after = {}, {name: value for name, value in facts.items() if name in _HEADINGS and name != 'name'}
     else:
-        before, after = _differences(line, row)
-        if line.rfi is not None and line.rfi != row['form']:
-            before['rfi'], after['rfi'] = row['form'] or RfiState.NOT_REQUESTED, line.rfi
-        if line.listing is not None and (line.listing == Listing.COMPLETE) != (row['listing'] == Listing.COMPLETE):
-            before['listing'], after['listing'] = row['listing'], line.listing
+        before, after = _all_differences(line, row)
     name = line.facts.get('name') or (row['name'] if row else '')
     changes = [(_HEADINGS[each], _in_words(each, before.get(each)), _in_words(each, after[each])) for each in after]
     return Sample(line.number, name, line.facts['account_code'], changes)
@@ -844,6 +966,8 @@ def _in_words(name: str, value: Any) -> str:
         return AccountType(value).title
     if name == 'seats':
         return f'{value:,}'
+    if name == 'tags':
+        return ', '.join(value)
     return str(value).replace('_', ' ').capitalize() if name in ('rfi', 'listing') else str(value)
 
 
@@ -854,46 +978,49 @@ def _searched(facts: dict[str, Any]) -> dict[str, str]:
     return {'name_key': blank.name_key, 'initial': blank.initial, 'search_key': blank.search_key}
 
 
-@cache
-def _steps(services: str, rfi: RfiState) -> tuple[dict[str, Any], ...]:
-    """The steps of a customer that begins Connect, as `Customer.add` makes them."""
-    templates = ConnectStep.applicable(services)
-    present = {template.key for template in templates}
-    done = {'rfi'} if rfi in _STEP_OF_RFI else set()
-
-    def state(template: Any) -> StepState:
-        if template.key in done:
-            return _STEP_OF_RFI[rfi]
-        return StepState.TODO if set(template.needs) & present <= done else StepState.LOCKED
-
-    return tuple(
-        {
-            'key': template.key, 'title': template.title, 'position': position, 'owner': template.owner,
-            'is_optional': template.optional, 'state': state(template),
-        }
-        for position, template in enumerate(templates, 1)
-    )  # fmt: skip
-
-
 _NOT_BACK = (RfiState.NOT_REQUESTED, RfiState.REQUESTED, RfiState.DRAFT)
 
 
-def _due_dates(steps: Sequence[dict[str, Any]], rfi: RfiState, now: datetime) -> dict[str, datetime | None]:
-    still = [SimpleNamespace(**step) for step in steps if step['state'] not in _DONE]
-    return dict.fromkeys((step['key'] for step in steps), None) | plan(still, now, is_back=rfi not in _NOT_BACK)
+@dataclass(frozen=True)
+class _Beginning:
+    """How customers with the same products and form begin Connect, as `Customer.add` makes them: the columns of their
+    steps, and what `Customer.restate` finds."""
 
+    rows: list[dict[str, Any]]
+    planned: list[Any]  # the steps that are not done
+    listing: Listing
+    status: str
+    key: str
+    current: Any
+    done: int
+    left: int
 
-@cache
-def _beginning(services: str, rfi: RfiState) -> tuple[Listing, str, str]:
-    """List, Connect status and its key of a customer that begins Connect (`Customer.restate`)."""
-    listing = _follows(rfi, returned=False)
-    if listing == Listing.WAITING:
-        return listing, 'RFI requested', 'rfi_requested'
-    open_steps = [s for s in _steps(services, rfi) if s['state'] not in _DONE and not s['is_optional']]
-    current = min(open_steps, key=lambda s: (s['state'] == StepState.LOCKED, s['position']))
-    if current['key'] == 'rfi':
-        return listing, 'RFI received', 'rfi_received'
-    return listing, current['title'], current['key']
+    @classmethod
+    def of(cls, templates: Sequence[Template], rfi: RfiState) -> '_Beginning':
+        form = _STEP_OF_RFI.get(rfi)
+        steps = [
+            SimpleNamespace(**ConnectStep.columns(template), position=position, state=state)
+            for position, (template, state) in enumerate(zip(templates, states(templates, form), strict=True), 1)
+        ]
+        rows = [vars(step) | {'needs': JSON_DUMPS(step.needs)} for step in steps]
+        open_ = [step for step in steps if step.state not in _DONE]
+        done = sum(step.state == StepState.COMPLETE for step in steps)
+        left = sum(not step.is_optional for step in open_)
+        listing, current = _follows(rfi, returned=False), current_of(steps)
+        if listing == Listing.WAITING:
+            current = next((step for step in steps if step.key == 'rfi'), current)
+            status, key = 'RFI requested', 'rfi_requested'
+        elif current is None:
+            status, key = 'Ready to complete', 'handover'
+        elif current.key == 'rfi':
+            status, key = 'RFI received', 'rfi_received'
+        else:
+            status, key = current.title, current.key
+        return cls(rows, open_, listing, status, key, current, done, left)
+
+    def due(self, partner: Partner, rfi: RfiState, now: datetime) -> dict[str, datetime | None]:
+        planned = plan(self.planned, now, partner, is_back=rfi not in _NOT_BACK)
+        return dict.fromkeys((step['key'] for step in self.rows), None) | planned
 
 
 async def _insert(connection: BaseDBAsyncClient, model: type[Model], rows: list[dict[str, Any]]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import random
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from models import events
@@ -16,12 +16,13 @@ from models.demo_names import (
     CONNECTOR_FAILED,
     ENDINGS,
     FIRST,
+    HELD_BECAUSE,
     MIDDLE,
     NOT_READ,
     RFI_ERRORS,
     TRADES,
 )
-from models.demo_rows import READY, Signal, Sketch, insert_customers, services_of
+from models.demo_rows import READY, Hold, Signal, Sketch, insert_customers, services_of
 from models.events import transaction
 from models.history import HistoryChain
 from models.monitor import Monitor, MonitorKind, MonitorState
@@ -55,12 +56,16 @@ async def load_demo() -> None:
     """
     from models.demo_cast import load_cast
     from models.demo_documents import load_documents
+    from models.demo_orders import load_orders
+    from models.demo_prospects import load_prospects
 
     async with transaction():
         if not await Partner.exists() and not await HistoryChain.exists():
             password = '-'.join(secrets.token_hex(2) for _ in range(4))
             await load_cast(password)
             await load_documents()
+            await load_orders()
+            await load_prospects()
             await PortalUser.filter(email__in=ACCOUNTS).update(preferences={_PASSWORD: seal(password, _PASSWORD)})
 
 
@@ -91,8 +96,9 @@ async def make_customers(
 
     chance, now = random.Random(seed), datetime.now(UTC)
     facts = random.Random(f'facts {seed}')
-    catalogue = await load_catalogue()
+    catalogue = await load_catalogue(partner.id)
     codes = account_codes(partner)
+    people = await _looking_after(partner)
     made = 0
     while made < count:
         sketches = [_sketch(chance, now, catalogue) for _ in range(min(CHUNK, count - made))]
@@ -101,6 +107,7 @@ async def make_customers(
             for sketch, code in zip(sketches, free, strict=True):
                 sketch.account_code = code
                 give_facts(facts, sketch)
+                look_after(facts, now, sketch, people)
             ids = await insert_customers(connection, partner.id, sketches, catalogue)
             await use_demo_console(partner, ids)
         made += len(sketches)
@@ -110,6 +117,24 @@ async def make_customers(
     if made:
         events.MANY_CHANGED.emit(partner.id)
     return made
+
+
+async def _looking_after(partner: Partner) -> list[int]:
+    """Those (ids) who see every customer and so may look after any."""
+    theirs = PortalUser.filter(partner_id=partner.id, can_sign_in=True, disabled_at__isnull=True, sees_all=True)
+    return [row['id'] for row in await theirs.order_by('id').values('id')]
+
+
+def look_after(chance: random.Random, now: datetime, sketch: Sketch, people: Sequence[int]) -> None:
+    """Most of those in Connect are looked after by somebody, and a few rest."""
+    if sketch.listing not in (Listing.WAITING, Listing.IN_PROGRESS):
+        return
+    if people and chance.random() < 0.7:
+        sketch.responsible = chance.choice(people)
+    if sketch.step and sketch.step != READY and chance.random() < 0.04:
+        since = max(sketch.since, now - _DAY * chance.uniform(0.2, 20))
+        until = (now + _DAY * chance.randrange(2, 60)).date() if chance.random() < 0.7 else None
+        sketch.hold = Hold(chance.choice(HELD_BECAUSE), since, until)
 
 
 async def use_demo_console(partner: Partner, ids: list[int] | None = None) -> None:

@@ -15,13 +15,13 @@ from models.customer import AccountType, Listing
 from models.demo import account_codes, calm, configured_kinds, not_read, troubled, use_demo_console
 from models.demo_facts import addresses, give_all_facts, jottings, samples
 from models.demo_history import Person
-from models.demo_names import BLOCKED_BECAUSE, COUNTRIES, PRICES, RFI_ERRORS
-from models.demo_rows import READY, Signal, Sketch, insert_customers, insert_many, moments_of, services_of
+from models.demo_names import BLOCKED_BECAUSE, COUNTRIES, HELD_BECAUSE, ONE_TIME_FEES, PRICES, RFI_ERRORS, YEARLY
+from models.demo_rows import READY, Hold, Signal, Sketch, insert_customers, insert_many, moments_of, services_of
 from models.events import transaction
 from models.monitor import Flip, Monitor, MonitorKind, MonitorState
 from models.note import Note, NoteVersion
 from models.partner import Partner
-from models.price import Price
+from models.price import BillingTerm, Price
 from models.product import Product, load_catalogue
 from models.rfi import RfiState
 from models.sample import Sample
@@ -109,6 +109,7 @@ _TYPES = {
     'Brennan Brewing': AccountType.EXPRESS, 'O’Connor Press': AccountType.NFR,
     'Kestrel Aerospace': AccountType.INTERNAL,
 }  # fmt: skip
+_HELD = ('Tamura Ceramics',)
 _TOM_OKAFOR = 'Tom Okafor'
 _TOM_SEES = (
     'Émile Dubois & Fils', 'Łódź Logistics', 'Håkansson Forestry', 'Núñez Arquitectos', 'Sørensen Møbler',
@@ -132,6 +133,10 @@ async def load_cast(password: str) -> None:
     """Make the MSPs, people and customers; belongs in a transaction, in an empty database."""
     northwind = await Partner.set_up('Northwind IT', domain='northwind.example')
     fabrikam = await Partner.set_up('Fabrikam Managed Services', domain='fabrikam.example')
+    # Where the simulated vendor takes mail and sends it from (jobs/sources/simulated_connect.py).
+    await Partner.filter(id__in=[northwind.id, fabrikam.id]).update(
+        mx_hosts=['mail-protection.example'], spf_include='_spf.mail-protection.example'
+    )
     ana = await PortalUser.register(
         northwind, name='Ana Lindqvist', email='ana@northwind.example', password=password,
         role=PortalRole.ADMINISTRATOR,
@@ -153,12 +158,8 @@ async def load_cast(password: str) -> None:
         )  # fmt: skip
         await use_demo_console(partner)
         currency, prices = PRICES[partner.name]
-        await Price.bulk_create(
-            [
-                Price(partner=partner, product=catalogue[code], unit_price=Decimal(price), currency=currency)
-                for code, price in prices.items()
-            ]
-        )
+        await Price.bulk_create([_price(partner, catalogue[code], price, currency) for code, price in prices.items()])
+        await Partner.filter(id=partner.id).update(currency=currency)
     await CustomerAccess.bulk_create(
         [CustomerAccess(user=tom, customer_id=of_northwind[name], allowed=True) for name in _TOM_SEES]
     )
@@ -166,6 +167,14 @@ async def load_cast(password: str) -> None:
     await _delegate(ana, ana_is, of_northwind)
     await _delegate(tom, dict(zip(_TOM_SEES, _TOM * 2, strict=False)), of_northwind)
     await _delegate(eve, dict(zip(of_fabrikam, _ANA, strict=True)), of_fabrikam)
+
+
+def _price(partner: Partner, product: Product, price: str, currency: str) -> Price:
+    return Price(
+        partner=partner, product=product, unit_price=Decimal(price), currency=currency,
+        term=BillingTerm.YEAR if product.code in YEARLY else BillingTerm.MONTH,
+        one_time_fee=Decimal(ONE_TIME_FEES.get(product.code, 0)),
+    )  # fmt: skip
 
 
 async def _delegate(user: PortalUser, roles: Mapping[str, str], ids: dict[str, int]) -> None:
@@ -196,6 +205,12 @@ async def _load_customers(partner: Partner, catalogue: dict[str, Product], now: 
         sketch.account_code = code
         sketch.account_type = _TYPES.get(sketch.name, AccountType.STANDARD)
         give_all_facts(facts, sketch, COUNTRIES.get(sketch.name, 'GB'), address)
+    for number, sketch in enumerate(sketches):
+        if sketch.listing in (Listing.WAITING, Listing.IN_PROGRESS) and number % 4:
+            sees = [one.id for one in people if one.name != _TOM_OKAFOR or sketch.name in _TOM_SEES]
+            sketch.responsible = sees[number % len(sees)]
+        if sketch.name in _HELD:
+            sketch.hold = Hold(HELD_BECAUSE[0], now - timedelta(days=3), (now + timedelta(days=18)).date())
     async with transaction() as connection:
         ids = await insert_customers(connection, partner.id, sketches, catalogue, people)
         named = zip(ids, sketches, strict=True)

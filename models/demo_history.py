@@ -60,6 +60,11 @@ def history_of(
         happened.append(
             _Happened(sketch.completed_at, 'connect.completed', 'Connect complete: the customer is live', True)
         )
+    if sketch.hold:
+        until = f' until {sketch.hold.until:%d %B %Y}' if sketch.hold.until else ''
+        happened.append(
+            _Happened(sketch.hold.since, 'connect.held', f'Connect put on hold{until} – {sketch.hold.because}', True)
+        )
     chance = _UNUSED
     if people:
         chance = random.Random(sketch.name)

@@ -117,13 +117,15 @@ GATEWAYS = ('none', 'the filter of the mail platform', 'an appliance on site', '
 PRICES = {
     'Northwind IT': ('EUR', {
         'SEC': '2.60', 'ARC': '2.10', 'SEC+ARC': '4.20', 'UEM': '5.40', 'TTP-URL': '0.90', 'TTP-ATT': '0.95',
-        'IMP': '0.70', 'IEP': '0.85', 'ENC': '1.10', 'DMARC': '0.45', 'SAT': '1.35',
+        'IMP': '0.70', 'IEP': '0.85', 'ENC': '1.10', 'DMARC': '0.45', 'SAT': '16.20',
     }),
     'Fabrikam Managed Services': ('GBP', {
         'SEC': '2.35', 'ARC': '1.90', 'SEC+ARC': '3.75', 'UEM': '4.80', 'CONT': '1.20', 'TTP-URL': '0.80',
-        'TTP-ATT': '0.80', 'IMP': '0.65', 'DLP': '1.25', 'LFS': '0.60', 'SAT': '1.20',
+        'TTP-ATT': '0.80', 'IMP': '0.65', 'DLP': '1.25', 'LFS': '0.60', 'SAT': '14.40',
     }),
 }  # fmt: skip
+YEARLY = ('SAT',)  # what is billed by the year
+ONE_TIME_FEES = {'SEC': '120.00', 'ARC': '180.00', 'SEC+ARC': '250.00', 'UEM': '320.00', 'ENC': '60.00'}
 
 # Notes, and what some of them said before they were edited.
 NOTES: tuple[tuple[str, str], ...] = (
@@ -144,4 +146,10 @@ NOTES: tuple[tuple[str, str], ...] = (
     ('Interested in awareness training. A quote was sent, see https://files.example/quotes/{code}.pdf', ''),
     ('Someone at the branch office writes right to left, and previews showed it the wrong way round: שלום, تحية. '
      'Fixed with the latest Outlook.', ''),
+)  # fmt: skip
+
+# Why Connect rests.
+HELD_BECAUSE = (
+    'The customer moves to a new office first', 'No changes to mail before the end of their financial year',
+    'Their IT lead is away', 'They are changing their mail platform first',
 )  # fmt: skip

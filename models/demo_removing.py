@@ -16,7 +16,10 @@ from models.customer import Customer
 from models.demo import demo_partners
 from models.events import transaction
 from models.history import HistoryChain, HistoryEvent, HistoryText
+from models.order import Order
 from models.partner import Partner
+from models.price import Price
+from models.prospect import Prospect
 from models.user import PortalUser
 
 CHUNK = 200  # customers in one transaction: whoever else writes gets a turn
@@ -60,6 +63,8 @@ async def remove_demo(progress: Callable[[int], object] = lambda _done: None) ->
                 partner.id, 'partner.removed', f'{partner.name} was removed: it was a demonstration'
             )  # fmt: skip
             await PortalUser.filter(partner_id=partner.id).delete()
+            for model in (Order, Prospect, Price):
+                await model.filter(partner_id=partner.id).delete()
             await Partner.filter(id=partner.id).delete()
             events.MANY_CHANGED.emit(None)
 

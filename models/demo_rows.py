@@ -6,16 +6,18 @@ the tests hold both against each other.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.fields.data import JSON_DUMPS
 from tortoise.models import Model
 
-from models.connect_step import BY_KEY, ConnectStep, StepState, Template
+from models.connect_step import BY_KEY, ConnectStep, StepOwner, StepState, Template
 from models.contact import Contact, ContactKind
-from models.customer import AccountType, Customer, Listing
+from models.customer import AccountType, Customer, Listing, current_of
 from models.history import append_many
 from models.infrastructure import Directory, Infrastructure, MailPlatform
 from models.monitor import OLD_AFTER, Health, Monitor, MonitorKind, MonitorState
@@ -60,6 +62,14 @@ class Somebody(NamedTuple):
     mobile: str = ''
 
 
+class Hold(NamedTuple):
+    """Why Connect rests, since when, and until which day."""
+
+    because: str
+    since: datetime
+    until: date | None = None
+
+
 @dataclass
 class Known:
     """What is known of a customer's infrastructure."""
@@ -97,6 +107,8 @@ class Sketch:
     contacts: list[Somebody] = field(default_factory=list)
     known: Known | None = None
     answers: dict[str, Any] = field(default_factory=dict)
+    responsible: int | None = None  # who looks after it
+    hold: Hold | None = None
 
 
 def services_of(products: tuple[str, ...], catalogue: dict[str, Product]) -> str:
@@ -188,6 +200,8 @@ def connect_status(sketch: Sketch) -> tuple[str, str]:
     """The text and the key that `Customer.restate` would find."""
     if sketch.listing == Listing.COMPLETE:
         return 'Complete', 'complete'
+    if sketch.hold:
+        return 'On hold', 'on_hold'
     if sketch.listing == Listing.WAITING:
         return 'RFI requested', 'rfi_requested'
     if sketch.step == READY:
@@ -212,7 +226,8 @@ async def insert_customers(
     today = now.date()
     moments = [moments_of(sketch, services_of(sketch.products, catalogue)) for sketch in sketches]
     for customer_id, sketch, when in zip(ids, sketches, moments, strict=True):
-        rows[Customer].append(_customer_row(customer_id, partner_id, sketch, now))
+        steps = _step_rows(customer_id, sketch, when)
+        rows[Customer].append(_customer_row(customer_id, partner_id, sketch, now, steps))
         rows[Rfi].append(_rfi_row(customer_id, sketch, when))
         since = (sketch.completed_at or sketch.created_at).date()
         bought: list[Any] = [since, next_renewal(since, today)]
@@ -223,7 +238,7 @@ async def insert_customers(
         rows[Contact] += [[customer_id, one.kind.value, *one[1:]] for one in sketch.contacts]
         if sketch.known:
             rows[Infrastructure].append(_infrastructure_row(customer_id, sketch.known))
-        rows[ConnectStep] += _step_rows(customer_id, sketch, when)
+        rows[ConnectStep] += steps
         rows[Monitor] += [_monitor_row(customer_id, kind, sketch, now) for kind in MonitorKind]
     for model, made in rows.items():
         await insert_many(connection, model, _COLUMNS[model], made)
@@ -242,9 +257,14 @@ async def insert_many(connection: BaseDBAsyncClient, model: type[Model], columns
     sqlite = connection.capabilities.dialect == 'sqlite'
     marks = ['?' if sqlite else f'${n}' for n in range(1, len(columns) + 1)]
     if sqlite:
-        rows = [[v.isoformat(' ') if isinstance(v, datetime) else v for v in row] for row in rows]
+        rows = [[_as_text(value) if isinstance(value, date) else value for value in row] for row in rows]
     names = ','.join(f'"{column}"' for column in columns)
     await connection.execute_many(f'INSERT INTO "{model._meta.db_table}" ({names}) VALUES ({",".join(marks)})', rows)
+
+
+def _as_text(moment: date) -> str:
+    """A moment or a day as SQLite keeps it."""
+    return moment.isoformat(' ') if isinstance(moment, datetime) else moment.isoformat()
 
 
 async def _reserve_ids(connection: BaseDBAsyncClient, count: int, *, sqlite: bool) -> list[int]:
@@ -264,9 +284,13 @@ _COLUMNS: dict[type[Model], list[str]] = {
         'id', 'partner_id', 'name', 'name_key', 'initial', 'search_key', 'account_code', 'domain', 'seats',
         'account_type', 'products_in_short', 'listing', 'connect_status', 'connect_key', 'connect_since',
         'blocked_because', 'rfi', 'rfi_returned', *(kind.value for kind in MonitorKind), 'worst', 'console_url',
-        'is_simulated', 'created_at', 'completed_at',
+        'is_simulated', 'created_at', 'completed_at', 'connect_owner', 'connect_due', 'steps_done', 'steps_of',
+        'contract_start', 'responsible_id', 'connect_person_id', 'hold_because', 'held_at', 'hold_until',
     ],
-    Rfi: ['customer_id', 'state', 'answers', 'errors', 'requested_at', 'returned_at', 'completed_at'],
+    Rfi: [
+        'customer_id', 'state', 'answers', 'errors', 'requested_at', 'returned_at', 'completed_at', 'sent_to',
+        'opened_at', 'reminders',
+    ],
     CustomerProduct: ['customer_id', 'product_id', 'quantity', 'since', 'renews_on'],
     Contact: ['customer_id', *Somebody._fields],
     Infrastructure: [
@@ -275,7 +299,7 @@ _COLUMNS: dict[type[Model], list[str]] = {
     ],
     ConnectStep: [
         'customer_id', 'key', 'title', 'position', 'owner', 'is_optional', 'state', 'reason', 'started_at',
-        'completed_at', 'due_at',
+        'completed_at', 'due_at', 'needs', 'due_days', 'check_key',
     ],
     Monitor: [
         'customer_id', 'kind', 'state', 'value', 'threshold', 'reason', 'since', 'read_at', 'expected_every', 'old_at',
@@ -287,24 +311,52 @@ _NOTHING_READ = Signal()
 _NAMED = Customer()
 
 
-def _customer_row(customer_id: int, partner_id: int, sketch: Sketch, now: datetime) -> list[Any]:
+def _customer_row(
+    customer_id: int, partner_id: int, sketch: Sketch, now: datetime, steps: list[list[Any]]
+) -> list[Any]:
     _NAMED.account_code, _NAMED.domain = sketch.account_code, sketch.domain
     _NAMED.set_name(sketch.name)
     status, key = connect_status(sketch)
     icons = [int(sketch.signals.get(kind, _NOTHING_READ).health(now)) for kind in MonitorKind]
-    blocked = sketch.because if sketch.step_state == StepState.BLOCKED else ''
+    blocked = sketch.because if sketch.step_state == StepState.BLOCKED and not sketch.hold else ''
+    hold, in_connect = sketch.hold, sketch.listing in (Listing.WAITING, Listing.IN_PROGRESS)
     return [
         customer_id, partner_id, sketch.name, _NAMED.name_key, _NAMED.initial, _NAMED.search_key, sketch.account_code,
         sketch.domain, sketch.seats, sketch.account_type.value, ', '.join(sketch.products)[:200], sketch.listing.value,
-        status, key, sketch.since, blocked, int(sketch.rfi.icon), sketch.listing != Listing.WAITING, *icons, min(icons),
+        status, key, hold.since if hold else sketch.since, blocked, int(sketch.rfi.icon),
+        sketch.listing != Listing.WAITING, *icons, min(icons),
         f'https://console.example/{sketch.account_code}', True, sketch.created_at, sketch.completed_at,
+        *_board(sketch, steps), sketch.created_at.date(), sketch.responsible,
+        sketch.responsible if in_connect else None, hold.because if hold else '', hold.since if hold else None,
+        hold.until if hold else None,
     ]  # fmt: skip
 
 
+def _board(sketch: Sketch, rows: list[list[Any]]) -> tuple[str, datetime | None, int, int]:
+    """Owner and due date of the current step, and how many steps are done of how many: as `Customer.restate` leaves
+    them."""
+    columns = _COLUMNS[ConnectStep]
+    steps = [SimpleNamespace(**dict(zip(columns, row, strict=True))) for row in rows]
+    done = sum(step.state == StepState.COMPLETE for step in steps)
+    left = sum(step.state not in (StepState.COMPLETE, StepState.SKIPPED) and not step.is_optional for step in steps)
+    if sketch.listing in (Listing.COMPLETE, Listing.CLOSED):
+        return '', None, done, done + left
+    current: Any = steps[0] if sketch.listing == Listing.WAITING and steps else current_of(steps)
+    if current is None:
+        return StepOwner.PARTNER.value, None, done, done + left
+    return current.owner, None if sketch.hold else current.due_at, done, done + left
+
+
 def _rfi_row(customer_id: int, sketch: Sketch, moments: Moments) -> list[Any]:
+    sent = moments.requested
+    whom = {one.kind: one.email for one in sketch.contacts}
+    lead = whom.get(ContactKind.TECHNICAL) or whom.get(ContactKind.MAIN, '')
+    is_silent, opened = sketch.rfi == RfiState.REQUESTED, None
+    if sent is not None and not is_silent:
+        opened = sent + min((moments.returned or datetime.now(UTC)) - sent, timedelta(hours=20)) / 2
     return [
-        customer_id, sketch.rfi.value, JSON_DUMPS(sketch.answers), JSON_DUMPS(sketch.errors), moments.requested,
-        moments.returned, moments.completed,
+        customer_id, sketch.rfi.value, JSON_DUMPS(sketch.answers), JSON_DUMPS(sketch.errors), sent, moments.returned,
+        moments.completed, lead if sent else '', opened, int(is_silent),
     ]  # fmt: skip
 
 
@@ -321,10 +373,16 @@ def _step_rows(customer_id: int, sketch: Sketch, moments: Moments) -> list[list]
         rows.append([
             customer_id, template.key, template.title, position, template.owner.value, template.optional, state.value,
             reason_of(sketch, state), started, ended, _due(sketch, template, due, ended),
+            _as_json(template.needs), template.due_days, template.check,
         ])  # fmt: skip
         if ended is None and not template.optional:
             due += _EACH
     return rows
+
+
+@cache
+def _as_json(needs: tuple[str, ...]) -> str:
+    return JSON_DUMPS(list(needs))
 
 
 _IN_TIME, _EACH = timedelta(days=10), timedelta(days=4)

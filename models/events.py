@@ -103,7 +103,16 @@ RFI_MOVED: Event[[Changed]] = Event()
 
 CUSTOMER_TOUCHED: Event[[int, dict[int, frozenset[str]]]] = Event()
 """On the pages of these customers (id) of a partner (first argument) these parts show something else now: `history`,
-`notes`, `contacts`, `infrastructure`, `attachments`, `products`, `connect`, `rfi`, `monitor`."""
+`notes`, `contacts`, `infrastructure`, `attachments`, `products`, `connect`, `rfi`, `monitor`, `orders`."""
+
+PROSPECTS_CHANGED: Event[[int]] = Event()
+"""Prospects of this partner (id), or orders of theirs, were made or changed."""
+
+MAIL_MOVED: Event[[int]] = Event()
+"""Mail of this partner (id) was written, sent or given up."""
+
+CHECK_WANTED: Event[[int, str]] = Event()
+"""Somebody (name) wants the automatic check of this step of Connect (id) to run at once."""
 
 READINGS_STORED: Event[[frozenset[int]]] = Event()
 """Readings of these customers (ids) were stored, whether or not an icon changed."""
@@ -129,7 +138,7 @@ PARTNER_CHANGED: Event[[int]] = Event()
 ALL: tuple[Event, ...] = (
     CUSTOMERS_ADDED, CUSTOMERS_CHANGED, MONITORS_FLIPPED, CONNECT_MOVED, RFI_MOVED, CUSTOMER_TOUCHED, READINGS_STORED,
     MANY_CHANGED, SESSIONS_ENDED, SIGHT_CHANGED, USERS_CHANGED, PARTNER_CHANGED,
-    ROLES_CHANGED,
+    ROLES_CHANGED, PROSPECTS_CHANGED, MAIL_MOVED, CHECK_WANTED,
 )  # fmt: skip
 ABOUT_CUSTOMERS: tuple[Event[[Changed]], ...] = (
     CUSTOMERS_ADDED, CUSTOMERS_CHANGED, MONITORS_FLIPPED, CONNECT_MOVED, RFI_MOVED,

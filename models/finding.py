@@ -1,19 +1,23 @@
-"""Finding customers by a few letters, in every list at once: what the search over everything shows while one types."""
+"""Finding customers in every list, and prospects, by a few letters: what the search over everything shows while one
+types."""
 
 from typing import Any
 
 from models.customer import Customer, Listing
 from models.database import reader, rows
 from models.history import numbered
+from models.prospect import Prospect, ProspectState
+from models.rights import may
 from models.text import fold, sort_key
 from models.user import PortalUser
 
 MOST = 12  # customers that are shown
+MOST_PROSPECTS = 6
 LONGEST = 100  # letters that are searched for
 CANDIDATES = 300  # that are read to be ranked
 LONGEST_CODE = 40
 _LAST = '\U0010ffff'  # after every letter in the order of both databases
-_SHOWN = ('id', 'name', 'account_code', 'domain', 'listing', 'worst', 'name_key')
+_SHOWN = ('id', 'name', 'account_code', 'code_is_provisional', 'domain', 'listing', 'worst', 'name_key')
 
 
 async def find_customers(user: PortalUser, typed: str, *, limit: int = MOST) -> list[dict[str, Any]]:
@@ -38,6 +42,27 @@ async def find_customers(user: PortalUser, typed: str, *, limit: int = MOST) -> 
     unlike = {row['id']: row for row in found}
     ranked = sorted(unlike.values(), key=lambda row: (_rank(row, whole), row['name_key'], row['id']))
     return [_told(row) for row in ranked[:limit]]
+
+
+async def find_prospects(user: PortalUser, typed: str, *, limit: int = MOST_PROSPECTS) -> list[dict[str, Any]]:
+    """The prospects of this user in whose name, domain or lead all of the words are, the likeliest first.
+
+    What became a customer is found as one.
+    """
+    words = fold(typed[:LONGEST]).split()
+    if not words or not may(user, 'prospect.see'):
+        return []
+    mine = Prospect.visible_to(user).exclude(state=ProspectState.CONVERTED)
+    for word in words:
+        mine = mine.filter(search_key__contains=word)
+    shown = ('id', 'name', 'domain', 'state', 'name_key')
+    found = await rows(mine.order_by('name_key', 'id').limit(CANDIDATES).values(*shown))
+    whole = ' '.join(words)
+    found.sort(key=lambda row: (_rank(row | {'account_code': ''}, whole), row['name_key'], row['id']))
+    return [
+        {'id': row['id'], 'name': row['name'], 'domain': row['domain'], 'state': ProspectState(row['state']).title}
+        for row in found[:limit]
+    ]
 
 
 async def these_customers(user: PortalUser, ids: list[int]) -> list[dict[str, Any]]:
@@ -94,6 +119,7 @@ def _rank(row: dict[str, Any], whole: str) -> int:
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:
     return {
-        'id': row['id'], 'name': row['name'], 'code': row['account_code'], 'domain': row['domain'],
+        'id': row['id'], 'name': row['name'], 'code': row['account_code'],
+        'is_provisional': bool(row['code_is_provisional']), 'domain': row['domain'],
         'listing': str(row['listing']), 'worst': int(row['worst']),
     }  # fmt: skip

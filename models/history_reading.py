@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 from tortoise.backends.base.client import BaseDBAsyncClient
 
+from models.checking import Invalid
 from models.database import reader
 from models.history import as_utc, chain_of, numbered
 from models.monitor import MonitorKind, MonitorState
@@ -35,18 +36,19 @@ AUDITED: dict[str, tuple[str, tuple[str, ...]]] = {
     'sign_ins': ('Sign-ins', ('user.sign', 'session.')),
     'access': ('Roles and consoles', ('delegated_access.', 'access.', 'console.')),
     'people': ('People', ('user.', 'invitation.', 'link.')),
+    'prospects': ('Prospects and orders', ('prospect.', 'order.', 'change_order.', 'cancellation.')),
     'settings': ('Settings', ('partner.', 'settings.', 'key.', 'mail.', 'price.')),
     'exports': ('Exports', ('list.exported', 'history.exported', 'audit.exported')),
     'imports': ('Imports', ('customers.',)),
     'tokens': ('API tokens', ('token.',)),
-    'backups': ('Restores', ('backup.', 'portal.')),
+    'backups': ('Backups and restores', ('backup.', 'portal.')),
 }  # fmt: skip
 MILESTONES = frozenset({
     'customer.created', 'account.created', 'prospect.converted', 'order.submitted', 'order.accepted', 'order.rejected',
     'rfi.requested', 'rfi.sent', 'rfi.submitted', 'rfi.error', 'rfi.complete', 'rfi.completed', 'connect.completed',
     'change_order.submitted', 'change_order.applied', 'seats.changed', 'product.added', 'product.removed',
     'delegated_access.granted', 'delegated_access.revoked', 'delegated_access.lost', 'cancellation.requested',
-    'cancellation.effective', 'partner_change',
+    'cancellation.effective', 'partner_change', 'customer.closed', 'connect.abandoned',
 })  # fmt: skip
 EVERYTHING = 'all'
 MOST = 1000
@@ -81,6 +83,11 @@ class Chain(NamedTuple):
         but = [each for other in earlier for each in self.groups[other][1] if each.startswith(begins)]
         return begins, tuple(but)
 
+    def check(self, group: str) -> None:
+        """Raise `Invalid` where there is no such group to filter by."""
+        if group not in ('', EVERYTHING, *self.groups):
+            raise Invalid('group', 'is no group of entries')
+
 
 async def page(
     of: int | Chain, *, group: str = '', person: int | None = None, since: datetime | None = None,
@@ -90,11 +97,10 @@ async def page(
 
     `of` is a customer's id, or a chain. `group` '' are milestones and what people did, 'all' is everything, the others
     are `KINDS` (of the audit, '' is everything and the others are `AUDITED`). `since` is included and `until` is not.
-    Raises ValueError for a group or a cursor that there is not.
+    Raises `Invalid` for a group or a cursor that there is not.
     """
     chain = of if isinstance(of, Chain) else Chain.of(of)
-    if group not in ('', EVERYTHING, *chain.groups):
-        raise ValueError('There is no such group of entries.')
+    chain.check(group)
     limit = max(1, min(limit, MOST))
     place = _place(before)
     found = await _entries(chain, group, person, since, until, place, limit + 1)
@@ -110,6 +116,25 @@ async def page(
 async def recent(customer_id: int, limit: int = 10) -> list[dict[str, Any]]:
     """The newest milestones and what people did."""
     return (await page(customer_id, limit=limit))[0]
+
+
+async def of_prospect(
+    partner_id: int, prospect_id: int, *, since: datetime | None = None, limit: int = 50
+) -> list[dict[str, Any]]:
+    """The newest of the MSP's own entries that are about this prospect; `since` is when it was made."""
+    where = _Where(reader())
+    where.add('e."chain" = ?', chain_of(partner_id, None))
+    where.add('(e."kind" LIKE ? OR e."kind" LIKE ?)', 'prospect.%', 'order.%')
+    # As it stands among the data, which nothing that somebody typed does: a quote inside a text is written as \\".
+    where.add('(t."data" LIKE ? OR t."data" LIKE ?)', *(f'%"prospect":{prospect_id}{end}%' for end in ',}'))
+    if since is not None:
+        where.add('e."at" >= ?', since)
+    found = await where.found(
+        'SELECT e."id", e."kind", e."at", e."actor_id", t."event_id" AS "text_id", t."actor", t."summary", t."data" '
+        'FROM "history_event" e JOIN "history_text" t ON t."event_id" = e."id" WHERE '
+        f'ORDER BY e."at" DESC, e."id" DESC LIMIT {limit}'
+    )
+    return [_as_entry(row) for row in found]
 
 
 async def each(of: int | Chain, **filters: Any) -> AsyncIterator[dict[str, Any]]:
@@ -259,8 +284,8 @@ def _place(cursor: str) -> tuple[datetime, bool, int] | None:
         return None
     read = re.fullmatch(r'(-?[0-9]{1,17})([ef])([0-9]{1,18})', cursor)
     if read is None:
-        raise ValueError('This is no place in the history.')
+        raise Invalid('before', 'is no place in the history')
     try:
         return _EPOCH + timedelta(microseconds=int(read[1])), read[2] == 'f', int(read[3])
     except OverflowError:
-        raise ValueError('This is no place in the history.') from None
+        raise Invalid('before', 'is no place in the history') from None

@@ -114,11 +114,11 @@ class Infrastructure(Model):
 
     @classmethod
     def check(cls, facts: Mapping[str, Any], *, documentation: bool = False) -> dict[str, Any]:
-        """The facts as they would be stored; raises `Infrastructure.Invalid` for the first that cannot be.
+        """The facts as they would be stored; raises `Infrastructure.Invalid` with all that cannot be.
 
         `documentation` is for simulated customers (`models.checking.network`).
         """
-        return {field: _check(field, value, documentation) for field, value in facts.items()}
+        return checking.each(facts, lambda field, value: _check(field, value, documentation))
 
     @classmethod
     async def change(
@@ -129,10 +129,24 @@ class Infrastructure(Model):
         `was` is what the editor saw. Raises `Infrastructure.Invalid`, `Refused`, or `ChangedMeanwhile` where somebody
         else was quicker; then nothing is stored.
         """
-        from models.customer import Customer
+        from models.connect_step import refit
 
         rights.require(by, 'infrastructure.change')
         clean = cls.check(facts, documentation=customer.is_simulated)
+        async with transaction():
+            changed = await cls.keep(customer, clean, was=was, by=by)
+            if changed & {'mail_platform', 'directory'}:
+                await refit(customer.id, by=by)
+        return changed
+
+    @classmethod
+    async def keep(
+        cls, customer: 'Customer', clean: Mapping[str, Any], *, was: Mapping[str, Any] | None = None,
+        by: 'PortalUser | None' = None, source: str = '',
+    ) -> set[str]:  # fmt: skip
+        """Store checked facts for a verb that has asked who may (the RFI form, say); the history names the `source`."""
+        from models.customer import Customer
+
         async with transaction():
             # Whoever else changes this customer waits; a row that is not there yet cannot be locked.
             await Customer.filter(id=customer.id).select_for_update().get()
@@ -143,8 +157,9 @@ class Infrastructure(Model):
             after = {field: clean[field] for field in before}
             known.update_from_dict(after)
             await known.save()
+            said = checking.in_words(_HEADINGS, before, after)
             await HistoryEvent.add(
-                customer.partner_id, 'infrastructure.changed', checking.in_words(_HEADINGS, before, after),
+                customer.partner_id, 'infrastructure.changed', f'{source}: {said}' if source else said,
                 customer_id=customer.id, by=by, before=checking.as_data(before), after=checking.as_data(after),
             )  # fmt: skip
             events.CUSTOMER_TOUCHED.emit(customer.partner_id, {customer.id: frozenset({'infrastructure'})})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from models import rights
+from models import events, rights
 from models.checking import Impossible, Invalid, email
 from models.events import transaction
 from models.history import HistoryEvent
@@ -34,28 +34,33 @@ _templates = Environment(  # nosec B701 # by the name: HTML is escaped, plain te
 
 async def post(
     partner: Partner, *, kind: str, recipient: str, template: str, facts: dict[str, Any],
-    good_until: datetime | None = None,
-) -> bool:  # fmt: skip
+    good_until: datetime | None = None, customer_id: int | None = None, attachment_id: int | None = None,
+    key: str = '',
+) -> Message | None:  # fmt: skip
     """Write a message to one person, inside the transaction of whoever calls.
 
-    False, and nothing is written, where the MSP has no mail server: the caller shows the link instead. `template` names
-    `templates/mail/<template>.txt` and `.html`; they are given `facts` and `msp`, the name of the MSP. After
-    `good_until` the message is worth nothing, and is not sent any more. Raises `Invalid` for a recipient that is none.
+    None, and nothing is written, where the MSP has no mail server: the caller shows the link instead. `template` names
+    `templates/mail/<template>.txt` and `.html`; they are given `facts`, and name and address of the MSP (`msp`,
+    `address`). After `good_until` the message is worth nothing, and is not sent any more. `customer_id` says about
+    whom it is, and so who may know of it; the safe PDF of `attachment_id`, a document of that customer, goes with it.
+    `key` names the message: there is one with the same key at most (`IntegrityError`). Raises `Invalid` for a
+    recipient that is none.
     """
     if not partner.smtp_host:
-        return False
+        return None
     recipient = email('recipient', recipient)
     if not recipient:
         raise Invalid('recipient', 'is empty')
-    subject, text, html = rendered(template, {'msp': partner.name, **facts})
-    key = secrets.token_hex(16)
+    subject, text, html = rendered(template, {'msp': partner.name, 'address': partner.address, **facts})
+    key = key or secrets.token_hex(16)
     async with transaction():
-        await Message.create(
+        message = await Message.create(
             partner_id=partner.id, key=key, kind=kind[:40], recipient=recipient, subject=subject,
             body=seal(json.dumps({'text': text, 'html': html}), Message.purpose(key)), due_at=datetime.now(UTC),
-            good_until=good_until,
+            good_until=good_until, customer_id=customer_id, attachment_id=attachment_id,
         )  # fmt: skip
-    return True
+        events.MAIL_MOVED.emit(partner.id)
+    return message
 
 
 async def send_test(partner: Partner, by: 'PortalUser') -> tuple[bool, str]:
@@ -66,7 +71,7 @@ async def send_test(partner: Partner, by: 'PortalUser') -> tuple[bool, str]:
     rights.require(by, 'settings.change')
     if partner.id in _testing:
         raise Impossible('A test message is being sent at this moment.')
-    subject, text, html = rendered('test', {'msp': partner.name, 'name': by.name})
+    subject, text, html = rendered('test', {'msp': partner.name, 'address': partner.address, 'name': by.name})
     _testing.add(partner.id)
     try:
         async with asyncio.timeout(TEST_TAKES), connected(partner) as server:
@@ -85,8 +90,12 @@ async def send_test(partner: Partner, by: 'PortalUser') -> tuple[bool, str]:
 
 
 def rendered(template: str, facts: dict[str, Any]) -> tuple[str, str, str]:
-    """Subject, text and HTML. The text template begins with `Subject: …`; no fact makes that more than one line."""
+    """Subject, text and HTML. The text template begins with `Subject: …`; no fact makes that more than one line.
+
+    All of them look alike: HTML stands inside layout.html, and foot.txt below the text.
+    """
     head, _, text = _templates.get_template(f'{template}.txt').render(facts).partition('\n')
     assert head.startswith(_SUBJECT), f'{template}.txt does not begin with “Subject: ”'
     html = _templates.get_template(f'{template}.html').render(facts)
-    return printable(head.removeprefix(_SUBJECT))[:200], text.strip() + '\n', html
+    foot = _templates.get_template('foot.txt').render(facts)
+    return printable(head.removeprefix(_SUBJECT))[:200], f'{text.strip()}\n\n{foot.strip()}\n', html

@@ -3,15 +3,20 @@
 import json
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tortoise import Model, fields
-from tortoise.expressions import Q
+from tortoise.expressions import Q, Subquery
+from tortoise.queryset import QuerySet
 
+from models import events
 from models.events import transaction
 from models.partner import Partner
 from models.sealed import unseal
 from models.text import printable
+
+if TYPE_CHECKING:
+    from models.user import PortalUser
 
 GIVEN_UP_AFTER = timedelta(days=3)
 FIRST_PAUSE = timedelta(minutes=1)  # doubled with every attempt
@@ -24,6 +29,20 @@ class MessageState(StrEnum):
     WAITING = 'waiting'
     SENT = 'sent'
     FAILED = 'failed'
+
+    @property
+    def title(self) -> str:
+        return self.value.capitalize()
+
+
+# What waits and is not being sent at this moment (`may_be_tried`).
+_WAITS = Q(Q(attempts=0) | ~Q(error=''), state=MessageState.WAITING)
+# What a message is about, in the words of the list; `kind` is the key.
+KINDS = {
+    'invite': 'Invitation', 'reset': 'Password link', 'test': 'Test', 'rfi': 'RFI link', 'rfi_reminder': 'RFI reminder',
+    'order_desk': 'Order to the vendor', 'step_reminder': 'Reminder of steps', 'digest': 'Daily digest',
+}  # fmt: skip
+_TITLES = ' '.join(f"WHEN '{kind}' THEN '{title}'" for kind, title in KINDS.items())
 
 
 class Message(Model):
@@ -46,7 +65,18 @@ class Message(Model):
     good_until = fields.DatetimeField(null=True)
     sent_at = fields.DatetimeField(null=True)
     error = fields.CharField(max_length=300, default='', db_default='')
+    # About whom it is, and the document that goes with it.
+    customer_id = fields.IntField(null=True)
+    attachment_id = fields.IntField(null=True)
     created_at = fields.DatetimeField(auto_now_add=True)
+
+    # What lists sort by where that is not a field as it is: SQL over `message`.
+    ORDERS = {
+        'customer': '(SELECT c."name_key" FROM "customer" c WHERE c."id"="message"."customer_id")',
+        'kind': f'LOWER(CASE "message"."kind" {_TITLES} ELSE "message"."kind" END)',
+        'state': '"message"."state"',
+        'written': '"message"."created_at"',
+    }
 
     class Meta:
         table = 'message'
@@ -62,6 +92,26 @@ class Message(Model):
         """Text and HTML; raises `sealed.Unreadable`."""
         body = json.loads(unseal(self.body, self.purpose(self.key)))
         return body['text'], body['html']
+
+    @classmethod
+    def visible_to(cls, user: 'PortalUser') -> QuerySet['Message']:
+        """The one door: mail of the user's MSP about customers that they see, or about none."""
+        from models.customer import Customer
+        from models.database import reader
+
+        customers = Subquery(Customer.visible_to(user).values('id'))
+        mine = Message.filter(partner_id=user.partner_id).using_db(reader())
+        return mine.filter(Q(customer_id__isnull=True) | Q(customer_id__in=customers))
+
+    @property
+    def kind_title(self) -> str:
+        return KINDS.get(self.kind) or self.kind.replace('_', ' ').capitalize()
+
+    @property
+    def may_be_tried(self) -> bool:
+        """Whether it waits and can be tried at once, before its time or that of its mail server. One that is being sent
+        at this moment has no error, and must not be sent by somebody else as well."""
+        return self.state == MessageState.WAITING and (bool(self.error) or not self.attempts)
 
     # -- what the job asks --------------------------------------------------------------------------------------------
 
@@ -114,8 +164,10 @@ class Message(Model):
         await self._become(Q(state=MessageState.WAITING), state=MessageState.FAILED, error=_short(why), body='')
 
     async def _become(self, where: Q, **changed: Any) -> None:
-        if await Message.filter(where, id=self.id).update(**changed):
-            self.update_from_dict(changed)
+        async with transaction():
+            if await Message.filter(where, id=self.id).update(**changed):
+                self.update_from_dict(changed)
+                events.MAIL_MOVED.emit(self.partner_id)
 
     @property
     def last_moment(self) -> datetime:
@@ -131,23 +183,55 @@ class Message(Model):
         overdue = cls.filter(
             Q(created_at__lt=now - GIVEN_UP_AFTER) | Q(good_until__lt=now), state=MessageState.WAITING, due_at__lte=now
         )
-        # Where a try has failed, why it failed says more than that it is late.
-        untold = 'It was not sent in time: the mail server could not be used.'
-        await overdue.filter(error='').update(error=untold)
-        return await overdue.update(state=MessageState.FAILED, body='')
+        async with transaction():
+            concerned = {partner_id for (partner_id,) in await overdue.distinct().values_list('partner_id')}
+            # Where a try has failed, why it failed says more than that it is late.
+            untold = 'It was not sent in time: the mail server could not be used.'
+            await overdue.filter(error='').update(error=untold)
+            gone = await overdue.update(state=MessageState.FAILED, body='')
+            for partner_id in concerned:
+                events.MAIL_MOVED.emit(partner_id)
+        return gone
 
     @classmethod
     async def retry_now(cls, partner: Partner, by: Any) -> int:
         """Let everything that waits be tried at once; return how many. What failed is gone: its body is erased."""
-        from models import events, rights
+        from models import rights
 
         rights.require(by, 'settings.change')
+        return await cls._let_go(cls.filter(partner_id=partner.id))
+
+    async def retry(self, by: 'PortalUser') -> None:
+        """Let this one be tried at once; raises `Impossible`, and `Refused`."""
+        from models import rights
+        from models.checking import Impossible
+
+        rights.require(by, 'mail.see')
+        if by.partner_id != self.partner_id:
+            raise rights.Refused('This is another MSP’s mail.')
+        if not await self._let_go(Message.filter(id=self.id)):
+            fresh = await Message.get(id=self.id)
+            raise Impossible(_NOT_TRIED[fresh.state])
+
+    @classmethod
+    async def retry_seen(cls, by: 'PortalUser') -> int:
+        """Let everything that waits, and that this person sees, be tried at once; how many."""
+        from models import rights
+
+        rights.require(by, 'mail.see')
+        seen = cls.visible_to(by).filter(_WAITS)
+        ids = list(await seen.order_by('due_at').limit(5000).values_list('id', flat=True))
+        return await cls._let_go(cls.filter(id__in=ids, partner_id=by.partner_id)) if ids else 0
+
+    @classmethod
+    async def _let_go(cls, some: Any) -> int:
         async with transaction():
-            now = datetime.now(UTC)
-            # Those that are being sent at this moment have no error, and must not be sent by somebody else as well.
-            waiting = cls.filter(partner_id=partner.id, state=MessageState.WAITING)
-            count = await waiting.exclude(error='').update(due_at=now)
-            events.PARTNER_CHANGED.emit(partner.id)
+            waiting = some.filter(_WAITS)
+            concerned = {partner_id for (partner_id,) in await waiting.distinct().values_list('partner_id')}
+            count = await waiting.update(due_at=datetime.now(UTC))
+            for partner_id in concerned:
+                events.PARTNER_CHANGED.emit(partner_id)  # the mail server is not left alone any longer
+                events.MAIL_MOVED.emit(partner_id)
         return count
 
     @classmethod
@@ -177,6 +261,13 @@ class Message(Model):
             .values_list('id', flat=True)
         )
         return await cls.filter(id__in=list(gone)).delete() if gone else 0
+
+
+_NOT_TRIED = {
+    MessageState.WAITING: 'It is being sent at this moment.',
+    MessageState.SENT: 'It has been sent meanwhile.',
+    MessageState.FAILED: 'It has failed for good, and what it said is erased: it has to be written anew.',
+}
 
 
 def _short(why: str) -> str:

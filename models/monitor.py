@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 OLD_AFTER = timedelta(minutes=45)  # domain.md 6: no sample younger than that and nobody knows
 FUTURE = timedelta(minutes=5)
 PAST = timedelta(days=30)
+AWAITED = 'Waiting for the first reading'
 CHUNK = 1000  # readings a transaction: writers in other processes wait no longer than that takes
 
 
@@ -158,6 +159,38 @@ class Monitor(Model):
         return total
 
     @classmethod
+    async def begin(cls, connection: BaseDBAsyncClient, customer_id: int, kinds: Iterable[MonitorKind]) -> None:
+        """Watch these from now on, where they were not configured: nobody knows about them until the first reading.
+
+        Belongs in a transaction that keeps the customer's monitors from others (`customer.hold_monitors`).
+        """
+        await cls._turn(connection, customer_id, kinds, MonitorState.NOT_CONFIGURED, MonitorState.UNKNOWN, AWAITED)
+
+    @classmethod
+    async def end(cls, connection: BaseDBAsyncClient, customer_id: int) -> None:
+        """Watch nothing of this customer any more; what was read stays in its history."""
+        for state in (MonitorState.BAD, MonitorState.UNKNOWN, MonitorState.GOOD):
+            await cls._turn(connection, customer_id, MonitorKind, state, MonitorState.NOT_CONFIGURED, '')
+
+    @classmethod
+    async def _turn(
+        cls, connection: BaseDBAsyncClient, customer_id: int, kinds: Iterable[MonitorKind], old: MonitorState,
+        new: MonitorState, reason: str,
+    ) -> None:  # fmt: skip
+        found = await cls.filter(customer_id=customer_id, kind__in=list(kinds), state=old).order_by('id')
+        if not found:
+            return
+        now = datetime.now(UTC)
+        for each in found:
+            await cls.filter(id=each.id).update(
+                state=new, since=now, reason=reason, old_at=None, is_old=False, value=None
+            )
+        await Flip.bulk_create(
+            [Flip(customer_id=customer_id, kind=each.kind, old=old, new=new, reason=reason, at=now) for each in found]
+        )
+        await _show(connection, {customer_id: {each.kind.value: Health.of(new, is_old=False) for each in found}})
+
+    @classmethod
     async def age(cls, *, now: datetime | None = None, limit: int = 2000) -> int:
         """Mark the readings that have become old since the last time; return how many icons changed."""
         from models.database import rows, rows_within
@@ -240,13 +273,15 @@ async def _record_chunk(batch: list[Reading], now: datetime) -> Recorded:
                 lock=True,
             )
         }
+        # With their monitors held: whoever is being closed is closed by now, or waits until this is stored.
+        ended = await _closed(connection, ids)
         touched: dict[int, dict] = {}
         shown: dict[int, Health] = {}
         flips: list[Flip] = []
         samples: list[tuple[int, int, float | None, str]] = []
         for reading in batch:
             row = known.get((reading.customer_id, reading.kind.value))
-            if row is None:
+            if row is None or reading.customer_id in ended:
                 continue
             read_at = row['read_at'] and _as_datetime(row['read_at'])
             if read_at and reading.at <= read_at:
@@ -288,6 +323,15 @@ async def _record_chunk(batch: list[Reading], now: datetime) -> Recorded:
             events.READINGS_STORED.emit(frozenset(row['customer_id'] for row in touched.values()))
         result.flips = len(flips)
     return result
+
+
+async def _closed(connection: BaseDBAsyncClient, customer_ids: list[int]) -> set[int]:
+    """Which of these customers are closed: nothing of them is watched any more, whoever still sends readings."""
+    from models.customer import Customer, Listing
+    from models.database import rows_within
+
+    closed = Customer.filter(id__in=customer_ids, listing=Listing.CLOSED).values('id')
+    return {row['id'] for row in await rows_within(connection, closed)}
 
 
 async def _show(connection: BaseDBAsyncClient, changes: dict[int, dict[str, Health]]) -> None:

@@ -87,10 +87,10 @@ class OneTimeLink(Model):
             address = f'{at.rstrip("/")}/{kind.value}/{token}'
             hours = int(lasts.total_seconds() // 3600)
             facts = {'name': user.name, 'link': address, 'hours': hours, 'by': by.name if by else '', 'at': at}
-            is_mailed = by_mail and await mailing.post(
+            is_mailed = by_mail and bool(await mailing.post(
                 await Partner.get(id=user.partner_id), kind=kind.value, recipient=user.email, template=kind.value,
                 facts=facts, good_until=link.expires_at,
-            )  # fmt: skip
+            ))  # fmt: skip
         return Issued(link, token, address, is_mailed)
 
     @classmethod
@@ -179,7 +179,8 @@ class OneTimeLink(Model):
         Raises `PortalUser.WeakPassword`, and then the link is as good as before; `Unknown` or `Closed`.
         """
         link = await cls.open(kind, token)
-        check_password(password)
+        who = link.user
+        check_password(password, email=who.email, name=who.name, msp=who.partner.name)
         hashed = await hash_password(password)
         now = datetime.now(UTC)
         async with transaction():

@@ -9,9 +9,11 @@ from tortoise.expressions import Q, RawSQL, Subquery
 from tortoise.functions import Count, Min, Sum
 from tortoise.queryset import QuerySet
 
+from models.connect_board import IN_CONNECT
 from models.customer import Customer, Listing
 from models.database import reader, rows
 from models.monitor import Flip, Health, Monitor, MonitorKind, MonitorState
+from models.prospect import PENDING, Prospect
 
 WORST = 40
 STUCK = 12
@@ -36,6 +38,11 @@ class Overview:
     worst_more: int
     stuck: list[dict[str, Any]]
     stuck_more: int
+    prospects: int = 0  # pending ones
+    # Of those in Connect: whose step is overdue, blocked, or who rest; one may be both of the first.
+    overdue: int = 0
+    blocked: int = 0
+    held: int = 0
 
     @property
     def in_connect(self) -> int:
@@ -45,8 +52,8 @@ class Overview:
         return asdict(self) | {'in_connect': self.in_connect}
 
     @classmethod
-    async def of(cls, customers: QuerySet[Customer]) -> 'Overview':
-        listed = {row['listing']: row for row in await rows(_by_listing(customers))}
+    async def of(cls, customers: QuerySet[Customer], prospects: QuerySet[Prospect] | None = None) -> 'Overview':
+        listed = {row['listing']: row for row in await rows(_by_listing(customers)) if row['listing'] != Listing.CLOSED}
         signals = [await _signal(customers, kind) for kind in MonitorKind]
         worst = await _worst(customers)
         stuck, all_stuck = await _stuck(customers)
@@ -58,6 +65,8 @@ class Overview:
             bad=await _bad(customers).using_db(reader()).count(), signals=signals,
             worst=worst, worst_more=max(0, sum(s['bad'] for s in signals) - len(worst)),
             stuck=stuck, stuck_more=max(0, all_stuck - len(stuck)),
+            prospects=await prospects.using_db(reader()).count() if prospects is not None else 0,
+            **await _standing(customers),
         )  # fmt: skip
 
 
@@ -69,12 +78,25 @@ def _by_listing(customers: QuerySet[Customer]) -> Any:
     )
 
 
+async def _standing(customers: QuerySet[Customer]) -> dict[str, int]:
+    """How many of those in Connect are overdue, blocked and on hold: in one walk over them."""
+    now = f"'{datetime.now(UTC).isoformat(' ')}'"
+    counted = customers.filter(listing__in=IN_CONNECT).annotate(
+        overdue=RawSQL(f'SUM(CASE WHEN "customer"."connect_due"<{now} THEN 1 ELSE 0 END)'),
+        blocked=RawSQL('SUM(CASE WHEN "customer"."blocked_because"<>\'\' THEN 1 ELSE 0 END)'),
+        held=RawSQL('SUM(CASE WHEN "customer"."held_at" IS NOT NULL THEN 1 ELSE 0 END)'),
+    )
+    found = await rows(counted.group_by('listing').values('listing', 'overdue', 'blocked', 'held'))
+    return {name: sum(row[name] for row in found) for name in ('overdue', 'blocked', 'held')}
+
+
 async def _signal(customers: QuerySet[Customer], kind: MonitorKind) -> dict[str, Any]:
     """How many icons of one kind are in which state. Grouped as the index is, which answers it alone."""
-    found = await rows(customers.annotate(n=Count('id')).group_by('listing', kind.value).values(kind.value, 'n'))
+    grouped = customers.annotate(n=Count('id')).group_by('listing', kind.value).values('listing', kind.value, 'n')
     count = dict.fromkeys(Health, 0)
-    for row in found:
-        count[Health(row[kind.value])] += row['n']
+    for row in await rows(grouped):
+        if row['listing'] != Listing.CLOSED:
+            count[Health(row[kind.value])] += row['n']
     return {
         'kind': kind.value, 'title': kind.title, 'good': count[Health.GOOD],
         'bad': count[Health.BAD] + count[Health.BAD_OLD], 'unknown': count[Health.UNKNOWN],
@@ -150,12 +172,13 @@ async def _stuck(customers: QuerySet[Customer]) -> tuple[list[dict[str, Any]], i
 # -- trends -----------------------------------------------------------------------------------------------------------
 
 
-async def trends(customers: QuerySet[Customer]) -> dict[str, list[int]]:
+async def trends(customers: QuerySet[Customer], prospects: QuerySet[Prospect] | None = None) -> dict[str, list[int]]:
     """How the dashboard's numbers came about: 30 days of customers, Connect and seats, 24 hours of problems.
 
     Worked out from the customers and the flips that can be seen, so that nobody learns of others from a curve. Seats
     are counted as they are now, from the day their customer came.
     """
+    customers = customers.exclude(listing=Listing.CLOSED)
     today = datetime.now(UTC).date()
     days = [today - timedelta(days=back) for back in range(TREND_DAYS - 1, -1, -1)]
     by_day = await rows(
@@ -173,7 +196,15 @@ async def trends(customers: QuerySet[Customer]) -> dict[str, list[int]]:
         return [sum(row[name] or 0 for row in found if str(row['day']) <= str(day)) for day in days]
 
     total, live = until(by_day, 'n'), until(live_by_day, 'n')
+    made, left = [], []
+    if prospects is not None:  # since they were lost or converted, nobody has changed them
+        day = 'SUBSTR(CAST("prospect"."{}" AS TEXT),1,10)'
+        counted = prospects.annotate(day=RawSQL(day.format('created_at')), n=Count('id'))
+        made = await rows(counted.group_by('day').values('day', 'n'))
+        gone = prospects.exclude(state__in=list(PENDING)).annotate(day=RawSQL(day.format('changed_at')), n=Count('id'))
+        left = await rows(gone.group_by('day').values('day', 'n'))
     return {
+        'prospects': [a - b for a, b in zip(until(made, 'n'), until(left, 'n'), strict=True)],
         'total': total,
         'in_connect': [max(0, a - b) for a, b in zip(total, live, strict=True)],
         'seats': until(by_day, 'total_seats'),

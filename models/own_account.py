@@ -1,14 +1,18 @@
 """What people change about themselves: name, password, time zone, and the sessions they are signed in with."""
 
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import available_timezones
 
-from models import checking, events, rights
+from models import checking, events, rights, second_factor
 from models.checking import Impossible, Invalid
 from models.events import transaction
 from models.history import HistoryEvent
 from models.session import Session
+from models.step_mail import digest_day
 from models.user import PortalUser
+
+FRESH = timedelta(minutes=15)  # since signing in, for who has no password to prove that it is them
 
 
 @cache
@@ -41,9 +45,25 @@ async def choose_time_zone(user: PortalUser, name: str) -> None:
     rights.require(user, 'account.change')
     name = checking.line('time_zone', name, 64)
     if name and name not in time_zones():
-        raise Invalid('time_zone', f'{checking.quoted(name)} is none we know; choose one of the list')
+        raise Invalid('time_zone', f'{checking.quoted(name)} is not a time zone, such as Europe/London')
     await PortalUser.filter(id=user.id).update(time_zone=name)
     user.time_zone = name
+
+
+async def choose_mail(user: PortalUser, *, digest: bool, reminders: bool, now: datetime | None = None) -> None:
+    """Have e-mail about one's steps of Connect: a digest every morning, a reminder of what is overdue, both or neither.
+
+    Whoever switches the digest on has the first one the next morning.
+    """
+    rights.require(user, 'account.change')
+    async with transaction():
+        fresh = await PortalUser.filter(id=user.id).select_for_update(no_key=True).get()
+        if digest and not fresh.wants_digest:
+            await fresh.fetch_related('partner')
+            fresh.digest_on = digest_day(fresh, now or datetime.now(UTC))
+        fresh.wants_digest, fresh.wants_reminders = digest, reminders
+        await fresh.save(update_fields=['wants_digest', 'wants_reminders', 'digest_on'])
+    user.wants_digest, user.wants_reminders, user.digest_on = digest, reminders, fresh.digest_on
 
 
 async def change_password(user: PortalUser, old: str, new: str, *, keep_session: int | None = None) -> None:
@@ -63,6 +83,27 @@ async def change_password(user: PortalUser, old: str, new: str, *, keep_session:
         await fresh.set_password(new, keep_session=keep_session)
     except PortalUser.WeakPassword as error:
         raise Invalid('new', str(error)) from None
+
+
+async def begin_two_factor(user: PortalUser, session: Session, password: str) -> str:
+    """A key to set up two-factor with, for the password: whoever finds the page open must not bind a phone of theirs
+    to somebody else’s account, and lock them out by it (NIST SP 800-63B, 6.1.2: who binds another authenticator has
+    proven who they are, and not long ago).
+
+    Who has no password and signs in through an OIDC provider proves it by having signed in within `FRESH`: the portal
+    cannot ask the provider in between. Raises `Invalid` and `Impossible`.
+    """
+    rights.require(user, 'account.change')
+    fresh = await PortalUser.get(id=user.id)
+    if fresh.password_hash:
+        if await PortalUser.signing_in(fresh.email, password) is None:
+            raise Invalid('password', 'is not right')
+    elif session.user_id != user.id or session.created_at < datetime.now(UTC) - FRESH:
+        raise Impossible(
+            'Sign out and sign in again first: somebody without a password sets up two-factor within '
+            f'{FRESH // timedelta(minutes=1)} minutes of signing in.'
+        )
+    return await second_factor.begin(user)
 
 
 async def end_session(user: PortalUser, session_id: int) -> None:

@@ -39,6 +39,22 @@ class MailSecurity(StrEnum):
         return {'starttls': 'STARTTLS', 'tls': 'TLS from the beginning', 'none': 'None'}[self]
 
 
+class CompletionRule(StrEnum):
+    """Who says that Connect is complete when all its steps are."""
+
+    CONFIRMED = 'confirmed'
+    AUTOMATIC = 'automatic'
+
+    @property
+    def title(self) -> str:
+        return {'confirmed': 'Somebody confirms it', 'automatic': 'As soon as every step is done'}[self.value]
+
+
+def reminder_days() -> list[int]:
+    """After how many days without an answer an RFI is asked for again."""
+    return [3, 7, 14]
+
+
 class Partner(Model):
     id = fields.IntField(primary_key=True)
     name = fields.CharField(max_length=120, description='MSP')
@@ -67,6 +83,28 @@ class Partner(Model):
     smtp_user = fields.CharField(max_length=254, default='', db_default='', description='User')
     smtp_password = fields.CharField(max_length=600, default='', db_default='')  # sealed (models/sealed.py)
     mail_from = fields.CharField(max_length=254, default='', db_default='', description='Sender')
+    # Orders: where the vendor takes them by e-mail, and what they are governed by.
+    order_desk = fields.CharField(max_length=254, default='', db_default='', description='Vendor’s order desk')
+    agreement = fields.CharField(
+        max_length=200, default='Master Service Provider Agreement', db_default='Master Service Provider Agreement',
+        description='Agreement',
+    )  # fmt: skip
+    withdraw_days = fields.SmallIntField(default=1, db_default=1, description='Days to withdraw before it is effective')
+    upgrades_when_complete = fields.BooleanField(
+        default=False, db_default=False, description='Upgrades of complete customers only'
+    )
+    # RFI: for how long a link is good, and after how many days without an answer a reminder goes out.
+    rfi_link_days = fields.SmallIntField(default=60, db_default=60, description='RFI links are good for')
+    rfi_reminder_days: Any = fields.JSONField(
+        default=reminder_days, db_default='[3, 7, 14]', description='RFI reminders'
+    )
+    completion = fields.CharEnumField(
+        CompletionRule, max_length=10, default=CompletionRule.CONFIRMED, db_default='confirmed',
+        description='Completing Connect',
+    )  # fmt: skip
+    # What automatic checks compare with: where a customer's MX records lead to, and what SPF includes.
+    mx_hosts: Any = fields.JSONField(default=list, db_default='[]', description='MX records lead to')
+    spf_include = fields.CharField(max_length=253, default='', db_default='', description='SPF includes')
     created_at = fields.DatetimeField(auto_now_add=True)
 
     customers: fields.ReverseRelation['Customer']
@@ -126,7 +164,7 @@ class Partner(Model):
         from models.partner_facts import LINK, check
 
         rights.require(by, 'settings.change')
-        clean = {field: check(field, value) for field, value in facts.items()}
+        clean = checking.each(facts, check)
         password = clean.pop('smtp_password', None) or None
         async with transaction():
             fresh = await self._held(by)

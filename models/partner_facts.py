@@ -13,18 +13,19 @@ from models import checking
 from models.checking import Invalid
 from models.connect_step import TEMPLATES
 from models.currency import CURRENCIES
-from models.partner import MailSecurity, TwoFactorRule
+from models.partner import CompletionRule, MailSecurity, TwoFactorRule
 
 LINK = 'link '  # `link step/journaling` is the address for that article
 LONGEST_ADDRESS = 300
 _LINES, _LONGEST_LINE = 8, 120
+MOST_DAYS, MOST_REMINDERS = 365, 10
 _HOST = re.compile(r'(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*')
 
 # Each status, step, RFI state and monitor that help can lead to, by the path of our own article.
 ARTICLES: dict[str, dict[str, str]] = {
     'Statuses': {
         'status/rfi_requested': 'RFI requested', 'status/rfi_received': 'RFI received', 'status/blocked': 'Blocked',
-        'status/on_hold': 'On hold', 'status/complete': 'Complete',
+        'status/on_hold': 'On hold', 'status/complete': 'Complete', 'status/closed': 'Closed',
     },
     'Steps of Connect': {f'step/{step.key}': step.title for step in TEMPLATES},
     'RFI': {
@@ -81,7 +82,7 @@ def address(field: str, value: Any) -> str:
     except ValueError:
         host, found = None, urlsplit('')
     if found.scheme not in ('http', 'https') or not host or ' ' in text:
-        raise Invalid(field, 'is not an address such as https://help.example.com')
+        raise Invalid(field, f'{checking.quoted(text)} is not an address such as https://help.example.com')
     if found.username is not None or found.password is not None:
         raise Invalid(field, 'has a user or a password in it')
     return text
@@ -98,7 +99,7 @@ def _lines(field: str, value: Any) -> str:
     lines = [checking.line(field, line, _LONGEST_LINE) for line in ('' if value is None else str(value)).splitlines()]
     text = '\n'.join(lines).strip()
     if text.count('\n') >= _LINES:
-        raise Invalid(field, f'has more than {_LINES} lines')
+        raise Invalid(field, f'cannot have more than {_LINES} lines')
     return text
 
 
@@ -118,7 +119,7 @@ def _zone(field: str, value: Any) -> str:
 
 def _yes_or_no(field: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise Invalid(field, 'is neither yes nor no')
+        raise Invalid(field, 'must be yes or no')
     return value
 
 
@@ -142,13 +143,13 @@ def _host(field: str, value: Any) -> str:
 def _port(field: str, value: Any) -> int:
     text = checking.line(field, value, 20)
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= 65535):
-        raise Invalid(field, 'is a number from 1 to 65535')
+        raise Invalid(field, 'must be a number from 1 to 65535')
     return int(text)
 
 
 def _password(field: str, value: Any) -> str:
     if not isinstance(value, str) or len(value) > 250 or not value.isprintable():
-        raise Invalid(field, 'has more than 250 characters, or some that no password has')
+        raise Invalid(field, 'is longer than 250 characters, or has some that nobody can type')
     return value
 
 
@@ -156,10 +157,51 @@ def _hosts(field: str, value: Any) -> list[str]:
     return checking.several(field, value, checking.domain)
 
 
+def _spf(field: str, value: Any) -> str:
+    """A name that SPF records include; they often begin with an underscore."""
+    text = checking.line(field, value, 253).lower().removeprefix('include:').rstrip('.')
+    if text and ('.' not in text or not _HOST.fullmatch(text)):
+        raise Invalid(field, f'{checking.quoted(text)} is not a name such as _spf.example.com')
+    return text
+
+
+def _days(field: str, value: Any) -> int:
+    text = checking.line(field, value, 20)
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= MOST_DAYS):
+        raise Invalid(field, f'must be a number of days from 1 to {MOST_DAYS}')
+    return int(text)
+
+
+def _some_days(field: str, value: Any) -> list[int]:
+    """Numbers of days, the smallest first, each once; none is allowed."""
+    days = checking.several(field, value, lambda name, one: str(_days(name, one)) if str(one).strip() else '')
+    if len(days) > MOST_REMINDERS:
+        raise Invalid(field, f'cannot have more than {MOST_REMINDERS} entries')
+    return sorted(int(day) for day in days)
+
+
+def _agreement(field: str, value: Any) -> str:
+    if not (text := checking.line(field, value, 200)):
+        raise Invalid(field, 'is empty; orders are governed by it')
+    return text
+
+
+def _withdraw_days(field: str, value: Any) -> int:
+    text = checking.line(field, value, 20)
+    if not (text.isascii() and text.isdecimal() and int(text[:6]) <= 90):
+        raise Invalid(field, 'must be a number from 0 to 90')
+    return int(text)
+
+
 _CHECKS: dict[str, Any] = {
+    'order_desk': checking.email, 'agreement': _agreement, 'withdraw_days': _withdraw_days,
+    'upgrades_when_complete': _yes_or_no,
     'name': _name, 'address': _lines, 'currency': _currency, 'time_zone': _zone,
     'lists_unsent_rfi': _yes_or_no,
     'outbound_ips': checking.networks, 'inbound_ips': checking.networks, 'smart_hosts': _hosts,
+    'rfi_link_days': _days, 'rfi_reminder_days': _some_days,
+    'completion': lambda field, value: checking.one_of(field, value, CompletionRule),
+    'mx_hosts': _hosts, 'spf_include': _spf,
     'two_factor': lambda field, value: checking.one_of(field, value, TwoFactorRule),
     'help_base': address,
     'smtp_host': _host, 'smtp_port': _port,

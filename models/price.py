@@ -1,7 +1,19 @@
+from decimal import Decimal
+from enum import StrEnum
+
 from tortoise import Model, fields
 
 from models.partner import Partner
 from models.product import Product
+
+
+class BillingTerm(StrEnum):
+    MONTH = 'month'
+    YEAR = 'year'
+
+    @property
+    def title(self) -> str:
+        return {'month': 'Monthly', 'year': 'Annually'}[self.value]
 
 
 class Price(Model):
@@ -16,7 +28,14 @@ class Price(Model):
         'models.Product', related_name='prices', on_delete=fields.RESTRICT
     )
     product_id: int
-    unit_price = fields.DecimalField(max_digits=12, decimal_places=2, description='Price a seat and month')
+    # For a seat and a month, or a year, as `term` says; `one_time_fee` once for each order line.
+    unit_price = fields.DecimalField(max_digits=12, decimal_places=2, description='Price a seat')
+    term = fields.CharEnumField(
+        BillingTerm, max_length=5, default=BillingTerm.MONTH, db_default='month', description='Billed'
+    )
+    one_time_fee = fields.DecimalField(
+        max_digits=12, decimal_places=2, default=Decimal(0), db_default=0, description='One-time fee'
+    )
     currency = fields.CharField(max_length=3, default='EUR', db_default='EUR')
 
     class Meta:

@@ -1,8 +1,12 @@
+from collections.abc import Iterable
 from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from tortoise import Model, fields
+from tortoise.expressions import Q
+
+from models.partner import Partner
 
 if TYPE_CHECKING:
     from models.customer import Customer
@@ -19,7 +23,12 @@ class ProductKind(StrEnum):
 
 class Product(Model):
     id = fields.IntField(primary_key=True)
-    code = fields.CharField(max_length=20, unique=True, description='Product')
+    # Null: a sample that all MSPs share. An MSP's own goes before a sample of the same code.
+    partner: 'fields.ForeignKeyNullableRelation[Partner]' = fields.ForeignKeyField(
+        'models.Partner', related_name='own_products', null=True, on_delete=fields.CASCADE
+    )
+    partner_id: int | None
+    code = fields.CharField(max_length=20, description='Product')
     name = fields.CharField(max_length=120, description='Name')
     kind = fields.CharEnumField(ProductKind, max_length=10)
     # Which Connect services it brings: S e-mail security, A archiving (domain.md 5.1).
@@ -32,9 +41,15 @@ class Product(Model):
     class Meta:
         table = 'product'
         table_description = 'Something that can be bought'
+        unique_together = (('partner_id', 'code'),)
 
     def __str__(self) -> str:
         return self.code
+
+    def codes(self, rule: str) -> list[str]:
+        """What the product's data says (`requires` …); it can be edited by hand, and what is no list says nothing."""
+        found = self.data.get(rule) if isinstance(self.data, dict) else None
+        return [str(one) for one in found] if isinstance(found, list) else []
 
 
 # domain.md 5.3: a sample catalogue; codes are data, and an MSP edits them.
@@ -90,22 +105,35 @@ RULES = {
 }
 
 
-async def load_catalogue() -> dict[str, Product]:
-    """Make the sample products that are missing, and the rules of those that have none; return all products by code."""
-    known = {product.code: product for product in await Product.all()}
+async def load_catalogue(partner_id: int | None = None) -> dict[str, Product]:
+    """Make the sample products that are missing, and the rules of those that have none; return products by code.
+
+    Those of this MSP: its own, and the samples of which it has no copy of its own; without one, the samples only.
+    """
+    found = await Product.filter(_shared_with(partner_id))
+    samples = {product.code: product for product in found if product.partner_id is None}
     missing = [
         Product(code=code, name=name, kind=kind, connect_services=services, is_sample=True, data=RULES.get(code, {}))
         for code, name, kind, services in CATALOGUE
-        if code not in known
+        if code not in samples
     ]
     if missing:
         await Product.bulk_create(missing, ignore_conflicts=True)
-        known = {product.code: product for product in await Product.all()}
-    for code, product in known.items():
-        if product.is_sample and not product.data and code in RULES:  # of a catalogue from before there were rules
-            product.data = RULES[code]
+        found = await Product.filter(_shared_with(partner_id))
+    for product in found:
+        if product.is_sample and not product.data and product.code in RULES:  # from before there were rules
+            product.data = RULES[product.code]
             await product.save(update_fields=['data'])
-    return known
+    return by_code(found)
+
+
+def by_code(products: Iterable[Product]) -> dict[str, Product]:
+    """The samples and the own products of one MSP, by code: its own goes before a sample of the same code."""
+    return {product.code: product for product in sorted(products, key=lambda each: each.partner_id is not None)}
+
+
+def _shared_with(partner_id: int | None) -> Q:
+    return Q(partner_id__isnull=True) if partner_id is None else Q(partner_id__isnull=True) | Q(partner_id=partner_id)
 
 
 class CustomerProduct(Model):

@@ -49,11 +49,32 @@ GROUPS: dict[str, dict[str, Right]] = {
         'history.export': _right('Export the history of a customer', 'AI'),
         'history.erase': _right('Erase texts of the history on request', 'A', 'By a command on the server.'),
     },
+    'Prospects and orders': {
+        'prospect.see': _right(
+            'See prospects', 'AITSFR', 'All of them, or their own where they see some customers only.'
+        ),
+        'prospect.change': _right('Create and edit prospects, save orders', 'AIS'),
+        'order.submit': _right('Submit orders, change orders and cancellations; withdraw them', 'AS'),
+        'order.see': _right('See the list of all orders', 'AIS', 'Of prospects and customers that they see.'),
+        'order.record': _right('Record that an order was passed on, accepted or rejected; type the account code', 'AI'),
+        'price.change': _right('Change the catalogue and the price list', 'AF'),
+    },
+    'RFI': {
+        'rfi.fill': _right('Fill in and send back an RFI form', 'AIT'),
+        'rfi.send': _right('Send, copy and revoke the link to an RFI form', 'AI'),
+        'rfi.reopen': _right('Reopen an RFI form that is complete', 'AI', 'With a reason, which is recorded.'),
+    },
     'Connect': {
         'step.advance': _right('Advance steps that the MSP owns', 'AIT'),
         'step.advance_for_vendor': _right(
             'Advance steps that the vendor owns, on the vendor’s behalf', 'AI', 'With a reason, which is recorded.'
         ),
+        'step.check': _right('Run the automatic check of a step', 'AIT'),
+        'step.assign': _right('Say who looks after a customer or a step', 'AI'),
+        'connect.hold': _right('Put Connect on hold, and go on', 'AI', 'With a reason, which is recorded.'),
+        'connect.complete': _right('Confirm that Connect is complete; reopen it', 'AI'),
+        'connect.abandon': _right('Abandon Connect', 'A', 'With a reason, which is recorded.'),
+        'template.change': _right('Change the templates of steps', 'A'),
     },
     'Admin Console': {
         'console.open': _right(
@@ -70,6 +91,7 @@ GROUPS: dict[str, dict[str, Right]] = {
         'user.manage': _right('Invite people, change their role and sight, disable them, end their sessions', 'A'),
         'settings.change': _right('See and change the settings of the MSP', 'A'),
         'token.manage': _right('Make and revoke API tokens', 'A'),
+        'mail.see': _right('See the e-mail that was sent, waits or failed', 'AI'),
         'audit.see': _right('See and export the audit', 'AI'),
     },
     'One’s own account': {
@@ -79,6 +101,17 @@ GROUPS: dict[str, dict[str, Right]] = {
     },
 }  # fmt: skip
 RIGHTS: dict[str, Right] = {action: right for group in GROUPS.values() for action, right in group.items()}
+
+
+# What a role is for, in a sentence: where one is chosen, and on the help page above the table.
+ABOUT: dict[PortalRole, str] = {
+    PortalRole.ADMINISTRATOR: 'Everything, people and settings too.',
+    PortalRole.IMPLEMENTATION: 'Adds customers and prospects, takes them through Connect, and may export.',
+    PortalRole.TECHNICIAN: 'Works on customers, their RFI forms and their steps.',
+    PortalRole.SALES: 'For those who sell: prospects, orders and their prices. Of customers, notes and documents.',
+    PortalRole.FINANCE: 'For those who bill: the catalogue and the price list. Of customers, notes and documents.',
+    PortalRole.READ_ONLY: 'Sees customers without their prices, and changes nothing.',
+}
 
 
 class Refused(PermissionError):

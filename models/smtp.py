@@ -10,6 +10,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as POLICY
 from email.utils import formatdate
+from typing import NamedTuple
 
 import aiosmtplib
 import idna
@@ -34,6 +35,13 @@ class Refused(Exception):
         self.for_good = for_good
 
 
+class Document(NamedTuple):
+    """A PDF that goes with a message, and what it is called there."""
+
+    name: str
+    pdf: bytes
+
+
 class Server:
     """A mail server that one is connected to."""
 
@@ -42,13 +50,18 @@ class Server:
         self._partner = partner
         self._sender = _ascii(partner.mail_from)
 
-    async def send(self, *, key: str, recipient: str, subject: str, text: str, html: str) -> str:
+    async def send(
+        self, *, key: str, recipient: str, subject: str, text: str, html: str, document: Document | None = None
+    ) -> str:
         """Hand over one message; give what the server says to it. Raises `Refused` and `Unusable`."""
         try:
             to = _ascii(recipient)
         except UnicodeError:
             raise Refused('Mail to an address with such letters cannot be sent.', for_good=True) from None
-        message = self._message(key=key, to=to, subject=subject, text=text, html=html)
+        # In a thread: a document of some megabytes takes a while to be written in letters.
+        message = await asyncio.to_thread(
+            self._message, key=key, to=to, subject=subject, text=text, html=html, document=document
+        )
         try:
             async with asyncio.timeout(LONGEST):
                 _, said = await self._client.sendmail(self._sender, [to], message)
@@ -68,7 +81,7 @@ class Server:
             raise Unusable(f'The connection to the mail server was lost{_detail(error)}.') from None
         return printable(said)[:200]
 
-    def _message(self, *, key: str, to: str, subject: str, text: str, html: str) -> bytes:
+    def _message(self, *, key: str, to: str, subject: str, text: str, html: str, document: Document | None) -> bytes:
         domain = self._sender.rpartition('@')[2]
         message = EmailMessage(policy=POLICY)
         message['From'] = Address(printable(self._partner.name), addr_spec=self._sender)
@@ -79,6 +92,10 @@ class Server:
         message['Auto-Submitted'] = 'auto-generated'  # nobody's out-of-office assistant answers
         message.set_content(text)
         message.add_alternative(html, subtype='html')
+        if document is not None:
+            message.add_attachment(
+                document.pdf, maintype='application', subtype='pdf', filename=printable(document.name)
+            )  # fmt: skip
         return message.as_bytes()
 
 

@@ -24,18 +24,18 @@ def tags(field: str, value: object) -> list[str]:
     """Tags of a list, or of a text with commas or lines between them, as they are stored: folded, each once, A–Z."""
     parts = re.split(r'[\n,;]+', value) if isinstance(value, str) else value
     if not isinstance(parts, list):
-        raise Invalid(field, 'is not a list')
+        raise Invalid(field, 'must be a list')
     found = set()
     for part in parts[:1000]:
         tag = printable(fold(part)) if isinstance(part, str) else None
         if tag is None:
-            raise Invalid(field, 'is not a list of words')
+            raise Invalid(field, 'must be a list of words')
         if len(tag) > LONGEST:
-            raise Invalid(field, f'has one of more than {LONGEST} characters: {checking.quoted(tag)}')
+            raise Invalid(field, f'{checking.quoted(tag)} is longer than {LONGEST} characters')
         if tag:
             found.add(tag)
     if len(found) > MOST:
-        raise Invalid(field, f'has more than {MOST} entries')
+        raise Invalid(field, f'cannot have more than {MOST} entries')
     return sorted(found)
 
 
@@ -95,11 +95,7 @@ class CustomerTag(Model):
                 customer_id=customer.id, by=by, before={'tags': stored}, after={'tags': clean},
             )  # fmt: skip
             events.CUSTOMERS_CHANGED.emit(Changed(customer.partner_id, {customer.id: frozenset({'tags'})}))
-            holders = UserTag.filter(
-                tag__in=sorted(gone | new), user__partner_id=customer.partner_id, user__sees_all=False
-            )
-            for user_id in sorted(set(await holders.values_list('user_id', flat=True))):  # type: ignore[type-var]
-                events.SIGHT_CHANGED.emit(user_id)  # type: ignore[arg-type]
+            await UserTag.tell_holders(customer.partner_id, gone | new)
         return True
 
     @classmethod
@@ -107,6 +103,9 @@ class CustomerTag(Model):
         cls, customer: 'Customer', facts: Mapping[str, Any], *, was: Mapping[str, Any], by: PortalUser
     ) -> set[str]:
         """`Customer.change`, where `tags` may be among the facts: all of it or nothing."""
+        checking.each(
+            facts, lambda name, value: tags(name, value) if name == 'tags' else customer.check(**{name: value})
+        )
         async with transaction():
             tagged = 'tags' in facts and await cls.change(customer, facts['tags'], was=was.get('tags'), by=by)
             rest = {name: value for name, value in facts.items() if name != 'tags'}
@@ -128,3 +127,12 @@ class UserTag(Model):
         table = 'user_tag'
         table_description = 'A tag by which a user sees customers'
         unique_together = (('user_id', 'tag'),)
+
+    @classmethod
+    async def tell_holders(cls, partner_id: int, changed: set[str]) -> None:
+        """Customers carry these tags now, or do not any more: who sees customers by them is told."""
+        if not changed:
+            return
+        holders = cls.filter(tag__in=sorted(changed), user__partner_id=partner_id, user__sees_all=False)
+        for user_id in sorted(set(await holders.values_list('user_id', flat=True))):  # type: ignore[type-var]
+            events.SIGHT_CHANGED.emit(user_id)  # type: ignore[arg-type]

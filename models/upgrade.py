@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from models.catalogue import any_of, for_partner, prices_of
 from models.customer import Listing
 from models.database import reader
-from models.price import Price
+from models.price import BillingTerm, Price
 from models.product import CustomerProduct, Product, ProductKind
 
 if TYPE_CHECKING:
@@ -20,74 +21,56 @@ class Option:
     code: str
     name: str
     kind: ProductKind
-    price: Decimal | None  # a seat and month
+    price: Decimal | None  # a seat and `term`
     currency: str
     available: bool
     why: str = ''
     replaces: tuple[str, ...] = ()  # names of products in whose place it would come
+    term: BillingTerm = BillingTerm.MONTH
 
 
 async def options(customer: 'Customer') -> list[Option]:
     """Every active product that the customer has not got: the available ones first, by kind and name."""
-    products = {product.id: product for product in await Product.all().using_db(reader())}
-    prices = {
-        price.product_id: price for price in await Price.filter(partner_id=customer.partner_id).using_db(reader())
-    }
+    catalogue = await for_partner(customer.partner_id)
+    prices = await prices_of(customer.partner_id, catalogue)
     bought = CustomerProduct.filter(customer_id=customer.id).using_db(reader())
-    held = {
-        products[row.product_id].code: products[row.product_id] for row in await bought if row.product_id in products
-    }
-    by_code = {product.code: product for product in products.values()}
+    codes = [str(code) for code in await bought.values_list('product__code', flat=True)]
+    held = {code: catalogue[code] for code in codes if code in catalogue}
     found = []
-    for product in products.values():
+    for product in catalogue.values():
         if not product.is_active or product.code in held:
             continue
-        price = prices.get(product.id)
-        why = _why_not(customer, product, held, by_code, prices)
-        replaced = () if why else tuple(held[code].name for code in _codes(product, 'replaces') if code in held)
+        price = prices.get(product.code)
+        why = _why_not(customer, product, held, catalogue, prices)
+        replaced = () if why else tuple(held[code].name for code in product.codes('replaces') if code in held)
         found.append(Option(
             product.code, product.name, product.kind, price.unit_price if price else None,
             price.currency if price else '', not why, why, replaced,
+            price.term if price else BillingTerm.MONTH,
         ))  # fmt: skip
     return sorted(found, key=lambda o: (not o.available, o.kind != ProductKind.PRIMARY, o.name))
 
 
 def _why_not(
-    customer: 'Customer', product: Product, held: dict[str, Product], by_code: dict[str, Product],
-    prices: dict[int, Price],
+    customer: 'Customer', product: Product, held: dict[str, Product], catalogue: dict[str, Product],
+    prices: dict[str, Price],
 ) -> str:  # fmt: skip
     """Why the product is not available, what can be done about it first; empty where it is."""
+    if customer.listing == Listing.CLOSED:
+        return 'The customer is closed'
     if customer.listing == Listing.WAITING:
         return 'Possible once the RFI has come back'
-    for code in _codes(product, 'excludes'):
+    for code in product.codes('excludes'):
         if code in held:
             return f'Not together with {held[code].name}'
     primary = [other for other in held.values() if other.kind == ProductKind.PRIMARY]
     if product.kind == ProductKind.ADD_ON and not primary:
         return 'Needs a primary product first'
-    needs = [code for code in _codes(product, 'requires') if code in by_code]
+    needs = [code for code in product.codes('requires') if code in catalogue]
     if needs and not any(code in held for code in needs):
-        return f'Needs {_any_of([by_code[code] for code in needs])}'
+        return f'Needs {any_of([catalogue[code] for code in needs])}'
     for other in primary:
-        if other.id not in prices and other.code not in _codes(product, 'replaces'):
+        if other.code not in prices:
             # domain.md 1.9: nothing can be changed whose primary product is not in the current price list.
             return f'{other.name}, which the customer has, is not in your price list'
-    return '' if product.id in prices else 'Not in your price list'
-
-
-def _any_of(products: list[Product]) -> str:
-    """The names with or between them, without those that only bring what the first does and more."""
-    least = _capabilities(products[0])
-    names = [products[0].name, *(p.name for p in products[1:] if not least or not least <= _capabilities(p))]
-    return names[0] if len(names) == 1 else f'{", ".join(names[:-1])} or {names[-1]}'
-
-
-def _capabilities(product: Product) -> set[str]:
-    return set(_codes(product, 'capabilities'))
-
-
-def _codes(product: Product, rule: str) -> list[str]:
-    """What the product's data says; it is edited by hand, and what is no list says nothing."""
-    data: Any = product.data
-    found = data.get(rule) if isinstance(data, dict) else None
-    return [str(one) for one in found] if isinstance(found, list) else []
+    return '' if product.code in prices else 'Not in your price list'

@@ -16,14 +16,12 @@ from models.checking import Impossible, Invalid
 from models.events import transaction
 from models.history import HistoryEvent
 from models.partner import Partner
+from models.password import MAX_PASSWORD, why_refused
 from models.text import fold, initial, printable, sort_key
 
 if TYPE_CHECKING:
     from models.one_time_link import Issued
     from models.sight import Sight
-
-MIN_PASSWORD = 12
-MAX_PASSWORD = 256  # argon2 takes any length; a megabyte of password is an attack
 
 
 class PortalRole(StrEnum):
@@ -99,6 +97,10 @@ class PortalUser(Model):
     search_key = fields.CharField(max_length=400, default='', db_default='')
     theme = fields.CharField(max_length=10, default='system', db_default='system')
     preferences: Any = fields.JSONField(default=dict, db_default='{}')
+    # E-mail about Connect: off until somebody wants it; `digest_on` is the day of the last digest.
+    wants_digest = fields.BooleanField(default=False, db_default=False, description='Daily digest')
+    wants_reminders = fields.BooleanField(default=False, db_default=False, description='Reminders of overdue steps')
+    digest_on = fields.DateField(null=True)
     last_sign_in_at = fields.DatetimeField(null=True)
     created_at = fields.DatetimeField(auto_now_add=True)
 
@@ -126,7 +128,7 @@ class PortalUser(Model):
         table_description = 'Somebody who signs in'
 
     class WeakPassword(ValueError):
-        """The password is too short or too long."""
+        """The password is too short, too long, or guessed too early; the message is a sentence (models/password.py)."""
 
     class EmailTaken(ValueError):
         """Somebody has this e-mail address."""
@@ -165,7 +167,7 @@ class PortalUser(Model):
         local, at, domain = email.partition('@')
         if not (local and at and '.' in domain) or len(email) > 254 or not email.isprintable() or ' ' in email:
             raise ValueError(f'{email[:80]!r} is not an e-mail address.')
-        check_password(password)
+        check_password(password, email=email, name=name, msp=partner.name)
         password_hash = await hash_password(password)
         async with transaction():
             if await cls.filter(email=email).exists():
@@ -177,7 +179,7 @@ class PortalUser(Model):
             user.set_name(name or email)
             await user.save()
             events.USERS_CHANGED.emit(partner.id)
-            await HistoryEvent.add(partner.id, 'user.registered', f'{email} was registered as {role.value}')
+            await HistoryEvent.add(partner.id, 'user.registered', f'{email} was registered as {role.title}')
         return user
 
     @classmethod
@@ -193,7 +195,8 @@ class PortalUser(Model):
         """Change the password and end every session but `keep_session`."""
         from models.session import Session
 
-        check_password(password)
+        partner = await Partner.get(id=self.partner_id)
+        check_password(password, email=self.email, name=self.name, msp=partner.name)
         password_hash = await hash_password(password)
         async with transaction():
             self.password_hash = password_hash
@@ -411,7 +414,7 @@ class PortalUser(Model):
 
     async def choose_theme(self, theme: str) -> None:
         if theme not in ('light', 'dark', 'system'):
-            raise Invalid('theme', 'is light, dark or system')
+            raise Invalid('theme', 'must be light, dark or system')
         self.theme = theme
         await PortalUser.filter(id=self.id).update(theme=theme)
 
@@ -435,8 +438,7 @@ def _as_data(sight: 'Sight') -> dict[str, Any]:
     return {'everything': sight.everything, 'customers': sorted(sight.customers), 'tags': sorted(sight.tags)}
 
 
-def check_password(password: str) -> None:
-    if len(password) < MIN_PASSWORD:
-        raise PortalUser.WeakPassword(f'A password has at least {MIN_PASSWORD} characters.')
-    if len(password) > MAX_PASSWORD:
-        raise PortalUser.WeakPassword(f'A password has at most {MAX_PASSWORD} characters.')
+def check_password(password: str, *, email: str, name: str, msp: str) -> None:
+    """Raise `WeakPassword` where nobody may have this password, or not this person of this MSP."""
+    if why := why_refused(password, email=email, name=name, msp=msp):
+        raise PortalUser.WeakPassword(why)

@@ -5,7 +5,7 @@ from nicegui import ui
 from components.frame import not_found
 from components.island import Island
 from models import PortalUser, own_account
-from models.user import MIN_PASSWORD
+from models.password import MIN_PASSWORD
 from pages.api.account import facts_of
 from pages.guard import viewer
 

@@ -6,12 +6,17 @@
 The right is asked before, and again by the verb; a customer in the address is asked for anew through the one door
 (unknown and not yours look the same); what cannot be is answered in a sentence, with the field that it is about.
 
-`takes` is the same for what is no JSON: a form, an upload, a machine. A test over the syntax tree refuses routes that
-change something and are registered otherwise, and handlers of the page framework.
+`takes` is the same for what is no JSON: a form, an upload, a machine. `reads` is the same for what a page asks for:
+
+    @reads(router, '/customers/{customer_id}/notes', right='customer.see')
+    async def more_notes(asking: Asking) -> dict: …
+
+A test over the syntax tree refuses routes that are registered otherwise, and handlers of the page framework.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
 
@@ -24,7 +29,7 @@ from starlette.responses import Response
 from models import Customer, PortalUser, Session
 from models.checking import Invalid
 from models.rights import RIGHTS, may, require
-from pages.answers import NOT_FOUND, REFUSALS, NotThere, answer, refusal
+from pages.answers import REFUSALS, NotThere, answer, refusal
 from pages.guard import session_of, user_of, viewer
 
 MAX_BODY = 2_000_000  # bytes: the longest note, escaped, and room to spare
@@ -32,19 +37,19 @@ MAX_BODY = 2_000_000  # bytes: the longest note, escaped, and room to spare
 ANYBODY = 'anybody'  # who is not signed in: sign-in itself, an invitation
 SESSION = 'session'  # whoever has a session: signing out
 MACHINE = 'machine'  # an API token
+SIGNED_IN = 'signed in'  # whoever is, to read what is about themselves, or what no role is without
 ACTS: dict[tuple[str, str], str] = {}  # the right by method and path, of every route that changes something
+READS: dict[tuple[str, str], str] = {}  # the same of every route that is asked for something by a page
 
 
-@dataclass(frozen=True)
-class Acting:
-    """Somebody who changes something: who, in which session, what they sent, and about which customer, if any."""
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """Somebody who asks for something: who, in which session, with which request, and about which customer, if any."""
 
     user: PortalUser
     session: Session
-    body: dict[str, Any]
-    path: dict[str, str]
+    request: Request
     about: Customer | None = None
-    request: Request | None = None
 
     @property
     def customer(self) -> Customer:
@@ -52,24 +57,65 @@ class Acting:
         assert self.about is not None
         return self.about
 
+    @property
+    def path(self) -> dict[str, str]:
+        return self.request.path_params
+
+    @property
+    def sent(self) -> Mapping[str, Any]:
+        """What came with the request: here its query."""
+        return self.request.query_params
+
     def text(self, name: str) -> str:
-        value = self.body.get(name, '')
+        """What was sent; empty where nothing was. Raises `Invalid`."""
+        value = self.sent.get(name, '')
         if not isinstance(value, str):
             raise Invalid(name, 'is not a text')
         return value
+
+    def search(self, name: str, most: int = 200) -> str:
+        """Words to look for: no longer than this, one space between them; empty where there are none."""
+        return ' '.join(self.text(name).replace('\x00', '').split())[:most]
+
+    def number(self, name: str) -> int:
+        """A number of the address or of what was sent; raises `NotThere`."""
+        found = whole(self.path.get(name, self.sent.get(name)))
+        if found is None:
+            raise NotThere
+        return found
+
+    def moment(self, name: str) -> datetime | None:
+        """A moment that was sent with its offset, in UTC; None where nothing was sent. Raises `Invalid`.
+
+        The browser says the offset, for it knows when a day of its viewer begins.
+        """
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            found = datetime.fromisoformat(text)
+        except ValueError:
+            found = None
+        if found is None or found.tzinfo is None or not 1970 <= found.year <= 9000:
+            raise Invalid(name, 'is not a moment such as 2026-11-22T00:00:00Z')
+        return found.astimezone(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acting(Asking):
+    """Somebody who changes something, with the JSON object that they sent."""
+
+    body: dict[str, Any]
+
+    @property
+    def sent(self) -> Mapping[str, Any]:
+        return self.body
 
     def facts(self, name: str = 'facts') -> dict[str, Any]:
         value = self.body.get(name)
         if not isinstance(value, dict):
             raise Invalid(name, 'is not a set of facts')
         return value
-
-    def number(self, name: str) -> int:
-        """A number of the address or of what was sent."""
-        found = whole(self.path.get(name, self.body.get(name)))
-        if found is None:
-            raise NotThere
-        return found
 
     def numbers(self, name: str, most: int = 1000) -> list[int]:
         """A list of numbers that were sent; raises `Invalid`."""
@@ -90,6 +136,7 @@ def whole(value: Any) -> int | None:
 
 
 Act = Callable[[Acting], Awaitable[dict[str, Any]]]
+Read = Callable[[Asking], Awaitable[Any]]
 Taking = Callable[..., Awaitable[Response]]
 Hearing = Callable[..., Awaitable[None]]
 
@@ -100,19 +147,15 @@ def acts(router: APIRouter, method: str, path: str, *, right: str) -> Callable[[
 
     def register(act: Act) -> Act:
         async def route(request: Request) -> Response:
-            user, about = user_of(request), None
-            if 'customer_id' in request.path_params:
-                about = await find(user, request.path_params['customer_id'])
-                if about is None:
-                    return answer(NOT_FOUND, 404)
             try:
-                require(user, right)
+                user, about = await _admitted(request, right)
                 body = await body_of(request)
-                return answer(await act(Acting(user, session_of(request), body, request.path_params, about, request)))
+                acting = Acting(user=user, session=session_of(request), request=request, about=about, body=body)
+                return answer(await act(acting))
             except REFUSALS as error:
                 return refusal(error)
 
-        _add(router, method, path, right, route, act.__name__)
+        _add(router, method, path, right, route, act.__name__, ACTS)
         return act
 
     return register
@@ -127,18 +170,35 @@ def takes(router: APIRouter, method: str, path: str, *, right: str) -> Callable[
         async def route(request: Request, *args: Any, **named: Any) -> Response:
             try:
                 if right in RIGHTS:
-                    user = user_of(request)
-                    if 'customer_id' in request.path_params and not await find(
-                        user, request.path_params['customer_id']
-                    ):
-                        return answer(NOT_FOUND, 404)
-                    require(user, right)
+                    await _admitted(request, right)
                 return await taking(request, *args, **named)
             except REFUSALS as error:
                 return refusal(error)
 
-        _add(router, method, path, right, route, taking.__name__)
+        _add(router, method, path, right, route, taking.__name__, ACTS)
         return taking
+
+    return register
+
+
+def reads(router: APIRouter, path: str, *, right: str) -> Callable[[Read], Read]:
+    """Register a GET route for a page, by the right it needs or SIGNED_IN.
+
+    What it gives is sent as JSON that nobody keeps; a response of its own, such as a file, goes out as it is.
+    """
+    assert right in RIGHTS or right == SIGNED_IN
+
+    def register(read: Read) -> Read:
+        async def route(request: Request) -> Response:
+            try:
+                user, about = await _admitted(request, right)
+                found = await read(Asking(user=user, session=session_of(request), request=request, about=about))
+                return found if isinstance(found, Response) else answer(found)
+            except REFUSALS as error:
+                return refusal(error)
+
+        _add(router, 'GET', path, right, route, read.__name__, READS)
+        return read
 
     return register
 
@@ -170,10 +230,24 @@ async def find(user: PortalUser, typed: str) -> Customer | None:
     return None if number is None else await Customer.visible_to(user).get_or_none(id=number)
 
 
-def _add(router: APIRouter, method: str, path: str, right: str, route: Taking, name: str) -> None:
+async def _admitted(request: Request, right: str) -> tuple[PortalUser, Customer | None]:
+    """Who asks, and about which customer; raises `NotThere` where they cannot see that one, and `Refused`."""
+    user, about = user_of(request), None
+    if 'customer_id' in request.path_params:
+        about = await find(user, request.path_params['customer_id'])
+        if about is None:
+            raise NotThere
+    if right in RIGHTS:
+        require(user, right)
+    return user, about
+
+
+def _add(
+    router: APIRouter, method: str, path: str, right: str, route: Taking, name: str, known: dict[tuple[str, str], str],
+) -> None:  # fmt: skip
     key = (method, router.prefix + path)
-    assert key not in ACTS, f'{key} is registered twice'
-    ACTS[key] = right
+    assert key not in known, f'{key} is registered twice'
+    known[key] = right
     router.add_api_route(path, route, methods=[method], name=name)
 
 

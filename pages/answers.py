@@ -28,11 +28,12 @@ def answer(content: Any, status: int = 200) -> Response:
 
 
 def refusal(error: Exception) -> Response:
-    """What a person is told, and in which field of the form."""
+    """What a person is told, and in which field of the form; `errors` are all fields where several are wrong."""
     if isinstance(error, Refused):
         return answer({'error': str(error)}, 403)
     if isinstance(error, Invalid):
-        return answer({'error': error.message, 'field': error.field}, 422)
+        told = {'error': error.message, 'field': error.field}
+        return answer(told | ({'errors': error.errors} if error.others else {}), 422)
     if isinstance(error, Impossible):
         return answer({'error': str(error)}, 409)
     if isinstance(error, ChangedMeanwhile):

@@ -1,15 +1,16 @@
-"""Everything about one customer: a summary that stays in view, nine cards, recent history and contacts."""
+"""Everything about one customer: a summary that stays in view, ten cards, recent history and contacts."""
 
 from typing import Any
 
 from nicegui import ui
 
-from components import cards, live
+from components import cards, live, order_card
 from components.frame import not_found
 from components.island import Island
 from models import Customer, DelegatedAccess, PortalUser
 from models.attachment_files import ACCEPTED
 from models.history_reading import KINDS
+from models.ordering import documents_with_prices
 from models.rights import RIGHTS, may
 from pages import help
 from pages.acting import find
@@ -53,10 +54,20 @@ async def for_viewer(found: dict[str, Any], customer: Customer, user: PortalUser
     if 'head' in found:
         role = (await DelegatedAccess.roles_of(user, [customer.id])).get(customer.id, 'None')
         doors = await consoles_of(user, [(customer.id, role, customer.console_url, customer.console_id)])
+        facts = found['head']['facts']
+        if not may(user, 'customer.change'):  # where a console is, is for those who open it or enter it
+            facts = [fact for fact in facts if fact['name'] != 'console_url']
         found['head'] = found['head'] | {
-            'role': role, 'console': doors[customer.id],
+            'facts': facts, 'role': role, 'console': doors[customer.id],
             'rights': [action for action in RIGHTS if may(user, action)],
         }  # fmt: skip
+    if 'orders' in found and not may(user, 'price.see'):
+        found['orders'] = order_card.without_prices(found['orders'])
+    if 'attachments' in found and not may(user, 'price.see'):
+        closed = await documents_with_prices(customer.id)
+        rows = [row | {'is_closed': row['id'] in closed} for row in found['attachments']['rows']]
+        found['attachments'] = found['attachments'] | {'rows': rows}
     if 'upgrades' in found and not may(user, 'price.see'):
-        found['upgrades'] = {'rows': [row | {'price': None} for row in found['upgrades']['rows']]}
+        unpriced = [row | {'price': None} for row in found['upgrades']['rows']]
+        found['upgrades'] = found['upgrades'] | {'rows': unpriced}
     return found

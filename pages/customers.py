@@ -1,19 +1,23 @@
 """Customer | In Progress, Customer | Complete, those waiting for their RFI, and the page of one customer."""
 
+from dataclasses import replace
 from typing import Any
 
 from nicegui import ui
+from tortoise.functions import Lower
 
 from components.frame import page_head
-from components.live_table import LiveTable
+from components.live_table import LiveTable, described
 from models import (
     AdminConsole,
     Customer,
+    CustomerTag,
     DelegatedAccess,
     Listing,
     MonitorKind,
     Partner,
     PortalUser,
+    Rfi,
     SignOnKind,
 )
 from models.access import is_partner
@@ -59,6 +63,43 @@ class ConsoleColumn:
 
     def text(self, row: dict[str, Any]) -> str:
         return 'Yes' if 'url' in row['console'] else 'No'
+
+
+class TagsColumn:
+    """The customer's tags, as a file that is imported has them."""
+
+    name, heading, kind = 'tags', 'Tags', 'text'
+
+    def order(self, user: PortalUser) -> None:
+        return None
+
+    async def fill(self, user: PortalUser, found: list[dict[str, Any]]) -> None:
+        ids = [row['id'] for row in found]
+        tagged = CustomerTag.filter(customer_id__in=ids).order_by('tag').values('customer_id', 'tag')
+        tags: dict[int, list[str]] = {id_: [] for id_ in ids}
+        for row in await rows(tagged):
+            tags[row['customer_id']].append(row['tag'])
+        for row in found:
+            row['tags'] = '; '.join(tags[row['id']])
+
+    def text(self, row: dict[str, Any]) -> str:
+        return row['tags']
+
+
+class LinkColumn:
+    """What can be done about the link to the RFI form; for those who may."""
+
+    name, heading, kind = 'rfi_link', 'Link', 'action'
+
+    def order(self, user: PortalUser) -> Any:
+        return Lower('rfi_form__sent_to')
+
+    async def fill(self, user: PortalUser, found: list[dict[str, Any]]) -> None:
+        for row in found:
+            row['rfi_link'] = {'act': 'rfi', 'text': 'RFI link'} if may(user, 'rfi.send') else None
+
+    def text(self, row: dict[str, Any]) -> str:
+        return ''
 
 
 async def consoles_of(user: PortalUser, told: list[tuple[int, str, str, int | None]]) -> dict[int, dict[str, str]]:
@@ -114,8 +155,13 @@ async def waiting_note(user: PortalUser) -> dict[str, str] | None:
 FACTS = ('name', 'seats', 'account_type', 'products_in_short')
 ICONS = tuple(kind.value for kind in MonitorKind)
 MORE = ('account_code', 'domain')
+TAGS = (TagsColumn(),)
 CARRIED = ('console_url', 'console_id')  # what the button is made of
-LINKS = {'name': '/customers/{id}', 'connect_status': '/help/connect/{connect_key}', 'rfi': '/customers/{id}#rfi'}
+# Beside a code that stands in for the account's own.
+FLAGS = {'account_code': {
+    'by': 'code_is_provisional', 'word': 'provisional', 'tip': 'Until the vendor has given the account’s own code',
+}}  # fmt: skip
+LINKS = {'name': '/customers/{id}', 'connect_status': '/help/connect/{connect_key}', 'rfi': '/customers/{id}/rfi'}
 PRODUCTS = {'products_in_short': {code: name for code, name, *_ in CATALOGUE}}
 
 
@@ -139,18 +185,48 @@ TOOLS = (
 in_progress = LiveTable(
     'in-progress', Customer, [*FACTS, 'connect_status', 'rfi', RoleColumn(), ConsoleColumn(), *MORE],
     Customer.listed_in_progress, links=LINKS, hidden=MORE, note=waiting_note,
-    narrow=('connect_status', 'rfi'), carries=CARRIED, spelled=PRODUCTS, told_to=helped, tools=TOOLS,
+    narrow=('connect_status', 'rfi'), carries=CARRIED, flags=FLAGS, spelled=PRODUCTS, exported=TAGS, told_to=helped,
+    tools=TOOLS,
 )  # fmt: skip
 complete = LiveTable(
     'complete', Customer, [*FACTS, *ICONS, RoleColumn(), ConsoleColumn(), 'worst', *MORE],
     lambda user: Customer.listed(user, Listing.COMPLETE), links=LINKS, hidden=('worst', *MORE), narrow=('worst',),
-    carries=CARRIED, spelled=PRODUCTS, told_to=helped, tools=TOOLS[1:],
+    carries=CARRIED, flags=FLAGS, spelled=PRODUCTS, exported=TAGS, told_to=helped, tools=TOOLS[1:],
 )  # fmt: skip
+closed = LiveTable(
+    'closed', Customer, [
+        'name', 'account_code', 'closing', 'closed_at', 'closed_because', 'products_in_short', 'seats', 'account_type',
+        'domain',
+    ],
+    lambda user: Customer.listed(user, Listing.CLOSED), links={'name': LINKS['name']},
+    hidden=('account_type', 'domain'), narrow=('closing',), spelled=PRODUCTS, exported=TAGS,
+)  # fmt: skip
+
+
+def of_form(name: str, heading: str = '') -> Any:
+    """A column of the customer's RFI form. By the form's own model: what leads to it is known only later."""
+    shown, path = described(Rfi, name), f'rfi_form__{name}'
+    sort: Any = Lower(path) if shown.kind == 'text' else path
+    return replace(shown, name=path, heading=heading or shown.heading, needs=(path,), sort=sort)
+
+
 waiting = LiveTable(
-    'waiting', Customer, [*FACTS, 'rfi', 'connect_since', RoleColumn(), ConsoleColumn(), *MORE],
-    lambda user: Customer.listed(user, Listing.WAITING), links=LINKS, hidden=MORE, narrow=('rfi',),
-    carries=CARRIED, spelled=PRODUCTS, told_to=lambda user: helped(user) | {'beginning': None},
+    'waiting', Customer, [
+        *FACTS, 'rfi', of_form('requested_at', 'Sent'), of_form('sent_to'), of_form('opened_at'), of_form('reminders'),
+        LinkColumn(), 'connect_since', RoleColumn(), ConsoleColumn(), *MORE,
+    ],
+    lambda user: Customer.listed(user, Listing.WAITING), links=LINKS,
+    hidden=('account_type', 'connect_since', 'role', 'console', *MORE), narrow=('rfi',),
+    yields=('products_in_short', 'seats', 'rfi_form__reminders'), carries=CARRIED, flags=FLAGS, spelled=PRODUCTS,
+    exported=TAGS, told_to=lambda user: waiting_for(user),
+    tools=({'text': 'Several links', 'act': 'rfi', 'right': 'rfi.send', 'icon': 'mail'},),
 )  # fmt: skip
+
+
+def waiting_for(user: PortalUser) -> dict[str, Any]:
+    """Nobody is shown a column in which there is nothing for them."""
+    columns = [each for each in waiting.config_columns() if may(user, 'rfi.send') or each['name'] != LinkColumn.name]
+    return helped(user) | {'beginning': None, 'columns': columns}
 
 
 @hears('columns', right='account.prefer')

@@ -94,7 +94,7 @@ _WORDS = {
 
 
 def _in_short(error: Exception) -> str:
-    return str(error).strip().rstrip('.')[:120] or type(error).__name__
+    return str(error).strip(' .:')[:120] or type(error).__name__
 
 
 def _in_demo() -> None:

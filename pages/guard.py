@@ -35,7 +35,7 @@ SECURE_COOKIE = f'__Host-{COOKIE}'
 # Everything that needs no session. `/api/v1/` asks for a bearer token instead; set-up for its one-time code.
 PUBLIC = (
     '/login', '/forgot', '/invite/', '/reset/', '/login/code', '/login/enrol', '/oidc/start', '/oidc/callback',
-    '/setup', '/healthz', '/readyz', '/favicon.ico', '/assets/', '/_nicegui/', '/api/v1/',
+    '/rfi/', '/setup', '/healthz', '/readyz', '/favicon.ico', '/assets/', '/_nicegui/', '/api/v1/',
     '/.well-known/jwks.json', '/demo-console',
 )  # fmt: skip
 # What is below /_nicegui/ and belongs to one page all the same (uploads).

@@ -12,7 +12,7 @@ from nicegui import ui
 from components.frame import not_found, text
 from models import Partner, PortalRole, PortalUser, events
 from models.database import reader
-from models.rights import GROUPS
+from models.rights import ABOUT, GROUPS
 from settings import settings
 
 ARTICLES = Path(__file__).parent.parent / 'docs' / 'help'
@@ -97,7 +97,9 @@ def _rights() -> str:
         f'<h1>{RIGHTS_TITLE}</h1><p>Everybody has one role in the portal. It says what somebody may do; which '
         'customers they see is set for each person, and which role they hold in a customer’s Administration Console '
         '(<a href="/help/role/partner_administrator">Partner Administrator</a> and others) for each customer. An MSP '
-        'administrator gives the roles.</p>'
+        'administrator gives the roles.</p><dl class="roles">'
+        + ''.join(f'<dt>{html.escape(role.title)}</dt><dd>{html.escape(ABOUT[role])}</dd>' for role in roles)
+        + '</dl>'
     ]
     for group, rights in GROUPS.items():
         lines = []

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from models import LinkKind, OneTimeLink, PortalUser, database
+from models.password import MAX_PASSWORD, MIN_PASSWORD
 from models.text import printable
-from models.user import MAX_PASSWORD, MIN_PASSWORD
 from pages.acting import ANYBODY, takes
 from pages.sign_in import MAX_EMAIL, address_of, admit, form_of, page, throttle, too_many
 from settings import settings

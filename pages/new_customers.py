@@ -32,16 +32,16 @@ async def _with_right(right: str) -> PortalUser | None:
 
 
 async def new_page(user: PortalUser) -> None:
-    if await _with_right('customer.create') is None:
+    if (who := await _with_right('customer.create')) is None:
         return
     with ui.element('div').classes('page-scroll page-form'):
         page_head('Add a customer')
-        Island('new_customer.js', await _form()).style('display: contents')
+        Island('new_customer.js', await _form(who)).style('display: contents')
 
 
-async def _form() -> dict[str, Any]:
+async def _form(who: PortalUser) -> dict[str, Any]:
     catalogue = sorted(
-        (product for product in (await load_catalogue()).values() if product.is_active),
+        (product for product in (await load_catalogue(who.partner_id)).values() if product.is_active),
         key=lambda product: (product.kind != ProductKind.PRIMARY, product.name),
     )
     return {

@@ -8,7 +8,7 @@ from nicegui import ui
 
 from components.frame import not_found
 from components.island import Island
-from models import ApiToken, BackupRun, MailSecurity, Message, Partner, PortalUser, TwoFactorRule
+from models import ApiToken, BackupRun, CompletionRule, MailSecurity, Message, Partner, PortalUser, TwoFactorRule
 from models.checking import MOST
 from models.currency import CURRENCIES
 from models.database import reader
@@ -20,7 +20,9 @@ from pages.help import base
 
 FACTS = (
     'name', 'address', 'currency', 'time_zone', 'lists_unsent_rfi', 'outbound_ips', 'inbound_ips', 'smart_hosts',
-    'two_factor', 'help_base', 'smtp_host', 'smtp_port', 'smtp_security', 'smtp_user', 'mail_from',
+    'rfi_link_days', 'rfi_reminder_days', 'completion', 'mx_hosts', 'spf_include', 'two_factor', 'help_base',
+    'smtp_host', 'smtp_port', 'smtp_security', 'smtp_user', 'mail_from',
+    'order_desk', 'agreement', 'withdraw_days', 'upgrades_when_complete',
 )  # fmt: skip
 # What each choice means, beside it on the page.
 TWO_FACTOR = {
@@ -32,6 +34,12 @@ SECURITY = {
     MailSecurity.STARTTLS: 'STARTTLS (usually port 587)', MailSecurity.TLS: 'TLS (usually port 465)',
     MailSecurity.NONE: 'None: anybody on the way can read the mail',
 }  # fmt: skip
+
+
+COMPLETION = {
+    CompletionRule.CONFIRMED: 'A person who may presses the button, and the customer moves to Complete.',
+    CompletionRule.AUTOMATIC: 'The customer moves to Complete with the last step that applies.',
+}
 
 
 async def settings_page(user: PortalUser) -> None:
@@ -49,6 +57,7 @@ def fixed() -> dict[str, Any]:
         'currencies': [[code, f'{code} – {name}'] for code, name in CURRENCIES.items()],
         'time_zones': time_zones(), 'link': LINK, 'most': MOST, 'logo_kb': MOST_BYTES // 1000, 'logo_px': EDGE,
         'two_factors': [[rule.value, rule.title, about] for rule, about in TWO_FACTOR.items()],
+        'completions': [[rule.value, rule.title, about] for rule, about in COMPLETION.items()],
         'securities': [[kind.value, title] for kind, title in SECURITY.items()],
         'articles': [[title, [[key, name] for key, name in keys.items()]] for title, keys in ARTICLES.items()],
     }  # fmt: skip

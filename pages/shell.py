@@ -9,7 +9,27 @@ from components import live_table
 from components.frame import early_frame, frame, not_found
 from models.rights import may
 from models.sight import standing_of
-from pages import access, account, audit, customer, customers, help, new_customers, settings_page, users
+from pages import (
+    access,
+    account,
+    audit,
+    connect_board,
+    customer,
+    customers,
+    face,
+    help,
+    mail,
+    new_customers,
+    order_list,
+    orders,
+    prices,
+    prospects,
+    rfi,
+    settings_page,
+    templates,
+    upgrade,
+    users,
+)
 from pages.acting import find
 from pages.customers import list_page
 from pages.dashboard import dashboard_page
@@ -19,19 +39,34 @@ TITLES = {
     customers.in_progress.key: 'Customers: In Progress',
     customers.complete.key: 'Customers: Complete',
     customers.waiting.key: 'Customers: Waiting for RFI',
+    customers.closed.key: 'Customers: Closed',
+}
+# Lists that are the whole of a page, by its path.
+LISTS = {f'/customers/{key}': (key, title) for key, title in TITLES.items()} | {
+    '/prospects': (prospects.table.key, 'Prospects'),
+    '/orders': (order_list.table.key, 'Orders'),
 }
 # Fixed paths first: a {name} would swallow them.
 ROUTES = {
     '/': dashboard_page,
-    **{f'/customers/{key}': list_page(live_table.TABLES[key], title) for key, title in TITLES.items()},
+    **{path: list_page(live_table.TABLES[key], title) for path, (key, title) in LISTS.items()},
+    '/prospects/new': prospects.new_page,
+    '/prospects/{id}': prospects.prospect_page,
+    '/prospects/{id}/order': orders.order_page,
     '/customers/new': new_customers.new_page,
     '/customers/import': new_customers.import_page,
+    '/customers/{id}/rfi': rfi.rfi_page,
+    '/customers/{id}/upgrade': upgrade.upgrade_page,
     '/customers/{id}': customer.customer_page,
+    connect_board.PATH: connect_board.board_page,
     '/account': account.account_page,
     '/access': access.access_page,
     '/audit': audit.audit_page,
+    '/mail': mail.mail_page,
     '/users': users.users_page,
     '/settings': settings_page.settings_page,
+    '/settings/prices': prices.prices_page,
+    '/settings/templates': templates.templates_page,
     '/help': help.index_page,
     '/help/{topic}/{key}': help.article_page,
 }
@@ -41,7 +76,9 @@ ROUTES = {
 RIGHTS = {
     '/users': 'user.manage',
     '/access': 'access.grant', '/customers/new': 'customer.create', '/customers/import': 'customer.import',
-    '/audit': 'audit.see', '/settings': 'settings.change',
+    '/orders': order_list.SEE, '/prospects': 'prospect.see', '/prospects/new': 'prospect.change',
+    '/audit': 'audit.see', '/mail': mail.RIGHT, '/settings': 'settings.change', '/settings/prices': 'price.see',
+    '/settings/templates': 'template.change',
 }  # fmt: skip
 
 
@@ -62,13 +99,18 @@ async def shell(request: Request) -> Response | None:
     if not await exists(request.url.path, request):
         client.status_code = 404
     await help.prepare(user)
+    looks = await face.prepare(user)
     ui.page_title('MSP Portal')
     ui.add_head_html(f'<meta name="portal-me" content="{await standing_of(user)}">')
-    key = request.url.path.removeprefix('/customers/')
-    if key in TITLES:
+    if (listed := LISTS.get(request.url.path)) is not None:
+        key, title = listed
         ui.add_head_html(live_table.early(live_table.TABLES[key], user, client.sub_pages_router.current_path))
-        ui.add_body_html(early_frame(TITLES[key], '<div id="early-table" style="display:contents"></div>'))
-    with frame(user, help.of(user).base):
+        ui.add_body_html(early_frame(title, '<div id="early-table" style="display:contents"></div>', looks))
+    elif request.url.path == connect_board.PATH:
+        ui.add_head_html(connect_board.early(user, client.sub_pages_router.current_path))
+        place = '<div id="early-table" style="display:contents"></div>'
+        ui.add_body_html(early_frame(connect_board.TITLE, place, looks))
+    with frame(user, looks, help.of(user).base):
         Rooms(ROUTES, data={'user': user}, show_404=True)
     return None
 
@@ -79,8 +121,14 @@ async def exists(path: str, request: Request) -> bool:
     if path in ROUTES:
         return path not in RIGHTS or may(user_of(request), RIGHTS[path])
     parts = path.split('/')
-    if path.startswith('/customers/') and len(parts) == 3:
+    if path.startswith('/customers/') and (len(parts) == 3 or (len(parts) == 4 and parts[3] == 'rfi')):
         return await find(user_of(request), parts[2]) is not None
+    if path.startswith('/customers/') and len(parts) == 4 and parts[3] == 'upgrade':
+        return await upgrade.exists(user_of(request), parts[2])
+    if path.startswith('/prospects/') and len(parts) == 3:
+        return await prospects.find(user_of(request), parts[2]) is not None
+    if path.startswith('/prospects/') and len(parts) == 4 and parts[3] == 'order':
+        return await orders.exists(user_of(request), parts[2])
     if path.startswith('/help/') and len(parts) == 4:
         return help.article(parts[2], parts[3]) is not None
     return False

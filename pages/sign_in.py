@@ -8,6 +8,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import parse_qs
 
@@ -20,8 +21,9 @@ from components import qr, theme
 from models import Partner, PortalRole, PortalUser, Session, second_factor, sign_in_failure
 from models.checking import Impossible, Invalid
 from models.partner import TAGLINE
+from models.password import MIN_PASSWORD
 from models.text import printable
-from models.user import MIN_PASSWORD, UserState
+from models.user import UserState
 from pages import halfway
 from pages.acting import ANYBODY, SESSION, takes
 from pages.guard import forget_token, keep_token, token_of
@@ -226,42 +228,59 @@ def _too_late(request: Request) -> Response:
     return response
 
 
+@dataclass
+class _Second:
+    """The second step of somebody: their promise with its token, who they are, and what they typed."""
+
+    token: str
+    half: Halfway
+    user: PortalUser
+    typed: str
+
+
+async def _second_step(request: Request) -> _Second | None:
+    """The second step of whoever asks; None where they are not halfway, or not any more."""
+    typed = (await form_of(request)).get('code', '') if request.method == 'POST' else ''
+    token = halfway.held(request, halfway.COOKIE)
+    found = await waiting.find(token)
+    return found and _Second(token, *found, typed)
+
+
 @router.get('/login/code')
 async def code_page(request: Request) -> Response:
-    found = await waiting.find(halfway.held(request, halfway.COOKIE))
-    if found is None:
+    if await _second_step(request) is None:
         return RedirectResponse('/login', 303)
     return page('code.html')
 
 
 @takes(router, 'POST', '/login/code', right=ANYBODY)
 async def code(request: Request) -> Response:
-    form, token = await form_of(request), halfway.held(request, halfway.COOKIE)
-    found = await waiting.find(token)
-    if found is None:
+    second = await _second_step(request)
+    if second is None:
         return _too_late(request)
-    half, user = found
+    user, half = second.user, second.half
     if not second_factor.is_on(user):  # turned off or reset meanwhile
-        waiting.end(token)
+        waiting.end(second.token)
         return await admit(request, user, half.target)
-    refusal = await _guess(request, half, user, lambda: second_factor.verify(user, form.get('code', '')))
+    refusal = await _guess(request, second, lambda: second_factor.verify(user, second.typed))
     if refusal is not None:
         message, status, wait = refusal
         return _slowed_down(page('code.html', status, error=message), wait)
-    if not waiting.end(token):
+    if not waiting.end(second.token):
         return _too_late(request)
     return await _signed_in(request, user, RedirectResponse(half.target, 303))
 
 
 async def _guess(
-    request: Request, half: Halfway, user: PortalUser, is_right: Callable[[], Awaitable[bool]]
+    request: Request, second: _Second, is_right: Callable[[], Awaitable[bool]]
 ) -> tuple[str, int, float] | None:
     """Let somebody try a code, no faster than passwords can be tried; None where it is right, else what to say."""
+    user = second.user
     account, address = f'code {user.id}', f'address {address_of(request)}'
     if (wait := throttle.wait(account, address)) > 0:
         return too_many(wait), 429, wait
     throttle.failed(account, address)
-    half.tries += 1
+    second.half.tries += 1
     if await is_right():
         throttle.succeeded(account)
         throttle.take_back(address)
@@ -273,36 +292,35 @@ async def _guess(
 
 @router.get('/login/enrol')
 async def enrol_page(request: Request) -> Response:
-    found = await waiting.find(halfway.held(request, halfway.COOKIE))
-    if found is None:
+    second = await _second_step(request)
+    if second is None:
         return RedirectResponse('/login', 303)
-    return await _enrolling(*found)
+    return await _enrolling(second.half, second.user)
 
 
 @takes(router, 'POST', '/login/enrol', right=ANYBODY)
 async def enrol(request: Request) -> Response:
-    form, token = await form_of(request), halfway.held(request, halfway.COOKIE)
-    found = await waiting.find(token)
-    if found is None:
+    second = await _second_step(request)
+    if second is None:
         return _too_late(request)
-    half, user = found
+    user, half = second.user, second.half
     if second_factor.is_on(user) or not half.sealed_key or user.totp_key != half.sealed_key:
         return await _enrolling(half, user, 'This was begun anew in another window. Scan this code instead.', 409)
     codes: list[str] = []
 
     async def is_right() -> bool:
         with contextlib.suppress(Invalid):
-            codes.extend(await second_factor.confirm(user, form.get('code', '')))
+            codes.extend(await second_factor.confirm(user, second.typed))
         return bool(codes)
 
     try:
-        refusal = await _guess(request, half, user, is_right)
+        refusal = await _guess(request, second, is_right)
     except Impossible as error:
         return await _enrolling(half, user, str(error), 409)
     if refusal is not None:
         message, status, wait = refusal
         return _slowed_down(await _enrolling(half, user, message, status), wait)
-    waiting.end(token)
+    waiting.end(second.token)
     return await _signed_in(request, user, page('codes.html', codes=codes, target=half.target))
 
 
@@ -378,7 +396,7 @@ async def set_up(msp: str, name: str, email: str, password: str) -> PortalUser:
     from models.events import transaction
     from models.user import check_password
 
-    check_password(password)
+    check_password(password, email=email, name=name, msp=msp)
     domain = email.strip().rpartition('@')[2]
     if len(f'{TAGLINE}@{domain}') > MAX_EMAIL:
         raise ValueError('This e-mail address is too long.')

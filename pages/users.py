@@ -10,23 +10,12 @@ from components.island import Island
 from components.live_table import LiveTable
 from models import PortalRole, PortalUser, Session, UserState, sight
 from models.database import reader
-from models.rights import may
+from models.rights import ABOUT, may
 from pages.customers import keep_columns
 from pages.guard import viewer
 from pages.help import base
 
 RIGHT = 'user.manage'
-
-
-# What a role is for, where it is chosen; the help page has the whole table.
-_ABOUT = {
-    PortalRole.ADMINISTRATOR: 'Everything, people and settings too.',
-    PortalRole.IMPLEMENTATION: 'Adds customers, takes them through Connect, and may export.',
-    PortalRole.TECHNICIAN: 'Works on customers and their steps.',
-    PortalRole.SALES: 'Sees customers and prices, writes notes.',
-    PortalRole.FINANCE: 'Sees customers and prices, writes notes.',
-    PortalRole.READ_ONLY: 'Sees customers and changes nothing.',
-}
 
 
 class PeopleColumn:
@@ -75,11 +64,12 @@ table = LiveTable(
         'name', 'email', PeopleColumn('role', 'Role', 'text', PortalUser.ORDERS['role']),
         PeopleColumn('sees', 'Sees', 'text', PortalUser.ORDERS['sees']),
         PeopleColumn('state', 'State', 'text', PortalUser.ORDERS['state']),
-        PeopleColumn('two_factor', 'Two-factor', 'enum', PortalUser.ORDERS['two_factor']),
+        PeopleColumn('two_factor', 'Two-factor', 'text', PortalUser.ORDERS['two_factor']),
         PeopleColumn('last_sign_in', 'Last sign-in', 'date', PortalUser.ORDERS['last_sign_in']),
         SessionsColumn('sessions', 'Sessions', 'number', PortalUser.ORDERS['sessions']),
     ],
-    people_of, noun='users', links={'name': '/users#{id}'}, narrow=('state',), right=RIGHT,
+    people_of, noun='users', links={'name': '/users#{id}'}, narrow=('state',),
+    yields=('sessions', 'two_factor', 'last_sign_in'), right=RIGHT,
     searched='name or e-mail address',
 )  # fmt: skip
 
@@ -93,7 +83,7 @@ async def users_page(user: PortalUser) -> None:
         return
     config = {
         'table': table.config(who, address), 'me': who.id, 'help': base(),
-        'roles': [[role.value, role.title, _ABOUT[role]] for role in PortalRole],
+        'roles': [[role.value, role.title, ABOUT[role]] for role in PortalRole],
         'states': {state.value: state.title for state in UserState},
     }  # fmt: skip
     with ui.element('div').classes('page page-list'):

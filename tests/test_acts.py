@@ -1,4 +1,6 @@
-"""Whatever changes something is registered through `pages/acting.py`, which names the right; the syntax tree tells."""
+"""Whatever changes something, or is read by a page, is registered through `pages/acting.py`, which names the right; the
+syntax tree tells.
+"""
 
 import ast
 from pathlib import Path
@@ -7,11 +9,17 @@ import pytest
 
 from models.rights import GROUPS, RIGHTS
 from models.user import PortalRole
-from pages.acting import ACTS, ANYBODY, MACHINE, SESSION
+from pages.acting import ACTS, ANYBODY, MACHINE, READS, SESSION, SIGNED_IN
 
 ROOT = Path(__file__).parent.parent
 CHANGING = {'post', 'put', 'patch', 'delete'}
 READING = {'GET', 'HEAD'}
+# What pages/api answers without `reads`: nobody is signed in there.
+PLAIN = {
+    ('health', 'healthz'): 'a probe of whoever watches the process',
+    ('health', 'readyz'): 'a probe of whoever watches the process',
+    ('readings', 'readings_are_posted'): 'tells machines that this address is posted to',
+}
 # Registered by `hears`, or given by a page that says so (components/live_table.py).
 HEARD = {'keep_columns', 'on_columns'}
 
@@ -71,10 +79,51 @@ def test_the_tree_is_read_well_enough_to_find_them(source):
     assert wrong_in(source)
 
 
+def read_plainly(source: str) -> list[str]:
+    """The handlers of a module that are registered to be read, and not by `reads`; '' where one has no name here."""
+    found, routes = [], ('get', 'head', 'api_route', 'add_api_route', 'route', 'add_route')
+    tree = ast.parse(source)
+    named = {
+        id(decorator): node.name
+        for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for decorator in node.decorator_list
+    }  # fmt: skip
+    for node in ast.walk(tree):
+        func = node.func if isinstance(node, ast.Call) else None
+        if not isinstance(func, ast.Attribute) or func.attr not in routes:
+            continue
+        if ast.unparse(func.value).endswith(('router', 'app')):
+            found.append(named.get(id(node), ''))
+    return found
+
+
+def test_what_pages_read_is_registered_by_reads():
+    plain = {
+        (path.stem, name)
+        for path in (ROOT / 'pages' / 'api').glob('*.py') for name in read_plainly(path.read_text(encoding='utf-8'))
+    }  # fmt: skip
+    assert plain == PLAIN.keys(), 'register it with `reads` (pages/acting.py), or say in PLAIN why not'
+
+
+@pytest.mark.parametrize(
+    ('source', 'name'),
+    [
+        ("@router.get('/x')\nasync def x(): ...", 'x'),
+        ("@router.api_route('/x', methods=['GET', 'HEAD'])\ndef x(): ...", 'x'),
+        ("customers_router.get('/x')(x)", ''),
+        ("app.add_api_route('/x', x)", ''),
+    ],
+)
+def test_the_tree_is_read_well_enough_to_find_what_is_read(source, name):
+    assert read_plainly(source) == [name]
+    assert not read_plainly("@reads(router, '/x', right='x')\nasync def x(asking): asking.sent.get('x')")
+
+
 def test_every_right_that_is_named_is_one():
     import main  # noqa: F401 # registers everything
 
-    assert {right for right in ACTS.values() if right not in (ANYBODY, SESSION, MACHINE)} <= set(RIGHTS)
+    assert set(ACTS.values()) <= {*RIGHTS, ANYBODY, SESSION, MACHINE}
+    assert set(READS.values()) <= {*RIGHTS, SIGNED_IN}
 
 
 def test_every_right_has_a_sentence_and_somebody_who_has_it():

@@ -1,6 +1,8 @@
 """Backing up and restoring as somebody types it."""
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -104,6 +106,41 @@ def test_a_backup_that_cannot_be_made_is_one_sentence(call, tmp_path, monkeypatc
     assert said.startswith('There is not enough room for a backup in ')
     assert said.count('\n') == 1
     assert list((tmp_path / 'disk').iterdir()) == []
+
+
+def test_what_somebody_does_and_what_verifying_finds_wrong_is_in_the_audit(call, sqlite_file, tmp_path):
+    assert call('create-partner', 'Northwind', '--domain', 'n.example', '--admin-email', 'ana@n.example',
+                '--password', 'four words are plenty')[0] == 0  # fmt: skip
+    disk = tmp_path / 'disk'
+    assert call('backup', '--to', str(disk))[0] == 0
+    path = Path(_made(disk))
+    assert call('verify-backup', str(path))[0] == 0
+    path.write_bytes(path.read_bytes()[:-1000])
+    before = _audited(sqlite_file)
+    assert [kind for kind, _ in before if kind.startswith('backup.')] == ['backup.made']
+    code, said = call('verify-backup', str(path))
+    assert (code, _audited(sqlite_file)) == (1, [*before,
+        ('backup.unreadable', f'A backup could not be verified: {path.name}. {said.strip()}')
+    ])  # fmt: skip
+    # Where only copies are kept, nothing is made for it.
+    assert call('verify-backup', str(path), PORTAL_DATA_DIR=str(tmp_path / 'elsewhere'))[0] == 1
+    assert not (tmp_path / 'elsewhere' / 'portal.sqlite3').exists()
+    # Nor is a database of another version migrated.
+    with contextlib.closing(sqlite3.connect(sqlite_file)) as file, file:
+        file.execute('DELETE FROM tortoise_migrations WHERE id=(SELECT max(id) FROM tortoise_migrations)')
+        known = file.execute('SELECT count(*) FROM tortoise_migrations').fetchone()
+    assert call('verify-backup', str(path))[0] == 1
+    assert len(_audited(sqlite_file)) == len(before) + 1
+    with contextlib.closing(sqlite3.connect(sqlite_file)) as file:
+        assert file.execute('SELECT count(*) FROM tortoise_migrations').fetchone() == known
+
+
+def _audited(place: Path) -> list[tuple[str, str]]:
+    with contextlib.closing(sqlite3.connect(place)) as file:
+        return file.execute(
+            'SELECT e.kind, t.summary FROM history_event e JOIN history_text t ON t.event_id=e.id '
+            'WHERE e.customer_id IS NULL ORDER BY e.id'
+        ).fetchall()
 
 
 def test_the_commands_work_in_a_process_of_their_own(sqlite_file, tmp_path):

@@ -24,8 +24,11 @@ from models import (
     Partner,
     PortalRole,
     PortalUser,
+    Product,
+    SigningKey,
     backing_up,
 )
+from models.catalogue import change_product
 from models.database import opened
 from models.demo import demo_password, load_demo
 from settings import settings
@@ -33,9 +36,9 @@ from settings import settings
 ROOT = Path(__file__).parent.parent
 COMMANDS = (
     'serve', 'demo', 'import-customers', 'create-user', 'create-token', 'verify-history', 'erase-history',
-    'create-partner', 'remove-demo',
+    'create-partner', 'remove-demo', 'rotate-keys',
 )  # fmt: skip
-WITHOUT_PARTNER = ('serve', 'erase-history', 'create-partner', 'remove-demo')
+WITHOUT_PARTNER = ('serve', 'erase-history', 'create-partner', 'remove-demo', 'rotate-keys')
 PASSWORD = 'a long enough one'
 
 
@@ -109,6 +112,12 @@ def test_every_command_says_what_it_does_and_takes_help():
         assert ended.exit_code == 0
         assert 'Usage' in ended.output
         assert ('--partner' in ended.output) == (command not in WITHOUT_PARTNER)
+
+
+def test_a_wrong_setting_ends_a_command_with_one_line_and_nothing_else(run):
+    ended = run('verify-history', PORTAL_BACKUP_KEY='short')
+    assert (ended.returncode, ended.stdout) == (1, '')
+    assert ended.stderr == 'PORTAL_BACKUP_KEY: must have at least 32 characters\n'
 
 
 def test_an_unknown_command_is_refused_in_words(run):
@@ -188,6 +197,8 @@ def _with_demo_and_a_real_msp() -> None:
         await Customer.add(real, name='Real', account_code='R1')
         northwind = await Partner.get(slug='northwind-it')
         await Customer.add(northwind, name='Added by hand', account_code='HAND1')
+        ana = await PortalUser.get(email='ana@northwind.example')
+        await change_product(northwind, 'SEC', {'name': 'A copy of its own'}, was=None, by=ana)
 
     _ask(make)
 
@@ -199,6 +210,7 @@ def test_the_demo_is_removed_and_what_is_real_stays(call, sqlite_file):
     assert 'customers: 1, people: 0' in ended.stdout
     assert _ask(lambda: Partner.all().values_list('slug', flat=True)) == ['contoso']
     assert _ask(lambda: Customer.all().values_list('name', flat=True)) == ['Real']
+    assert not _ask(lambda: Product.filter(partner_id__isnull=False).exists())
     assert _ask(lambda: PortalUser.all().values_list('email', flat=True)) == ['msp_client@contoso.example']
     for table in ('monitor', 'connect_step', 'rfi', 'note', 'attachment', 'session', 'delegated_access', 'price'):
         with sqlite3.connect(sqlite_file) as file:
@@ -326,7 +338,7 @@ def test_import_stores_the_good_lines_and_names_the_bad_ones(call, tmp_path):
     ended = call('import-customers', str(file))
     assert ended.returncode == 1
     assert 'line 4, licences: ' in ended.said
-    assert "'many'" in ended.said
+    assert '“many” is not a whole number' in ended.said
     assert ended.stdout == '2 added, 0 updated, 0 unchanged, 1 refused\n'
     again = call('import-customers', str(file), '--all-or-nothing')
     assert again.returncode == 1
@@ -449,6 +461,15 @@ def test_a_tampered_entry_and_a_missing_trigger_are_named(call, sqlite_file):
     first, second = ended.stdout.splitlines()
     assert first == 'MSP 1, entry 1: was changed: its hash is another one'
     assert 'history_event_no_update is missing' in second
+
+
+def test_keys_are_rotated_and_the_one_before_stays_published(call):
+    first, second = call('rotate-keys'), call('rotate-keys')
+    assert (first.returncode, second.returncode) == (0, 0), first.said + second.said
+    keys = [key['kid'] for key in _ask(SigningKey.published)['keys']]
+    assert len(keys) == 2
+    for ended, kid in zip((second, first), keys, strict=True):
+        assert ended.stdout.startswith(f'Assertions are signed with {kid} from now on'), keys
 
 
 def test_texts_are_erased_on_request_and_it_is_written_down(call):

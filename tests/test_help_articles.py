@@ -26,7 +26,7 @@ NEEDED = [
     *(f'role/{role.name.lower()}' for role in ConsoleRole),
     'role/none',
     # What `Customer.restate` sets beside the steps (`handover` is one of them), and what stops a customer.
-    *(f'status/{key}' for key in ('rfi_requested', 'rfi_received', 'complete', 'blocked', 'on_hold')),
+    *(f'status/{key}' for key in ('rfi_requested', 'rfi_received', 'complete', 'blocked', 'on_hold', 'closed')),
     'import/customers',
     'api/readings',
     'index',

@@ -145,59 +145,53 @@ def test_a_host_that_is_none_stops_the_start_with_one_line(monkeypatch, host):
 # -- what settings mean -----------------------------------------------------------------------------------------------
 
 
-def test_settings_are_read_from_a_file_and_the_environment_goes_first(tmp_path, monkeypatch):
+@pytest.fixture
+def env_file(tmp_path, monkeypatch) -> Path:
+    """Where the settings are read from; there is nothing yet."""
     file = tmp_path / '.env'
-    file.write_text('PORTAL_PORT=8181\nPORTAL_HOST=0.0.0.0\nPORTAL_UNKNOWN=1\nOTHER=2\n')
     monkeypatch.setitem(Settings.model_config, 'env_file', str(file))
+    settings.cache_clear()
+    return file
+
+
+def test_settings_are_read_from_a_file_and_the_environment_goes_first(env_file, monkeypatch):
+    env_file.write_text('PORTAL_PORT=8181\nPORTAL_HOST=0.0.0.0\nPORTAL_UNKNOWN=1\nOTHER=2\n')
     monkeypatch.setenv('PORTAL_HOST', '127.0.0.2')
     settings.cache_clear()
     assert (settings().port, settings().host) == (8181, '127.0.0.2')
 
 
-def test_a_file_that_is_no_text_ends_the_process_with_one_line(tmp_path, monkeypatch):
-    file = tmp_path / '.env'
-    file.write_bytes(b'PORTAL_PORT=\xff\xfe')
-    monkeypatch.setitem(Settings.model_config, 'env_file', str(file))
-    settings.cache_clear()
+def test_a_file_that_is_no_text_ends_the_process_with_one_line(env_file):
+    env_file.write_bytes(b'PORTAL_PORT=\xff\xfe')
     with pytest.raises(SystemExit, match=r'\.env cannot be read'):
         settings()
 
 
 @pytest.mark.parametrize(('text', 'says'), [('PORTAL_PORT=8181\nPORTAL_DEMO\n', 'line 2'), ('a b c\n', 'line 1')])
-def test_a_line_that_sets_nothing_ends_the_process_with_one_line(tmp_path, monkeypatch, text, says):
-    file = tmp_path / '.env'
-    file.write_text(text)
-    monkeypatch.setitem(Settings.model_config, 'env_file', str(file))
-    settings.cache_clear()
+def test_a_line_that_sets_nothing_ends_the_process_with_one_line(env_file, text, says):
+    env_file.write_text(text)
     with pytest.raises(SystemExit, match=rf'^\.env, {says}: this is not NAME=value\.$'):
         settings()
 
 
-def test_a_folder_in_the_place_of_the_file_ends_the_process_with_one_line(tmp_path, monkeypatch):
-    file = tmp_path / '.env'
-    file.mkdir()
-    monkeypatch.setitem(Settings.model_config, 'env_file', str(file))
-    settings.cache_clear()
+def test_a_folder_in_the_place_of_the_file_ends_the_process_with_one_line(env_file):
+    env_file.mkdir()
     with pytest.raises(SystemExit, match=r'^\.env cannot be read'):
         settings()
 
 
-def test_make_wants_the_demo_unless_somebody_says_otherwise(tmp_path, monkeypatch):
-    file = tmp_path / '.env'
-    monkeypatch.setitem(Settings.model_config, 'env_file', str(file))
+def test_make_wants_the_demo_unless_somebody_says_otherwise(env_file, monkeypatch):
     monkeypatch.setenv('PORTAL_DEMO_UNLESS_SET', '1')
     for text, given, expected in (('', None, True), ('PORTAL_DEMO=0', None, False), ('PORTAL_DEMO=0', '1', True)):
-        file.write_text(text)
+        env_file.write_text(text)
         monkeypatch.setenv('PORTAL_DEMO', given) if given else monkeypatch.delenv('PORTAL_DEMO', raising=False)
         settings.cache_clear()
         assert settings().demo is expected
     assert 'PORTAL_DEMO=' not in (ROOT / 'Makefile').read_text()
 
 
-def test_names_that_are_no_settings_are_known(tmp_path, monkeypatch):
-    file = tmp_path / '.env'
-    file.write_text('PORTAL_POTR=1\nOTHER=1\nPORTAL_HOST=127.0.0.1\n')
-    monkeypatch.setitem(Settings.model_config, 'env_file', str(file))
+def test_names_that_are_no_settings_are_known(env_file, monkeypatch):
+    env_file.write_text('PORTAL_POTR=1\nOTHER=1\nPORTAL_HOST=127.0.0.1\n')
     monkeypatch.setenv('PORTAL_XYZZY', '1')
     assert misspelt() == [
         'PORTAL_POTR is no setting and changes nothing; is it PORTAL_PORT?',

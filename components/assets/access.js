@@ -45,7 +45,7 @@ class AccessPage {
     this.shown = h('select', { 'aria-label': 'Which customers', onchange: () => this.ask({ start: 0 }) }, ...SHOWN.map(([value, title]) => h('option', { value }, title)));
     this.shown.value = SHOWN.some(([value]) => value === this.address.get('show')) ? this.address.get('show') : '';
     this.count = h('p', { class: 'count', role: 'status' }, '\u00a0');
-    this.all = h('input', { type: 'checkbox', 'aria-label': 'Choose all on this page', onchange: () => this.choosePage() });
+    this.all = h('input', { type: 'checkbox', onchange: () => this.choosePage() });
     this.rows = h('tbody', {});
     this.none = h('p', { class: 'calm', hidden: true });
     this.chooseAll = h('button', { class: 'button small', type: 'button', hidden: true, onclick: () => this.chooseFound() });
@@ -75,7 +75,7 @@ class AccessPage {
       this.said,
       h('div', { class: 'access-rows' }, h('table', { class: 'access-table' },
         h('caption', { class: 'sr-only' }, 'Customers and the person’s role in each console'),
-        h('thead', {}, h('tr', {}, h('th', { scope: 'col', class: 'access-check' }, this.all), ...['Customer', 'Account code', 'Role', 'To know'].map((text) => h('th', { scope: 'col' }, text)))),
+        h('thead', {}, h('tr', {}, h('th', { scope: 'col', class: 'access-check' }, h('label', {}, this.all, h('span', {}, 'Choose all on this page'))), ...['Customer', 'Account code', 'Role', 'To know'].map((text) => h('th', { scope: 'col' }, text)))),
         this.rows), this.none),
       h('div', { class: 'access-pages' }, this.place, h('span', { class: 'grow' }), this.before, this.after)));
     this.showChosen();
@@ -90,7 +90,7 @@ class AccessPage {
     ].filter(Boolean);
     return h('tr', {},
       h('td', { class: 'access-check' }, tick), h('td', {}, h('a', { href: `/customers/${one.id}`, dir: 'auto' }, one.name)), h('td', { class: 'mono', 'data-label': 'Account code' }, one.account_code),
-      h('td', { 'data-label': 'Role' }, h('span', { class: one.role === 'None' ? 'quiet' : '' }, one.role), one.until ? h('span', { class: 'quiet small' }, ' until ', when(one.until)) : ''),
+      h('td', { 'data-label': 'Role' }, h('div', {}, h('span', { class: one.role === 'None' ? 'quiet' : '' }, one.role), one.until ? h('span', { class: 'quiet small' }, ' until ', when(one.until)) : '')),
       h('td', { class: 'quiet small', 'data-label': 'To know' }, know.join('. ')));
   }
 

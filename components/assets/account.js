@@ -1,7 +1,7 @@
 // One's own account: name, time zone, theme, password, two-factor and where one is signed in. What is being typed stays
 // when the page hears that something changed.
 import { clock, h, live, setZone, when } from './live.js';
-import { send } from './dialog.js';
+import { send, worded } from './dialog.js';
 import { read } from './tips.js';
 import { shape } from './icons.js';
 import { keepCodes } from './codes.js';
@@ -20,12 +20,12 @@ class AccountPage {
     this.config = config;
     this.facts = config.facts;
     const card = (id, title, ...content) => h('section', { class: 'card account-card', 'aria-labelledby': id }, h('h2', { id }, title), ...content);
-    this.places = Object.fromEntries(['you', 'password', 'two', 'sessions'].map((name) => [name, { shown: h('div', { class: 'account-shown' }), form: h('div', { class: 'account-form', hidden: true }) }]));
+    this.places = Object.fromEntries(['you', 'mail', 'password', 'two', 'sessions'].map((name) => [name, { shown: h('div', { class: 'account-shown' }), form: h('div', { class: 'account-form', hidden: true }) }]));
     this.notice = h('p', { class: 'notice', role: 'status', hidden: true });
     this.trouble = h('p', { class: 'notice bad', role: 'alert', hidden: true });
     const of = (name) => [this.places[name].shown, this.places[name].form];
     root.append(h('div', { class: 'page-scroll account' }, h('div', { class: 'page-head' }, h('h1', {}, 'Your account')), this.notice, this.trouble,
-      card('account-you', 'You', ...of('you')), card('account-password', 'Password', ...of('password')),
+      card('account-you', 'You', ...of('you')), card('account-mail', 'E-mail about Connect', ...of('mail')), card('account-password', 'Password', ...of('password')),
       card('account-two', 'Two-factor', ...of('two')), card('account-sessions', 'Where you are signed in', ...of('sessions'))));
     this.undo = [live.on('partner', () => this.ask()), live.on('again', () => this.ask())];
     this.timer = setInterval(() => this.show(), 30000); // "5 min ago" goes on
@@ -59,6 +59,7 @@ class AccountPage {
   show() {
     const focused = document.activeElement?.dataset?.keep;
     this.showYou();
+    this.showMail();
     this.showPassword();
     this.showTwoFactor();
     this.showSessions();
@@ -82,6 +83,28 @@ class AccountPage {
       this.line('E-mail', email), this.line('Role', `${role} of ${partner}`),
       this.line('Time zone', [zone || `That of this browser (${here})`, h('span', { class: 'quiet small' }, `now ${clock(live.now())}`)].flatMap((each, index) => (index ? [' ', each] : [each])).reduce((box, each) => { box.append(each); return box; }, h('span')), this.button('Change', () => this.zoneForm(), { keep: 'zone', attributes: { 'aria-label': 'Change the time zone' } })),
       this.line('Theme', themes));
+  }
+
+  showMail() {
+    const { digest, reminders, works } = this.facts.mail;
+    const one = (name, on, label, about) => this.line(h('span', { class: 'state-line' }, h('span', { class: on ? 'tone-accent' : 'tone-none' }, shape(on ? 'done' : 'none')), label), h('span', { class: 'quiet' }, about),
+      this.button(on ? 'Turn off' : 'Turn on', () => this.chooseMail({ digest, reminders, [name]: !on }, `${label}: ${on ? 'off' : 'on'}.`), { keep: `mail ${name}`, attributes: { 'aria-label': `${label}: ${on ? 'on' : 'off'}. Turn ${on ? 'off' : 'on'}`, 'aria-pressed': String(on) } }));
+    this.places.mail.shown.replaceChildren(
+      ...(works ? [] : [h('p', { class: 'notice' }, 'Your MSP has no mail server set up: nothing is sent until it has.')]),
+      one('digest', digest, 'Daily digest', 'At 7 in the morning, what is overdue or blocked among the customers and steps that you look after. None on a day when there is nothing.'),
+      one('reminders', reminders, 'Reminders', 'When a step of yours becomes overdue, and every week that it stays so.'));
+  }
+
+  async chooseMail(wanted, text) {
+    this.trouble.hidden = true;
+    try {
+      await send('POST', `${ADDRESS}/connect-mail`, wanted);
+      this.tell(text);
+    } catch (error) {
+      this.trouble.textContent = error.message;
+      this.trouble.hidden = false;
+    }
+    await this.ask();
   }
 
   showPassword() {
@@ -124,8 +147,9 @@ class AccountPage {
   // -- what is typed --------------------------------------------------------------------------------------------------
 
   open(name, ...content) {
-    const place = this.places[name].form;
-    this.opener = document.activeElement?.dataset?.keep;
+    const { form: place, shown } = this.places[name];
+    if (place.hidden) this.opener = document.activeElement?.dataset?.keep; // else the next step of the same
+    shown.classList.add('is-behind'); // its buttons wait: one thing at a time
     place.replaceChildren(...content);
     place.hidden = false;
     (place.querySelector('input:not([hidden]), button') || place).focus();
@@ -133,9 +157,12 @@ class AccountPage {
   }
 
   close(name) {
-    this.places[name].form.hidden = true;
-    this.places[name].form.replaceChildren();
-    if (document.activeElement === document.body && this.opener) document.querySelector(`[data-keep="${CSS.escape(this.opener)}"]`)?.focus();
+    const { form, shown } = this.places[name];
+    form.hidden = true;
+    form.replaceChildren();
+    shown.classList.remove('is-behind');
+    if (document.activeElement !== document.body) return;
+    ((this.opener && document.querySelector(`[data-keep="${CSS.escape(this.opener)}"]`)) || shown.querySelector('button'))?.focus();
   }
 
   // A form below the card's lines: `fields` are {name, label, help, attributes}; `store` gets what was typed.
@@ -153,7 +180,7 @@ class AccountPage {
       trouble.textContent = row ? '' : error.message;
       if (!row) return;
       row.help.className = 'form-error';
-      row.help.textContent = /^(is|has|was)\b/.test(error.message) ? `${row.field.label} ${error.message}.` : error.message;
+      row.help.textContent = worded(row.field.label, error.message);
       row.input.setAttribute('aria-invalid', 'true');
       row.input.focus();
       row.input.select?.();
@@ -214,7 +241,7 @@ class AccountPage {
 
   passwordForm() {
     const password = (name, label, autocomplete, help) => ({ name, label, help, attributes: { type: 'password', autocomplete, maxlength: 256 } });
-    const fields = [password('old', 'Password now', 'current-password'), password('new', 'New password', 'new-password', `At least ${this.config.min_password} characters.`), password('again', 'New password again', 'new-password')];
+    const fields = [password('old', 'Password now', 'current-password'), password('new', 'New password', 'new-password', `At least ${this.config.min_password} characters. A few words are easier to keep in mind.`), password('again', 'New password again', 'new-password')];
     this.form('password', { fields, button: 'Change password', hidden: this.whose(), store: async ({ old, new: chosen, again }) => {
       if (chosen !== again) throw Object.assign(new Error('The two passwords differ.'), { field: 'again' });
       await send('POST', `${ADDRESS}/password`, { old, new: chosen });
@@ -226,16 +253,24 @@ class AccountPage {
     return { name: 'code', label, help, attributes: { class: 'code-input', autocomplete: 'one-time-code', autocapitalize: 'none', spellcheck: 'false', maxlength: 40 } };
   }
 
+  // First the password, then the key and a code of it. Who has no password has signed in not long ago, or is told to.
   async begin() {
     this.tell('');
-    let found;
-    try {
-      found = await send('POST', `${ADDRESS}/two-factor/begin`, {});
-    } catch (error) {
-      this.trouble.textContent = error.message;
-      this.trouble.hidden = false;
+    this.trouble.hidden = true;
+    const ask = (typed) => send('POST', `${ADDRESS}/two-factor/begin`, typed);
+    if (this.facts.has_password) {
+      const fields = [{ name: 'password', label: 'Password', attributes: { type: 'password', autocomplete: 'current-password', maxlength: 256 } }];
+      this.form('two', { fields, button: 'Go on', before: [h('p', {}, 'Your password first, so that nobody else can do this on a page that you left open.')], hidden: this.whose(), store: async (typed) => this.keyForm(await ask(typed)) });
       return;
     }
+    try {
+      this.keyForm(await ask({}));
+    } catch (error) {
+      this.open('two', h('p', { class: 'form-error', role: 'alert' }, error.message), h('div', { class: 'card-actions' }, h('button', { class: 'button', type: 'button', onclick: () => this.close('two') }, 'Close')));
+    }
+  }
+
+  keyForm(found) {
     // Drawn by the server; parsed as a picture, so nothing in it can be a page.
     const picture = document.importNode(new DOMParser().parseFromString(found.qr, 'image/svg+xml').documentElement, true);
     const before = h('div', { class: 'enrol' },

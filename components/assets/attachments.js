@@ -30,12 +30,14 @@ export class AttachmentsBody {
   item(row) {
     const address = `${this.page.address}/attachments/${row.id}.pdf`;
     const facts = [row.kind_title, row.pages ? `${row.pages} ${row.pages === 1 ? 'page' : 'pages'}` : '', row.state === 'ready' ? size(row.pdf_size) : size(row.size), row.uploaded_by].filter(Boolean).join(' · ');
+    const opens = row.state === 'ready' && !row.is_closed; // closed: there are prices in it, and this viewer sees none
     return h('li', { class: `file is-${row.state}` }, shape(row.state === 'failed' ? 'bad' : 'file'),
       h('div', { class: 'file-what' },
-        row.state === 'ready' ? h('a', { href: address, target: '_blank', rel: 'noopener', 'data-keep': `file ${row.id}` }, row.name) : h('b', {}, row.name),
+        opens ? h('a', { href: address, target: '_blank', rel: 'noopener', 'data-keep': `file ${row.id}` }, row.name) : h('b', {}, row.name),
         h('span', { class: 'quiet small' }, facts, ' · ', when(row.uploaded_at)),
+        row.is_closed && h('span', { class: 'quiet small' }, 'There are prices in it, which your role does not include.'),
         row.state !== 'ready' && h('span', { class: row.state === 'failed' ? 'tone-bad small' : 'small' }, SAYS[row.state], row.reason ? `: ${row.reason}` : row.state === 'failed' ? '' : ' …')),
-      row.state === 'ready' && h('a', { class: 'icon-button', href: `${address}?download=1`, download: true, target: '_blank', 'aria-label': `Download ${row.name}`, 'data-keep': `download ${row.id}` }, shape('download')),
+      opens && h('a', { class: 'icon-button', href: `${address}?download=1`, download: true, target: '_blank', 'aria-label': `Download ${row.name}`, 'data-keep': `download ${row.id}` }, shape('download')),
       row.has_original && row.state !== 'waiting' && row.state !== 'working' && this.page.may('attachment.delete_original')
         && h('button', { class: 'button plain small', type: 'button', 'data-keep': `original ${row.id}`, onclick: (event) => this.deleteOriginal(row, event.currentTarget) }, 'Delete original'));
   }

@@ -77,6 +77,7 @@ class Board {
       total: figure('Customers', 'last 30 days'),
       in_connect: figure('In Connect', 'last 30 days'),
       seats: figure('Licences', 'last 30 days'),
+      prospects: figure('Pending prospects', 'last 30 days'),
       bad: figure('Customers with a problem', 'last 24 hours'),
     };
     this.attention = h('ul', { class: 'lines' });
@@ -89,7 +90,7 @@ class Board {
       h('section', { class: 'card', 'aria-label': 'Signals' }, this.signals),
       h('div', { class: 'board' },
         h('section', { class: 'card', 'aria-labelledby': 'attention' }, h('div', { class: 'card-head' }, h('h2', { id: 'attention' }, 'Needs attention now'), this.attentionCount), this.attention),
-        h('section', { class: 'card', 'aria-labelledby': 'stuck' }, h('div', { class: 'card-head' }, h('h2', { id: 'stuck' }, 'Stuck in Connect'), this.stuckCount), this.stuck)),
+        h('section', { class: 'card', 'aria-labelledby': 'stuck' }, h('div', { class: 'card-head' }, h('h2', { id: 'stuck' }, 'Stuck in Connect'), h('span', { class: 'card-head-more' }, this.stuckCount, h('a', { class: 'small', href: '/connect' }, 'Board'))), this.stuck)),
     );
   }
 
@@ -111,7 +112,9 @@ class Board {
       link('/customers/in-progress', `${number(in_progress)} in progress`), ' · ',
       link('/customers/waiting', `${number(waiting)} waiting for ${waiting === 1 ? 'its' : 'their'} RFI`),
     ]);
+    this.figures.in_connect.note(standing(this.overview));
     this.figures.seats.show(seats, ['over all customers']);
+    this.figures.prospects.show(this.overview.prospects, [link('/prospects', 'without an order yet')]);
     this.figures.bad.show(bad, [`of ${number(monitored)} monitored`], bad > 0);
     morph(this.signals, h('div', { class: 'signals' }, ...this.overview.signals.map(signal)));
     this.attentionCount.textContent = more > 0 ? `${shown.length} of ${number(shown.length + more)} signals` : '';
@@ -123,11 +126,19 @@ class Board {
 
 const link = (href, text) => h('a', { href }, text);
 
+// What of Connect wants somebody, each a way onto the board.
+function standing({ overdue, blocked, held }) {
+  const parts = [[overdue, 'overdue', 'overdue', true], [blocked, 'blocked', 'blocked', true], [held, 'held', 'on hold', false]].filter(([amount]) => amount > 0)
+    .map(([amount, state, word, isBad]) => h('a', { href: `/connect?state=${state}`, class: isBad ? 'tone-bad' : null }, `${number(amount)} ${word}`));
+  return h('span', { class: 'figure-note' }, ...(parts.length ? parts : [h('a', { href: '/connect' }, 'Nothing overdue or blocked')]).flatMap((part, place) => (place ? [' · ', part] : [part])));
+}
+
 function figure(name, about) {
   const value = h('span', { class: 'figure-value' }, '–');
   const more = h('span', { class: 'figure-more' });
   const trend = h('span', { class: 'trend' });
-  const box = h('div', { class: 'card figure' }, h('span', { class: 'figure-name' }, name), value, trend, more);
+  const note = h('span', { class: 'figure-note', hidden: true });
+  const box = h('div', { class: 'card figure' }, h('span', { class: 'figure-name' }, name), value, trend, more, note);
   return {
     box,
     show(amount, text, isBad = false) {
@@ -135,6 +146,7 @@ function figure(name, about) {
       morph(value, h('span', { class: 'figure-value' }, isBad ? stateIcon(HEALTH[0], 'Problem') : '', number(amount)));
       morph(more, h('span', { class: 'figure-more' }, ...text));
     },
+    note(content) { morph(note, content); },
     trend(points) { trend.replaceChildren(points.length > 1 ? spark(points, about) : ''); },
   };
 }

@@ -6,6 +6,9 @@ import { factsForm } from './contacts.js';
 import { NotesBody } from './notes.js';
 import { HistoryBody } from './history.js';
 import { AttachmentsBody } from './attachments.js';
+import { OrdersBody } from './orders_card.js';
+import { rfiActions } from './rfi_links.js';
+import { ConnectBody } from './connect.js';
 
 const drawn = (draw) => (page, box) => ({ show: (content) => box.replaceChildren(...[draw(content, page)].flat().filter(Boolean)) });
 
@@ -14,11 +17,12 @@ export const bodies = {
   upgrades: drawn(upgrades),
   infrastructure: drawn(infrastructure),
   rfi: drawn(rfi),
-  connect: drawn(connect),
+  connect: (page, box) => new ConnectBody(page, box),
   monitor: drawn(monitor),
   notes: (page, box) => new NotesBody(page, box),
   history: (page, box) => new HistoryBody(page, box),
   attachments: (page, box) => new AttachmentsBody(page, box),
+  orders: (page, box) => new OrdersBody(page, box),
 };
 
 export const empty = (text) => h('p', { class: 'calm' }, text);
@@ -38,11 +42,14 @@ function products({ rows }) {
 
 const named = (row) => [h('b', {}, row.name), ' ', h('span', { class: 'mono quiet' }, row.code)];
 
-function upgrades({ rows }) {
-  if (!rows.length) return empty('Everything in the catalogue is in use here.');
-  return table([['Product'], ['Kind'], ['Seat and month', 'number'], ['Availability']],
-    rows.map((row) => [named(row), row.kind, row.price == null ? '–' : `${row.price} ${row.currency}`,
-      row.available ? h('span', {}, 'Available') : h('span', { class: 'quiet' }, row.why)]), 'Upgrade options');
+function upgrades({ rows, why_not: why, quotes }, page) {
+  const order = page.may('prospect.change') && (why ? h('p', { class: 'quiet' }, `Upgrade: ${why}`)
+    : h('a', { class: 'button', href: `/customers/${page.id}/upgrade`, 'data-keep': 'upgrade' }, 'Upgrade', quotes ? h('span', { class: 'quiet' }, ` · ${quotes} ${quotes === 1 ? 'quote' : 'quotes'}`) : ''));
+  const actions = order && h('div', { class: 'card-actions' }, order);
+  if (!rows.length) return [empty('Everything in the catalogue is in use here.'), actions];
+  return [table([['Product'], ['Kind'], ['Licence', 'number'], ['Availability']],
+    rows.map((row) => [named(row), row.kind, row.price == null ? '–' : `${row.price} ${row.currency} a ${row.term}`,
+      row.available ? h('span', {}, 'Available') : h('span', { class: 'quiet' }, row.why)]), 'Upgrade options'), actions];
 }
 
 function factList(facts) {
@@ -57,11 +64,12 @@ function infrastructure({ facts }, page) {
 const RFI_ARTICLES = ['error', 'incomplete', 'complete', 'not_applicable']; // by icon
 
 function rfi(content, page) {
-  const state = h('p', { class: 'state-line' }, stateIcon(RFI[content.icon], RFI[content.icon].word), h('b', {}, helpLink(page, `rfi/${RFI_ARTICLES[content.icon]}`, content.state)), content.since && h('span', { class: 'quiet' }, 'since ', when(content.since)));
+  const state = h('p', { class: 'state-line' }, stateIcon(RFI[content.icon], `RFI: ${content.state}`), h('b', {}, helpLink(page, `rfi/${RFI_ARTICLES[content.icon]}`, content.state)), content.since && h('span', { class: 'quiet' }, 'since ', when(content.since)));
   const steps = [['Sent', content.requested_at], ['Sent back', content.returned_at], ['Complete', content.completed_at]].filter(([, at]) => at);
   return [
     state,
     steps.length > 0 && h('p', { class: 'quiet' }, ...steps.flatMap(([word, at], index) => [index ? ' · ' : '', `${word} `, when(at)])),
+    ...rfiActions(content, page),
     content.errors.length > 0 && h('div', { class: 'notice bad-list', role: 'group', 'aria-label': 'What is wrong' }, h('b', {}, 'To be corrected'),
       h('ul', {}, ...content.errors.map((error) => h('li', {}, h('b', {}, error.field), ': ', error.message || 'is not right')))),
     content.answers.length > 0 ? factList(content.answers.map(([label, text]) => ({ label, text }))) : h('p', { class: 'quiet' }, 'The form has supplied nothing yet.'),
@@ -69,36 +77,10 @@ function rfi(content, page) {
   ];
 }
 
-const STEP = {
-  complete: ['done', 'good', 'Complete'], in_progress: ['half', 'accent', 'In progress'], todo: ['empty', 'good', 'Incomplete'],
-  locked: ['lock', 'none', 'Incomplete, locked until earlier steps are done'], blocked: ['bad', 'bad', 'Blocked'], skipped: ['none', 'none', 'Skipped'],
-};
-
 // A name that leads to what can be read about it, here or wherever the MSP says.
-function helpLink(page, article, text) {
+export function helpLink(page, article, text) {
   const address = page.config.helps[article] || `${page.config.help}/${article}`;
   return h('a', { href: address, ...(address.startsWith('/') ? {} : { target: '_blank', rel: 'noopener' }), 'data-keep': article }, text);
-}
-
-function connect(content, page) {
-  if (!content.steps.length) return empty(content.completed_at ? 'Connect was completed before this customer came to the portal.' : 'There are no steps.');
-  const share = content.of ? content.done / content.of : 1;
-  return [
-    h('div', { class: 'progress-line' },
-      h('progress', { max: content.of || 1, value: content.done, 'aria-label': 'Connect progress' }), h('b', {}, `${content.done} of ${content.of}`), h('span', { class: 'quiet' }, `${Math.round(100 * share)} %`)),
-    h('ol', { class: 'steps' }, ...content.steps.map((step) => {
-      const [picture, tone, word] = STEP[step.state];
-      const late = step.due_at && ['todo', 'in_progress', 'blocked', 'locked'].includes(step.state) && parseTime(step.due_at) < live.now();
-      return h('li', { class: `step is-${step.state}` },
-        stateIcon({ shape: picture, tone, word }),
-        h('div', { class: 'step-what' },
-          helpLink(page, `step/${step.key}`, step.title),
-          h('span', { class: 'quiet small' }, [word, step.is_optional ? 'optional' : '', step.owner].filter(Boolean).join(' · ')),
-          step.reason && h('span', { class: step.state === 'blocked' ? 'tone-bad small' : 'quiet small', dir: 'auto' }, step.reason)),
-        h('div', { class: 'step-when small' }, step.completed_at ? [step.state === 'skipped' ? 'skipped ' : 'done ', when(step.completed_at)]
-          : step.due_at ? h('span', { class: late ? 'tone-late' : 'quiet' }, late ? 'overdue since ' : 'due ', day(step.due_at)) : ''));
-    })),
-  ];
 }
 
 function monitor({ signals }, page) {

@@ -7,6 +7,8 @@ import { Tips, read } from './tips.js';
 import { bodies } from './cards.js';
 import { contactsPanel, editFacts } from './contacts.js';
 import { manageAccess } from './customer_access.js';
+import { openText } from './dialog.js';
+import { cancelCustomer } from './upgrade.js';
 
 const PAUSE = 150; // ms at least between two requests of a page that changes all the time
 const KINDS = [['inbound_queue', 'Inbound email queue'], ['outbound_queue', 'Outbound email queue'], ['journal_queue', 'Journaling queue'], ['journal_connector', 'Journaling connector'], ['directory_connector', 'Active Directory connector']];
@@ -160,15 +162,29 @@ class CustomerPage {
       ? h('form', { method: 'post', action: door.url, target: '_blank', rel: 'noopener', class: 'console-door' }, h('button', { type: 'submit', class: 'button', 'data-keep': 'console' }, 'Admin Console', shape('external')))
       : h('span', { class: 'button', role: 'button', 'aria-disabled': 'true', tabindex: '0', 'data-keep': 'console', 'data-why': door.why, 'aria-label': `Admin Console is off: ${door.why}`, onfocus: (e) => this.tips.say(e.target, door.why), onpointerenter: (e) => this.tips.say(e.target, door.why), onpointerleave: () => this.tips.hide(), onblur: () => this.tips.hide() }, 'Admin Console');
     const edit = this.may('customer.change') && h('button', { class: 'button plain', type: 'button', 'data-keep': 'edit facts', onclick: () => editFacts(this) }, 'Edit');
+    const closed = head.closed && h('p', { class: 'notice customer-closed', role: 'status' }, h('b', {}, `${head.closed.closing}. `), 'Closed ', when(head.closed.at), head.closed.because ? ` – ${head.closed.because}` : '', '. Nothing is watched any more; everything that was is kept.');
     keepingFocus(this.head, () => this.head.replaceChildren(
       h('div', { class: 'customer-name' }, h('h1', {}, head.name), edit || ''),
       h('div', { class: 'customer-facts' },
-        h('span', { class: 'mono', title: 'Account code' }, head.account_code),
+        h('span', {}, h('span', { class: 'mono', title: 'Account code' }, head.account_code), head.code_is_provisional && h('span', { class: 'code-mark', title: 'Until the vendor has given the account’s own code' }, 'provisional')),
         h('a', { href: head.list_href, title: 'The list it is in' }, head.list),
         head.tags.length ? h('span', { class: 'customer-tags', role: 'group', 'aria-label': 'Tags' }, ...head.tags.map((tag) => h('span', { class: 'chip' }, tag))) : '',
         h('span', {}, h('span', { class: 'quiet' }, 'Your role '), head.role,
           this.may('access.grant') && h('button', { class: 'button plain small', type: 'button', 'data-keep': 'access', onclick: () => manageAccess(this) }, 'Manage access'))),
-      h('div', { class: 'customer-signals', role: 'group', 'aria-label': 'Signals' }, ...icons), button));
+      h('div', { class: 'customer-signals', role: 'group', 'aria-label': 'Signals' }, ...icons), closed ? '' : button, this.leaveButton(head), closed || ''));
+  }
+
+  // Cancelling: off, with the day from which it will be possible, until it is.
+  leaveButton({ leaving, closed }) {
+    if (closed || !leaving || !this.may('order.submit')) return '';
+    if (!leaving.possible) return h('span', { class: 'button', role: 'button', 'aria-disabled': 'true', tabindex: '0', 'data-keep': 'cancel', 'data-why': leaving.why, 'aria-label': `Cancellation is off: ${leaving.why}`, onfocus: (e) => this.tips.say(e.target, leaving.why), onpointerenter: (e) => this.tips.say(e.target, leaving.why), onpointerleave: () => this.tips.hide(), onblur: () => this.tips.hide() }, 'Cancellation');
+    return h('button', { class: 'button', type: 'button', 'data-keep': 'cancel', onclick: () => this.leave() }, 'Cancellation');
+  }
+
+  async leave() {
+    try {
+      await cancelCustomer({ id: this.id, name: this.parts.head.name }, () => this.ask(['head', 'recent', 'gist orders', ...(this.opened.has('orders') ? ['orders'] : [])]));
+    } catch (error) { openText('Cancellation', h('p', { role: 'alert' }, error.message)); }
   }
 
   showRecent() {
@@ -207,7 +223,7 @@ class CustomerPage {
   touched(parts) {
     const all = parts.includes('all');
     const wanted = [];
-    if (all || parts.some((part) => ['facts', 'connect', 'rfi', 'monitor', 'access'].includes(part))) wanted.push('head');
+    if (all || parts.some((part) => ['facts', 'connect', 'rfi', 'monitor', 'access', 'orders'].includes(part))) wanted.push('head');
     if (all || parts.includes('history')) wanted.push('recent');
     if (all || parts.includes('contacts')) wanted.push('contacts');
     for (const { key, shows } of Object.values(this.cards)) {

@@ -1,6 +1,6 @@
 // Who holds which role in this customer's console, and granting it: a dialog on the page of the customer.
 import { h, live, when } from './live.js';
-import { send } from './dialog.js';
+import { send, worded } from './dialog.js';
 import { read } from './tips.js';
 
 export function manageAccess(page) {
@@ -141,7 +141,7 @@ const FIELDS = { expires_at: 'Until', reason: 'Reason', user: 'The person', cust
 
 export function fieldWords(error) {
   const name = FIELDS[error.field];
-  return name ? `${name} ${error.message}.` : error.message;
+  return name ? worded(name, error.message) : error.message;
 }
 
 // What would surprise is asked about in the dialog itself, in place of the holders.

@@ -2,7 +2,8 @@
 // the dialog, a reload and the end of a session, until it is stored or thrown away.
 import { h } from './live.js';
 
-// Send JSON; gives the answer, or throws an error with `status`, `field` and the whole `answer`.
+// Send JSON; gives the answer, or throws an error with `status`, `field`, `errors` (what is wrong by field) and the whole
+// `answer`.
 export async function send(method, address, body, patience = 20000) {
   let response;
   try {
@@ -18,8 +19,17 @@ export async function send(method, address, body, patience = 20000) {
   if (response.ok) return answer;
   const text = response.status === 401 ? 'You are signed out. What you typed is kept: sign in in another tab, then try again.'
     : answer.error || `The server answered ${response.status}. Nothing was stored; what you typed is still here.`;
-  throw Object.assign(new Error(text), { status: response.status, field: answer.field, answer });
+  throw Object.assign(new Error(text), { status: response.status, field: answer.field, errors: answer.errors, answer });
 }
+
+// What is said beside a field: a refusal that begins with a verb goes on from the field's name, any other is a sentence of
+// its own.
+export function worded(label, message) {
+  return `${/^[a-z]/.test(message) ? `${label} ${message}` : message}.`.replace(/([.!?])\.$/, '$1');
+}
+
+// What is wrong by field, for an error of `send` or of the form itself: [field, message], none where it is about no field.
+export const wrongFields = (error) => Object.entries(error.errors || (error.field ? { [error.field]: error.message } : {}));
 
 let numbered = 0;
 
@@ -27,7 +37,7 @@ let numbered = 0;
 // `store(values, was)` stores and may throw as `send` does; `was` is what stood there when a field was typed into. `draft`
 // names what is kept when the dialog is left: what was typed, beside what it was typed against, so that a change that
 // somebody else made meanwhile is noticed all the same. `context` is kept with it.
-export function openForm({ title, about, fields, button = 'Submit', store, draft, context = {}, onConflict }) {
+export function openForm({ title, about, fields, button = 'Submit', dismiss = 'Cancel', store, draft, context = {}, onConflict }) {
   const id = `form-${++numbered}`;
   const opener = document.activeElement;
   const kept = recall(draft);
@@ -40,7 +50,7 @@ export function openForm({ title, about, fields, button = 'Submit', store, draft
   const trouble = h('p', { class: 'form-error', role: 'alert', hidden: true });
   const more = h('div', { class: 'form-more' });
   const submit = h('button', { class: 'button primary', type: 'submit' }, button);
-  const cancel = h('button', { class: 'button', type: 'button', onclick: () => box.close() }, 'Cancel');
+  const cancel = h('button', { class: 'button', type: 'button', onclick: () => box.close() }, dismiss);
   const rows = fields.map((field, index) => {
     const [inputId, helpId] = [`${id}-${index}`, `${id}-${index}-help`];
     const input = control(field, inputId, helpId);
@@ -72,15 +82,16 @@ export function openForm({ title, about, fields, button = 'Submit', store, draft
     problems[name].textContent = fields.find((field) => field.name === name).help || '';
   };
   const say = (error) => {
-    const field = error.field in inputs ? error.field : null;
-    trouble.hidden = Boolean(field);
-    trouble.textContent = field ? '' : error.message;
-    if (!field) return;
-    problems[field].className = 'form-error';
-    const label = fields.find((one) => one.name === field).label;
-    problems[field].textContent = /^(is|has|can|must|was|needs|does)\b/.test(error.message) ? `${label} ${error.message}.` : error.message;
-    inputs[field].setAttribute('aria-invalid', 'true');
-    inputs[field].focus();
+    const wrong = Object.fromEntries(wrongFields(error).filter(([name]) => name in inputs));
+    const shown = fields.filter(({ name }) => name in wrong);
+    trouble.hidden = shown.length > 0;
+    trouble.textContent = shown.length ? '' : error.message;
+    for (const { name, label } of shown) {
+      problems[name].className = 'form-error';
+      problems[name].textContent = worded(label, wrong[name]);
+      inputs[name].setAttribute('aria-invalid', 'true');
+    }
+    if (shown.length) inputs[shown[0].name].focus();
   };
 
   form.addEventListener('submit', async (event) => {

@@ -7,7 +7,7 @@ import { HEALTH, shape, stateIcon } from './icons.js';
 const PAUSE = 60; // ms without a key before the server is asked
 const LATE = 300; // ms after which it is said that the search goes on
 const PLACES = 6; // of a group of pages, actions or articles that match; all groups but these are short
-const LISTS = { in_progress: 'In Progress', complete: 'Complete', waiting: 'Waiting for RFI' };
+const LISTS = { in_progress: 'In Progress', complete: 'Complete', waiting: 'Waiting for RFI', closed: 'Closed' };
 const ICONS = { Pages: 'page', Actions: 'action', Help: 'help' };
 
 let open = null;
@@ -26,6 +26,7 @@ class Find {
     this.places = [];
     this.recent = [];
     this.customers = [];
+    this.prospects = [];
     this.box = h('input', {
       type: 'text', inputmode: 'search', enterkeyhint: 'go', class: 'find-box', role: 'combobox', 'aria-expanded': 'true', 'aria-controls': 'find-list', 'aria-autocomplete': 'list',
       'aria-label': 'Find customers, pages and actions', placeholder: 'A customer, a page, something to do …', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', maxlength: 100,
@@ -83,7 +84,7 @@ class Find {
     clearTimeout(this.late);
     this.running?.abort();
     if (!this.text()) {
-      this.customers = [];
+      this.customers = this.prospects = [];
       this.trouble = '';
       this.waiting = false;
       return this.draw();
@@ -99,14 +100,15 @@ class Find {
     const asked = this.text();
     try {
       const signal = AbortSignal.any ? AbortSignal.any([this.running.signal, AbortSignal.timeout(10000)]) : this.running.signal;
-      const { customers } = await fetch(`/api/ui/find?q=${encodeURIComponent(asked)}`, { cache: 'no-store', signal }).then(read);
+      const { customers, prospects } = await fetch(`/api/ui/find?q=${encodeURIComponent(asked)}`, { cache: 'no-store', signal }).then(read);
       if (mine !== this.asked) return; // something else has been typed since
       this.customers = customers;
+      this.prospects = prospects;
       this.trouble = '';
     } catch (error) {
       if (mine !== this.asked) return;
       if (error.status === 401) return live.leave();
-      this.customers = [];
+      this.customers = this.prospects = [];
       this.trouble = 'Customers cannot be searched just now.';
     }
     clearTimeout(this.late);
@@ -125,6 +127,7 @@ class Find {
     const groups = [];
     const customers = words.length ? this.customers : this.recent;
     if (customers.length) groups.push([words.length ? 'Customers' : 'Opened lately', customers.map((one) => this.customer(one, words))]);
+    if (words.length && this.prospects.length) groups.push(['Prospects', this.prospects.map((one) => this.prospect(one, words))]);
     for (const name of ['Pages', 'Actions', 'Help']) {
       const mine = this.places.filter((place) => place.group === name);
       const found = words.length ? matching(mine, words).slice(0, PLACES) : name === 'Help' ? [] : mine;
@@ -142,7 +145,7 @@ class Find {
     this.choose(same >= 0 ? same : words.length && this.options.length ? 0 : -1, { moved: same >= 0 });
     const count = this.options.length;
     if (!words.length) this.say(count ? '' : 'Type part of a customer’s name, account code or domain.');
-    else if (!this.waiting) this.say(count ? `${count} found` : this.trouble ? '' : `Nothing is called “${this.text()}”. The search looks in names, account codes and domains of customers, and in pages, actions and help.`, Boolean(count));
+    else if (!this.waiting) this.say(count ? `${count} found` : this.trouble ? '' : `Nothing is called “${this.text()}”. The search looks in names, account codes and domains of customers and prospects, and in pages, actions and help.`, Boolean(count));
   }
 
   customer(one, words) {
@@ -150,8 +153,16 @@ class Find {
     return h('a', { role: 'option', class: 'find-option', href: `/customers/${one.id}`, tabindex: '-1', 'data-key': `customer ${one.id}`, 'data-customer': one.id },
       stateIcon(state),
       h('span', { class: 'find-name', dir: 'auto' }, ...marked(one.name, words)),
-      h('span', { class: 'find-more quiet' }, ...marked(one.code, words), one.domain && ' · ', ...marked(one.domain, words)),
+      h('span', { class: 'find-more quiet' }, ...marked(one.code, words), one.is_provisional && [' ', h('span', { class: 'code-mark' }, 'provisional')], one.domain && ' · ', ...marked(one.domain, words)),
       h('span', { class: 'find-side quiet' }, h('span', { class: `tone-${state.tone}`, 'aria-hidden': 'true' }, state.word), h('span', { class: 'find-list-name' }, LISTS[one.listing] || '')));
+  }
+
+  prospect(one, words) {
+    return h('a', { role: 'option', class: 'find-option', href: `/prospects/${one.id}`, tabindex: '-1', 'data-key': `prospect ${one.id}` },
+      shape('empty'),
+      h('span', { class: 'find-name', dir: 'auto' }, ...marked(one.name, words)),
+      h('span', { class: 'find-more quiet' }, ...marked(one.domain, words)),
+      h('span', { class: 'find-side quiet' }, h('span', {}, one.state), h('span', { class: 'find-list-name' }, 'Prospect')));
   }
 
   place(place, words) {

@@ -28,6 +28,8 @@ const SHAPES = {
   action: '<path class="stroke" d="M3 8h9M8.500 4.500L12 8l-3.500 3.500"/>',
   help: '<circle class="stroke" cx="8" cy="8" r="6"/><path class="stroke" d="M6.300 6.500c0-1 .7-1.600 1.700-1.600s1.700.600 1.700 1.500c0 1.200-1.700 1.300-1.700 2.400M8 11v.200"/>',
   file: '<path class="stroke" d="M4 2h5l3 3v9H4zM9 2v3h3"/>',
+  cloud: '<path class="stroke" d="M4.600 12.500h6.900a2.600 2.600 0 0 0 .4-5.170 4 4 0 0 0-7.700.8A2.200 2.200 0 0 0 4.600 12.500z"/>',
+  building: '<path class="stroke" d="M4 13.500v-11h8v11M2.500 13.500h11M6.500 5.300v.4M9.500 5.300v.4M6.500 8.100v.4M9.500 8.100v.4M7 13.300v-2.300h2v2.300"/>',
   up: '<path class="stroke" d="M8 13V3.500M4.300 7L8 3.300 11.700 7"/>',
 };
 

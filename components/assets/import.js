@@ -88,6 +88,8 @@ class ImportPage {
     if (['reading', 'waiting', 'importing'].includes(upload.state)) {
       this.showProgress(upload);
       this.soon = setTimeout(() => this.look(), EVERY);
+    } else if (upload.state === 'refused') {
+      this.showChoice(`${upload.name} cannot be imported. ${upload.error}`);
     } else if (upload.state === 'failed') {
       this.showChoice(`The import of ${upload.name} stopped. ${upload.error}`);
     } else if (upload.state === 'done') {

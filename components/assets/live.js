@@ -24,7 +24,7 @@ export const live = {
   since: Date.now(), // when the state began; for 'stale', when we last heard
   epoch: null,
   n: 0,
-  r: null, // how often this person's roles in the consoles have changed
+  r: null, // another number after every change of this person's roles in the consoles
   bad: null,
   away: false, // the server is there and cannot use its database: nothing shown can change
   now: () => Date.now() + clockAhead,

@@ -1,6 +1,6 @@
 // The form for a new customer: what is wrong stands beside its field, and what was typed outlives a reload.
 import { h } from './live.js';
-import { send } from './dialog.js';
+import { send, worded, wrongFields } from './dialog.js';
 
 const DRAFT = 'draft new customer';
 const FIELDS = [
@@ -8,6 +8,7 @@ const FIELDS = [
   ['account_code', 'Account code', 'Without spaces. No two customers have the same one.', { maxlength: 40, spellcheck: 'false', autocapitalize: 'characters' }],
   ['domain', 'Domain', 'The main e-mail domain, such as example.com. May be left empty.', { maxlength: 253, spellcheck: 'false', autocapitalize: 'none', inputmode: 'url' }],
   ['seats', 'Licences', 'A whole number. The thresholds of the queues follow from it.', { maxlength: 12, inputmode: 'numeric' }],
+  ['console_url', 'Admin Console address', 'Where the customer’s Administration Console is, if it has one of its own. May be left empty.', { maxlength: 300, spellcheck: 'false', autocapitalize: 'none', inputmode: 'url', placeholder: 'https://' }],
 ];
 
 export function mount(root, config) {
@@ -81,15 +82,16 @@ class NewCustomer {
   }
 
   say(error) {
-    const help = this.helps[error.field];
-    this.trouble.hidden = Boolean(help);
-    this.trouble.textContent = help ? '' : error.message;
-    if (!help) return;
-    help.element.className = 'form-error';
-    help.element.textContent = `${this.labels[error.field]} ${error.message}.`.replace(/\.\.$/, '.');
-    const input = this.inputs[error.field] || this.form.querySelector(`[name=${error.field}]`);
-    this.inputs[error.field]?.setAttribute('aria-invalid', 'true');
-    input?.focus();
+    const wrong = Object.fromEntries(wrongFields(error).filter(([name]) => name in this.helps));
+    const shown = Object.keys(this.labels).filter((name) => name in wrong); // as they stand on the page
+    this.trouble.hidden = shown.length > 0;
+    this.trouble.textContent = shown.length ? '' : error.message;
+    for (const name of shown) {
+      this.helps[name].element.className = 'form-error';
+      this.helps[name].element.textContent = worded(this.labels[name], wrong[name]);
+      this.inputs[name]?.setAttribute('aria-invalid', 'true');
+    }
+    if (shown.length) (this.inputs[shown[0]] || this.form.querySelector(`[name=${shown[0]}]`))?.focus();
   }
 
   async store() {

@@ -2,7 +2,7 @@
 // outlives a failed save, a reload, and what somebody else saves meanwhile.
 import { h, live, number, when } from './live.js';
 import { shape } from './icons.js';
-import { openForm, send } from './dialog.js';
+import { openForm, send, worded, wrongFields } from './dialog.js';
 
 const RENEW = 15000; // ms after which mail and backups are asked for again
 const ADDRESS = '/api/ui/settings';
@@ -17,7 +17,7 @@ class SettingsPage {
     this.config = config;
     this.state = config;
     this.sections = [
-      this.msp(), this.form('customers', 'Customers', '', [this.rule()]), this.rfi(), this.security(), this.help(), this.mail(),
+      this.msp(), this.form('customers', 'Customers', '', [this.rule()]), this.orders(), this.rfi(), this.connect(), this.security(), this.help(), this.mail(),
       config.tokens && this.tokens(), this.backups(),
     ].filter(Boolean);
     this.links = this.sections.map((section) => h('a', { href: `#${section.id}`, onclick: (event) => { event.preventDefault(); this.goTo(section); } }, section.title));
@@ -106,7 +106,7 @@ class SettingsPage {
     const say = (text, bad) => { problem.className = bad ? 'form-error' : 'form-help'; problem.textContent = text; };
     say(usual);
     const change = async (work, said) => {
-      try { this.take((await work()).now); say(said); } catch (error) { say(error.field === 'logo' ? `The logo ${error.message}.` : error.message, true); }
+      try { this.take((await work()).now); say(said); } catch (error) { say(error.field === 'logo' ? worded('The logo', error.message) : error.message, true); }
     };
     const file = h('input', { type: 'file', id: 'logo-file', class: 'sr-only', accept: 'image/png,image/jpeg,image/webp', onchange: () => {
       const [chosen] = file.files;
@@ -121,7 +121,7 @@ class SettingsPage {
     const section = this.form('msp', 'The MSP', '', [
       { name: 'name', label: 'Name', longest: 120 },
       { name: 'address', label: 'Address', kind: 'area', help: 'As it stands on a letter.' },
-      { name: 'currency', label: 'Currency', kind: 'choice', choices: this.config.currencies },
+      { name: 'currency', label: 'Currency', kind: 'choice', choices: this.config.currencies, help: 'What prices and orders are in. When it changes, prices are entered anew.' },
       { name: 'time_zone', label: 'Time zone', kind: 'choice', choices: zones.map((zone) => [zone, zone.replaceAll('_', ' ')]), help: 'Of the MSP itself. People see the times of their browser, or of the zone on their account page.' },
     ], { above: [h('div', { class: 'settings-brand' }, picture, h('div', {}, h('div', { class: 'settings-row' }, file, choose, remove), problem))] });
     section.more = ({ logo, facts }) => {
@@ -141,13 +141,42 @@ class SettingsPage {
     ] };
   }
 
+  orders() {
+    const standing = h('div', { class: 'settings-standing' });
+    const section = this.form('orders', 'Orders', 'Where orders, change orders and cancellations go once they are submitted, and what holds for them.', [
+      { name: 'order_desk', label: 'Vendor’s order desk', kind: 'email', placeholder: 'orders@vendor.example', help: 'Each is sent there with its PDF. Empty: somebody passes them on by hand, and says so on the customer’s page.' },
+      { name: 'agreement', label: 'Agreement', longest: 200, help: 'What whoever orders agrees to, as the order and its PDF name it.' },
+      { name: 'withdraw_days', label: 'Days to withdraw', kind: 'number', half: true, help: 'A change can be withdrawn until so many days before it is effective.' },
+      { name: 'upgrades_when_complete', label: 'Which customers can be upgraded', kind: 'radio', yes: true, choices: [
+        ['false', 'Those in Connect as well', 'Also while the customer is still being connected.'],
+        ['true', 'Complete ones only', 'Until then, the page of the customer says that Connect comes first.'],
+      ] },
+    ], { below: [standing] });
+    section.more = ({ facts }) => {
+      standing.hidden = !facts.order_desk || Boolean(facts.smtp_host);
+      standing.replaceChildren(...(standing.hidden ? [] : [h('p', { class: 'notice' }, 'There is no mail server yet, so orders have to be passed on by hand all the same. ', h('a', { href: '#mail' }, 'Set one up'))]));
+    };
+    return section;
+  }
+
   rfi() {
     const each = `One to a line, ${this.config.most} at most.`;
-    return this.form('rfi', 'RFI defaults', 'What every new Request for Information begins with, because it is the same for all customers.', [
+    return this.form('rfi', 'RFI', 'What every new Request for Information begins with, because it is the same for all customers, and how it is asked for.', [
       { name: 'outbound_ips', label: 'Outbound IP addresses', kind: 'lines', help: `Public addresses, or networks such as 198.51.0.0/24. ${each}` },
       { name: 'inbound_ips', label: 'Inbound IP addresses', kind: 'lines', help: each },
       { name: 'smart_hosts', label: 'Smart hosts', kind: 'lines', help: `Names such as relay.example.com. ${each}` },
+      { name: 'rfi_link_days', label: 'A link to the form is good for', kind: 'number', help: 'Days. It also ends when the form is complete, or when somebody revokes it.' },
+      { name: 'rfi_reminder_days', label: 'Reminders', kind: 'lines', help: 'After how many days without an answer whoever was sent the form is reminded, in the morning of that day: one number to a line. None, and nobody is reminded. Reminders need a mail server, and PORTAL_PUBLIC_URL for the address in them.' },
     ]);
+  }
+
+  connect() {
+    const templates = h('p', { class: 'quiet' }, 'Which steps new customers go through is in the ', h('a', { href: '/settings/templates' }, 'Connect templates'), '.');
+    return this.form('connect', 'Connect', 'What automatic checks compare with, and who says that a customer is live.', [
+      { name: 'completion', label: 'When every step is done', kind: 'radio', choices: this.config.completions },
+      { name: 'mx_hosts', label: 'MX records lead to', kind: 'lines', help: 'The vendor’s mail servers, or what their names end in: one to a line. The check of inbound email passes when every MX record of a customer leads there.' },
+      { name: 'spf_include', label: 'SPF records include', kind: 'text', longest: 253, help: 'The name of the vendor’s own SPF record, such as _spf.example.com. The check of outbound email looks for it.' },
+    ], { below: [templates] });
   }
 
   security() {
@@ -229,7 +258,7 @@ class SettingsPage {
       try { this.take((await send('POST', `${ADDRESS}/mail/retry`, {})).now); } catch { /* asked for again soon */ }
     } }, 'Try again now');
     return [
-      h('p', {}, ...parts.flatMap((part, index) => [index ? ' · ' : '', part])),
+      h('p', {}, ...parts.flatMap((part, index) => [index ? ' · ' : '', part]), ' · ', h('a', { href: '/mail' }, 'All mail')),
       mail.error && h('p', { class: 'notice bad' }, shape('bad'), h('span', {}, mail.error, h('span', { class: 'quiet' }, ` (to ${mail.error_to})`)), mail.waiting > 0 && h('span', { class: 'grow' }), mail.waiting > 0 && retry),
     ].filter(Boolean);
   }
@@ -255,7 +284,7 @@ class SettingsPage {
         name.value = '';
         say('For programs that send readings to /api/v1/readings.');
         this.take(now);
-      } catch (error) { say(error.field === 'name' ? `The name ${error.message}.` : error.message, true); name.focus(); }
+      } catch (error) { say(error.field === 'name' ? worded('The name', error.message) : error.message, true); name.focus(); }
       form.removeAttribute('aria-busy');
     });
     const section = this.section('tokens', 'API tokens', '', [list, made, form]);
@@ -437,7 +466,7 @@ class Form {
     const names = this.changed();
     this.trouble.hidden = true;
     this.beforeSave();
-    names.forEach((name) => this.clear(name));
+    this.fields.forEach(({ name }) => this.clear(name));
     if (!names.length) { this.note.textContent = 'Nothing was changed.'; return; }
     const sent = Object.fromEntries(names.map((name) => [name, this.kept[name].value]));
     const facts = Object.fromEntries(names.map((name) => [name, this.field(name).yes ? sent[name] === 'true' : sent[name]]));
@@ -455,26 +484,27 @@ class Form {
   }
 
   say(error) {
-    const name = error.field;
     this.note.textContent = 'Not saved.';
-    if (!(name in this.inputs)) {
-      this.trouble.hidden = false;
-      this.trouble.textContent = error.message;
-      return;
-    }
-    const problem = this.problems[name];
-    let text = `${this.field(name).label} ${error.message}.`;
+    const wrong = Object.fromEntries(wrongFields(error));
+    const shown = this.fields.filter(({ name }) => name in wrong);
+    this.trouble.hidden = shown.length > 0;
+    this.trouble.textContent = shown.length ? '' : error.message;
+    for (const { name, label } of shown) this.mark(name, worded(label, wrong[name]), error);
+    if (!shown.length) return;
+    const first = this.inputs[shown[0].name];
+    (first.tagName === 'FIELDSET' ? first.querySelector('input:checked') || first.querySelector('input') : first).focus();
+  }
+
+  mark(name, text, error) {
     if (error.status === 409 && 'now' in error.answer && name in this.kept) {
       this.kept[name].was = error.answer.now; // from now on against what it says now
       this.keep();
       text = `Somebody else has changed this meanwhile, to “${plain(error.answer.now).replaceAll('\n', ', ') || 'nothing'}”. Save again to replace it, or discard your change.`;
     }
-    problem.className = 'form-error';
-    problem.textContent = text;
-    const input = this.inputs[name];
-    input.setAttribute('aria-invalid', 'true');
-    input.closest('details')?.setAttribute('open', '');
-    (input.tagName === 'FIELDSET' ? input.querySelector('input:checked') || input.querySelector('input') : input).focus();
+    this.problems[name].className = 'form-error';
+    this.problems[name].textContent = text;
+    this.inputs[name].setAttribute('aria-invalid', 'true');
+    this.inputs[name].closest('details')?.setAttribute('open', '');
   }
 }
 

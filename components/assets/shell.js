@@ -1,6 +1,6 @@
 // The frame around every page: menu, theme, the live dot, the title, and what happens when the page framework's own
 // connection is cut (its pop-up and its reload into a browser error are switched off here).
-import { ago, inZone, live } from './live.js';
+import { ago, h, inZone, live } from './live.js';
 
 const root = document.documentElement;
 
@@ -203,6 +203,20 @@ document.addEventListener('click', (event) => {
 
 // Signing out leads to sign-in by itself; the news that the session is over must not overtake it.
 document.addEventListener('submit', (event) => { if (event.target.getAttribute('action') === '/logout') live.quit(); });
+
+// -- the MSP's name and logo: changed by one administrator, and everybody's pages follow -----------------------------------
+async function showFace() {
+  try {
+    const response = await fetch('/api/ui/partner', { cache: 'no-store', signal: AbortSignal.timeout(10000) });
+    if (!response.ok) return;
+    const { name, logo } = await response.json();
+    const shown = document.querySelector('#brand .brand-face');
+    if (!shown || (shown.textContent === name && (shown.querySelector('img')?.getAttribute('src') || '') === logo)) return;
+    shown.replaceChildren(...(logo ? [h('img', { class: 'brand-logo', src: logo, alt: '' })] : []), h('span', { class: 'brand-name', dir: 'auto', title: name }, name));
+    document.getElementById('brand').setAttribute('aria-label', `MSP Portal, ${name}`);
+  } catch { /* the next page that is opened has it */ }
+}
+live.on('partner', ({ what }) => { if (what === 'settings') setTimeout(showFace, Math.random() * 500); }); // not all at once
 
 showTheme();
 showPlace();

@@ -23,7 +23,7 @@ const theme = AgGrid.themeQuartz.withParams({
 
 const TOLD = '[data-monitor], [data-tip]'; // what a tip tells more about
 const STOPS = ':is(.ag-row, .ag-header-row)[tabindex="0"], [class*=-viewport]';
-const ASKED = ['q', 'letter', 'sort', 'dir'];
+const ASKED = ['q', 'letter', 'only', 'sort', 'dir'];
 const query = (asked, more = {}) => {
   const params = new URLSearchParams();
   // Always in one order, whatever was asked first: a place is kept and found under its address.
@@ -84,7 +84,7 @@ class Table {
     this.makeGrid();
     this.refreshCounts();
     this.undo.push(
-      config.about === 'people' ? live.on('partner', ({ what }) => what === 'users' && this.askAgain()) : live.on('changes', (message) => this.patch(message)),
+      config.about === 'customers' ? live.on('changes', (message) => this.patch(message)) : live.on('partner', ({ what }) => what === config.about && this.askAgain()),
       live.on('again', () => this.askAgain()),
     );
     const onPop = () => !this.isParked && location.pathname === this.path && this.readAddress();
@@ -124,6 +124,7 @@ class Table {
       return this.ask(config.asked, { push: false });
     }
     this.box.value = this.asked.q || '';
+    this.showChoice();
     if (this.place.moved.size) this.place.reorder();
     this.refreshCounts();
   }
@@ -152,6 +153,7 @@ class Table {
       this.ask({ q: this.box.value.trim() });
     } }, this.box, h('button', { type: 'submit', class: 'button' }, 'Go'));
     this.box.addEventListener('search', () => !this.box.value && this.asked.q && this.ask({ q: '' }));
+    this.choice = choiceBox(this.config.choice, (only) => this.ask({ only }));
     this.count = h('p', { class: 'count', role: 'status', 'aria-live': 'polite' }, '\u00a0');
     this.letters = new Letters((letter) => this.ask({ letter }), (letter) => this.address({ ...this.asked, letter }));
     this.problem = h('div', { class: 'notice bad', role: 'alert', hidden: true });
@@ -161,11 +163,12 @@ class Table {
     this.columnMenu = columnMenu(this);
     this.root.append(
       this.note,
-      h('div', { class: 'table-bar' }, form, this.count, this.place.pill, h('span', { class: 'grow' }),
-        h('div', { class: 'table-tools' }, ...toolLinks(this.config.tools), this.columnMenu, this.config.exports && exportMenu(this.config.key, () => query(this.asked)))),
-      this.letters.box, this.problem, h('div', { class: 'grid-frame' }, this.gridBox, this.empty),
+      h('div', { class: 'table-bar' }, form, this.choice, this.count, this.place.pill, h('span', { class: 'grow' }),
+        h('div', { class: 'table-tools' }, ...toolLinks(this.config.tools, 'button plain', this), this.columnMenu, this.config.exports && exportMenu(this.config.key, () => query(this.asked)))),
+      this.config.letters ? this.letters.box : '', this.problem, h('div', { class: 'grid-frame' }, this.gridBox, this.empty),
     );
     this.showLetters();
+    this.showChoice();
   }
 
   // -- the grid -------------------------------------------------------------------------------------------------------
@@ -211,7 +214,7 @@ class Table {
       const answer = await (known || fetch(address, { cache: 'no-store' }).then(read));
       if (this.gone || generation !== this.generation) return params.failCallback();
       if (!live.isWhole(answer.epoch, answer.n)) setTimeout(() => !this.gone && this.askAgain());
-      for (const message of live.epoch === answer.epoch && this.config.about !== 'people' ? live.recent : []) {
+      for (const message of live.epoch === answer.epoch && this.config.about === 'customers' ? live.recent : []) {
         if (message.n > answer.n) for (const row of answer.rows) Object.assign(row, message.rows?.[row.id]);
       }
       const end = params.startRow + answer.rows.length;
@@ -270,6 +273,7 @@ class Table {
     this.asked = Object.fromEntries(Object.entries({ ...this.asked, ...change }).filter(([, value]) => value));
     if (push && this.address() !== before) history.pushState({}, '', this.address()); // a step that Back undoes
     this.box.value = this.asked.q || '';
+    this.showChoice();
     this.generation++;
     this.counts = null;
     this.expectRows();
@@ -289,6 +293,7 @@ class Table {
     for (const name of ASKED) if (params.get(name)) asked[name] = params.get(name);
     if (asked.letter) asked.letter = asked.letter.toLowerCase();
     if (asked.letter && !(asked.letter.length === 1 && LETTERS.toLowerCase().includes(asked.letter))) delete asked.letter;
+    if (asked.only && !this.config.choice?.options.some(([value]) => value === asked.only)) delete asked.only;
     if (asked.sort && !this.columns.named[asked.sort]?.sortable) delete asked.sort;
     if (query(asked) !== query(this.asked)) {
       this.asked = {};
@@ -387,6 +392,8 @@ class Table {
     this.count.textContent = `${shown === all ? '' : `${number(shown)} of `}${number(all)} ${this.nouns(all)}`;
   }
 
+  showChoice() { if (this.choice) this.choice.lastChild.value = this.asked.only || ''; }
+
   showLetters() { this.letters.show(this.asked.letter || '', this.counts?.letters); }
 
   showNote(note) {
@@ -402,19 +409,22 @@ class Table {
   showEmpty(empty) {
     this.empty.hidden = !empty;
     if (!empty) return;
-    const { q, letter } = this.asked;
-    const { noun, searched, beginning, tools } = this.config;
-    const narrowed = [q && `“${q}”`, letter && `the letter ${letter.toUpperCase()}`].filter(Boolean).join(' under ');
+    const { q, letter, only } = this.asked;
+    const { noun, searched, beginning, tools, choice, explained } = this.config;
+    const chosen = only && choice?.options.find(([value]) => value === only)?.[1];
+    const words = [q && `“${q}”`, letter && `the letter ${letter.toUpperCase()}`].filter(Boolean).join(' under ');
+    const narrowed = words || chosen;
     const wider = (text, change) => h('button', { type: 'button', class: 'button', onclick: () => {
       this.ask(change);
       this.box.focus(); // the button goes away with what it stands in
     } }, text);
     this.empty.replaceChildren(
-      h('p', { class: 'empty-title' }, narrowed ? `No ${noun} match ${narrowed}` : `No ${noun} here yet`),
-      h('p', { class: 'quiet' }, narrowed ? `The search looks in ${searched}. Shorten it, or widen it:` : 'Whoever is added or imported is listed here at once.'),
+      h('p', { class: 'empty-title' }, words ? `No ${noun} match ${words}${chosen ? ` under “${chosen}”` : ''}` : chosen ? `No ${noun} under “${chosen}”` : `No ${noun} here yet`),
+      h('p', { class: 'quiet' }, words ? `The search looks in ${searched}. Shorten it, or widen it:` : chosen ? '' : explained || 'Whoever is added or imported is listed here at once.'),
       h('p', { class: 'empty-actions' },
         q && letter && wider('All letters', { letter: '' }),
-        narrowed && wider(`Show all ${noun}`, { q: '', letter: '' }),
+        words && wider(`Show all ${noun}`, { q: '', letter: '' }),
+        chosen && wider(`Show ${lower(choice.options[0][1])}`, { q: '', letter: '', only: '' }),
         ...(narrowed ? [] : toolLinks(tools, 'button')),
         !narrowed && beginning && h('a', { class: 'button', href: beginning.href, ...(beginning.href.startsWith('/') ? {} : { target: '_blank', rel: 'noopener' }) }, beginning.text)),
     );
@@ -461,6 +471,15 @@ class Table {
     const cell = this.gridBox.querySelector(`[row-index="${node.rowIndex}"] [col-id="${column.getColId()}"] :is(a, button)`);
     if (cell) cell.click();
   }
+}
+
+const lower = (text) => text[0].toLowerCase() + text.slice(1);
+
+// A choice beside the search that narrows the list.
+function choiceBox(choice, choose) {
+  if (!choice) return '';
+  const select = h('select', { 'aria-label': choice.heading, onchange: () => choose(select.value) }, ...choice.options.map(([value, title]) => h('option', { value }, title)));
+  return h('label', { class: 'table-choice' }, h('span', { class: 'quiet' }, choice.heading), select);
 }
 
 const capital = (text) => text[0].toUpperCase() + text.slice(1);

@@ -8,10 +8,12 @@ const NARROW = 600; // px below which there are the name and a few columns more
 const SCROLLBAR = 20;
 const NAME = { least: 240, usual: 280, most: 480 };
 const TEXT = { least: 150, usual: 190, need: 420, most: 560 };
-const WIDTHS = { number: 110, enum: 130, date: 150, rfi: 64, health: 52, console: 166 };
+const WIDTHS = { number: 110, enum: 130, date: 150, rfi: 64, health: 52, console: 166, action: 124 };
 const ON_PHONES = { name: 140, text: 148, icon: 56 };
 const PADDING = 30; // px in a cell beside its text
-const RENDERED = ['health', 'rfi', 'number', 'console'];
+const MARK = 26; // px of a state beside a text
+const BOLD = 1.1; // how much wider a bold name is, about
+const RENDERED = ['health', 'rfi', 'number', 'console', 'action'];
 
 export class Columns {
   constructor(table) {
@@ -66,7 +68,7 @@ export class Columns {
         const value = params.data[column.name];
         const link = columns.link(column, params.data);
         const same = this.id === params.data.id;
-        const told = JSON.stringify(value) ?? '';
+        const told = JSON.stringify(column.marks ? [value, params.data[column.marks]] : column.flag ? [value, params.data[column.flag.by]] : value) ?? '';
         if (same && this.told === told && this.link === link) return true;
         const changed = same && this.told !== undefined && this.told !== told;
         Object.assign(this, { id: params.data.id, told, link });
@@ -87,7 +89,8 @@ export class Columns {
       if (own) return own;
       pattern = pattern.others;
     }
-    return pattern && pattern.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(row[name] ?? ''));
+    // {+place} is a whole address that the server has made.
+    return pattern && pattern.replace(/\{(\+?)(\w+)\}/g, (_, whole, name) => (whole ? row[name] ?? '' : encodeURIComponent(row[name] ?? '')));
   }
 
   // Nothing in a cell is a stop of its own for Tab: arrows walk over the cells, and Enter presses what is in one.
@@ -95,16 +98,20 @@ export class Columns {
     if (kind === 'health') return this.health(column, value, row);
     const link = this.link(column, row);
     if (kind === 'rfi') {
-      const { word, ...state } = RFI[value] || RFI[1];
+      let { word, ...state } = RFI[value] || RFI[1];
+      if (state.shape === 'empty' && row.connect_key === 'rfi_received') word = 'RFI sent back, being checked'; // incomplete until it is
       const icon = stateIcon({ ...state, word });
       return h(link ? 'a' : 'span', { href: link, class: 'icon-link', tabindex: link && '-1', 'data-tip': word }, icon);
     }
     if (kind === 'console') return this.console(value, row);
+    if (kind === 'action') return this.action(value, row);
     const text = String(this.text(column, value));
     if (link && text) {
-      return h('a', { href: link, tabindex: '-1', title: kind === 'name' ? null : 'Read about this', ...outside(link) }, text);
+      return h('a', { href: link, tabindex: '-1', title: kind === 'name' || link.startsWith('/customers/') ? null : 'Read about this', ...outside(link) }, text);
     }
+    if (column.marks && row[column.marks]) return this.marked(text, row[column.marks]);
     if (column.spelled && text) return h('span', { 'data-tip': spelledOut(text, column.spelled) }, text);
+    if (column.flag && text && row[column.flag.by]) return h('span', { 'data-tip': column.flag.tip }, text, ' ', h('span', { class: 'code-mark' }, column.flag.word));
     return document.createTextNode(text || '–');
   }
 
@@ -122,6 +129,18 @@ export class Columns {
     return icon;
   }
 
+  // A text with a state beside it: shape, tone and word.
+  marked(text, [shape_, tone, word]) {
+    return h('span', { class: 'marked' }, text, h('span', { class: 'cell-mark', 'data-tip': word }, stateIcon({ shape: shape_, tone, word })));
+  }
+
+  // What can be done about a row: a way to it, a dialog, or nothing.
+  action(value, row) {
+    if (!value) return document.createTextNode('–');
+    if (value.act) return h('button', { type: 'button', class: 'button small', tabindex: '-1', 'aria-haspopup': 'dialog', 'aria-label': `${value.text}: ${row.name}`, onclick: () => acts[value.act]().then((act) => act.openRow(row)) }, value.text);
+    return h('a', { class: 'button small', href: value.href, tabindex: '-1', 'data-tip': value.tip, 'aria-label': `${value.text}: ${row.name}` }, value.text);
+  }
+
   console(value, row) {
     // A form: signing on is an act, and no other site can make a browser do it.
     if (value?.url) return h('form', { method: 'post', action: value.url, target: '_blank', rel: 'noopener', class: 'console-door' }, h('button', { type: 'submit', class: 'button small', tabindex: '-1', 'aria-label': `Admin Console of ${row.name}` }, 'Admin Console', shape('external')));
@@ -136,8 +155,10 @@ export class Columns {
   // them, so that a wide screen is used.
   shared(names) {
     const texts = names.filter((name) => name !== this.name && this.named[name].kind === 'text');
-    const width = Object.fromEntries([[this.name, NAME.least], ...texts.map((name) => [name, TEXT.least])]);
-    const fixed = names.filter((name) => !(name in width)).reduce((sum, name) => sum + (WIDTHS[this.named[name].kind] || TEXT.usual), 0);
+    // Where columns yield, none keeps room that its texts do not need.
+    const least = (name) => (this.config.yields?.length ? Math.min(TEXT.least, this.needs?.[name] ?? TEXT.least) : TEXT.least);
+    const width = Object.fromEntries([[this.name, NAME.least], ...texts.map((name) => [name, least(name)])]);
+    const fixed = this.fixed(names);
     const taken = Object.values(width).reduce((sum, one) => sum + one, 0);
     let left = this.table.gridBox.clientWidth - SCROLLBAR - fixed - taken;
     const grow = (some, most) => {
@@ -159,6 +180,28 @@ export class Columns {
     return width;
   }
 
+  // How much room columns take whose width does not go by what stands in them.
+  fixed(names) {
+    return names.filter((name) => name !== this.name && this.named[name].kind !== 'text').reduce((sum, name) => sum + (WIDTHS[this.named[name].kind] || TEXT.usual), 0);
+  }
+
+  // What matters least goes, one column after the other, until every text has room; it is back on a wider screen. Who
+  // has arranged the columns has said what matters.
+  yield() {
+    const { yields = [], hidden, columns } = this.config;
+    if (!yields.length || !this.needs) return;
+    const need = (name) => (name === this.name ? Math.min(NAME.usual, Math.ceil(this.needs[name] * BOLD)) : Math.min(TEXT.need, this.needs[name] ?? 0));
+    const usual = columns.map(({ name }) => name).filter((name) => !hidden.includes(name));
+    let shown = usual;
+    for (const name of yields) {
+      if (this.fixed(shown) + shown.reduce((sum, each) => sum + need(each), 0) <= this.table.gridBox.clientWidth - SCROLLBAR) break;
+      shown = shown.filter((each) => each !== name);
+    }
+    const gone = usual.filter((name) => !shown.includes(name));
+    const changed = usual.filter((name) => this.api.getColumn(name).isVisible() === gone.includes(name));
+    if (changed.length) this.quietly(() => { this.api.setColumnsVisible(shown, true); this.api.setColumnsVisible(gone, false); });
+  }
+
   // Before the first rows are drawn: what their longest texts need.
   measure(rows) {
     if (this.needs || !rows.length) return;
@@ -170,7 +213,7 @@ export class Columns {
       if (column.kind !== 'text') continue;
       const texts = rows.map((row) => String(this.text(column, row[column.name])));
       const longest = texts.reduce((most, text) => (text.length > most.length ? text : most), column.heading + ' ↑');
-      this.needs[column.name] = Math.ceil(pen.measureText(longest).width) + PADDING;
+      this.needs[column.name] = Math.ceil(pen.measureText(longest).width) + PADDING + (column.marks ? MARK : 0);
     }
     this.fit();
   }
@@ -202,6 +245,7 @@ export class Columns {
   }
 
   spread() {
+    this.yield();
     const widths = this.shared(this.api.getAllDisplayedColumns().map((column) => column.getColId()));
     const changed = Object.entries(widths).filter(([name, width]) => this.api.getColumn(name).getActualWidth() !== width);
     if (changed.length) this.quietly(() => this.api.setColumnWidths(changed.map(([key, newWidth]) => ({ key, newWidth }))));
@@ -235,6 +279,9 @@ export class Columns {
     this.table.tell('columns', null);
   }
 }
+
+// What a button in a list does; fetched when it is pressed.
+export const acts = { rfi: () => import('./rfi_links.js') };
 
 // Help that lies elsewhere opens beside the portal, and learns nothing of it.
 const outside = (link) => (/^https?:/.test(link) ? { target: '_blank', rel: 'noopener' } : {});

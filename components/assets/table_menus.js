@@ -2,6 +2,7 @@
 // Menus close by themselves in shell.js, as all of the portal's do.
 import { h } from './live.js';
 import { shape } from './icons.js';
+import { acts } from './table_columns.js';
 
 export const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ#';
 
@@ -66,8 +67,9 @@ export function columnMenu(table) {
 }
 
 // Ways to what can be done beside the list, for those who may.
-export function toolLinks(tools, look = 'button plain') {
-  return (tools || []).map(({ text, href, icon }) => h('a', { class: look, href, title: text }, shape(icon), h('span', {}, text)));
+export function toolLinks(tools, look = 'button plain', table = null) {
+  return (tools || []).filter(({ href }) => href || table).map(({ text, href, icon, act }) => (href ? h('a', { class: look, href, title: text }, shape(icon), h('span', {}, text))
+    : h('button', { type: 'button', class: look, title: text, 'aria-haspopup': 'dialog', onclick: () => acts[act]().then((doing) => doing.openSeveral(table)) }, shape(icon), h('span', {}, text))));
 }
 
 // `asked` gives the query of what is listed now.

@@ -217,11 +217,11 @@ class Panel {
   }
 
   changeSight(person) {
-    const { everything, customers, tags, hidden } = person.sight;
+    const { hidden } = person.sight;
     openForm({
       title: `What ${person.name} sees`, button: 'Save',
       about: hidden ? `${number(hidden)} of the customers here are not yours to see; they stay as they are.` : 'Pages that they have open follow within seconds.',
-      fields: [{ name: 'sight', label: 'Customers they see', value: asText({ everything, customers, tags }), make: sightEditor }],
+      fields: [{ name: 'sight', label: 'Customers they see', value: asText(person.sight), make: sightEditor }],
       store: ({ sight }) => send('POST', `${PEOPLE}/${this.id}/sight`, { sight: asSent(sight) }),
     });
   }
@@ -291,11 +291,13 @@ function roleEditor(shared, roles) {
     (value) => choices.forEach((each) => { each.firstChild.checked = each.firstChild.value === value; }));
 }
 
-const asText = ({ everything, customers, tags }) => JSON.stringify({ mode: everything ? (customers.length ? 'but' : 'all') : 'only', customers: customers.map(({ id, name, account_code }) => ({ id, name, account_code })), tags });
+// `none`: that only some are seen, and none of them is named, is meant; so it is where there are some that the viewer
+// cannot see (`hidden`), and where it was so before.
+const asText = ({ everything, customers, tags, hidden = 0 }) => JSON.stringify({ mode: everything ? (customers.length ? 'but' : 'all') : 'only', customers: customers.map(({ id, name, account_code }) => ({ id, name, account_code })), tags, hidden, none: !everything && !hidden && !customers.length && !tags.length });
 
 function asSent(text) {
-  const { mode, customers, tags } = JSON.parse(text);
-  return { everything: mode !== 'only', customers: mode === 'all' ? [] : customers.map(({ id }) => id), tags: mode === 'only' ? tags : [] };
+  const { mode, customers, tags, hidden, none } = JSON.parse(text);
+  return { everything: mode !== 'only', customers: mode === 'all' ? [] : customers.map(({ id }) => id), tags: mode === 'only' ? tags : [], none: Boolean(none || hidden) };
 }
 
 const MODES = [['all', 'All customers'], ['but', 'All but some', 'Those that you name are hidden from them.'], ['only', 'Only some', 'Those that you name, and those with a tag.']];
@@ -309,13 +311,21 @@ function sightEditor(shared) {
   const offers = h('ul', { class: 'picks', hidden: true, 'aria-label': 'Customers found' });
   const said = h('p', { class: 'form-help', role: 'status' });
   const tagBox = h('fieldset', { class: 'tag-picks' });
-  const some = h('div', { class: 'sight-some' }, chosen, search, offers, said, tagBox);
+  const nobody = h('input', { type: 'checkbox', onchange: () => { state.none = nobody.checked; tell(); } });
+  const nobodyBox = h('p', { class: 'sight-nobody' }, 'No customer is chosen yet. ', h('label', { class: 'tick' }, nobody, 'They see no customer for now'));
+  const some = h('div', { class: 'sight-some' }, chosen, search, offers, said, tagBox, nobodyBox);
   const tell = () => box.dispatchEvent(new Event('input', { bubbles: true }));
 
+  const drawNobody = () => {
+    nobodyBox.hidden = state.mode !== 'only' || Boolean(state.customers.length || state.tags.length || state.hidden);
+    if (nobodyBox.hidden) state.none = false; // it was meant of nothing else
+    nobody.checked = state.none;
+  };
   const draw = () => {
     for (const { firstChild: input } of modes) input.checked = input.value === state.mode;
     some.hidden = state.mode === 'all';
     tagBox.hidden = state.mode !== 'only';
+    drawNobody();
     chosen.replaceChildren(...state.customers.map((each) => h('li', { class: 'chip' }, each.name,
       h('button', { type: 'button', 'aria-label': `Take ${each.name} out`, onclick: () => {
         state.customers = state.customers.filter(({ id }) => id !== each.id);
@@ -328,6 +338,7 @@ function sightEditor(shared) {
     tagBox.replaceChildren(h('legend', {}, 'And whatever has one of these tags'), ...all.map((tag) => {
       const tick = h('input', { type: 'checkbox', value: tag, onchange: () => {
         state.tags = all.filter((one) => (one === tag ? tick.checked : state.tags.includes(one)));
+        drawNobody();
         tell();
       } });
       tick.checked = state.tags.includes(tag);

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from models import MonitorKind, MonitorState, Reading
+from models import ConnectStep, Customer, MonitorKind, MonitorState, Reading
+from models.connect_checks import Outcome
 
 
 @dataclass(frozen=True)
@@ -43,4 +44,12 @@ class ConnectSource(Protocol):
 
     async def advance(self) -> int:
         """Tell the portal of the steps that were taken since the last time; return how many."""
+        ...
+
+
+class CheckSource(Protocol):
+    """Answers the automatic checks of the customers that it looks after (models/connect_checks.py)."""
+
+    async def check(self, customer: Customer, step: ConnectStep) -> Outcome:
+        """What it finds about this step of one of its customers now."""
         ...

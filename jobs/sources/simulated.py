@@ -15,8 +15,10 @@ from datetime import UTC, datetime, timedelta
 from jobs.sources import LastReading
 from jobs.sources.population import Block, Population
 from models import Customer, Health, Listing, Monitor, MonitorKind, MonitorState, Reading
-from models.database import reader
+from models.database import reader, rows
 from models.demo_names import CONNECTOR_FAILED, NOT_READ
+from models.events import Changed
+from models.monitor import AWAITED
 
 # Of the customers that are live, this many have a problem: a few everywhere, and some for every thousand.
 _FEW = (4.5, 6.0)
@@ -107,6 +109,7 @@ class SimulatedVendor:
         self._troubles: dict[tuple[int, MonitorKind], Trouble] = {}
         self._arriving: dict[int, set[MonitorKind]] = {}
         self._looks: list[tuple[datetime, int, int]] = []
+        self._expected: set[int] = set()
         self._ties = itertools.count()
         self._trying_again: set[int] = set()
         self._seen: dict[int, tuple[int, int]] = {}
@@ -126,6 +129,7 @@ class SimulatedVendor:
         now = self.clock()
         await self.population.count(now)
         await self._look_around(now)
+        await self._awaited(now)
         most = max(_MOST_NEWS, math.ceil(2 * self.budget.rate))
         shown = set(list(self._arriving)[:most])
         while self._looks and self._looks[0][0] <= now and len(shown) < most:
@@ -138,6 +142,21 @@ class SimulatedVendor:
         read = (self._read(customer_id, known, now) for known in last)
         return [reading for reading in read if reading is not None]
 
+    def expect(self, changed: Changed) -> None:
+        """Icons of these customers changed: some may wait for their first reading."""
+        if len(self._expected) < _MOST_TROUBLES:
+            self._expected |= changed.rows.keys()
+
+    async def _awaited(self, now: datetime) -> None:
+        """Look soon at those whose monitors were configured just now."""
+        expected, self._expected = sorted(self._expected)[:500], set()
+        if not expected:
+            return
+        waiting = Monitor.filter(customer_id__in=expected, customer__is_simulated=True, reason=AWAITED)
+        found = await rows(waiting.values('customer_id'))
+        for customer_id in sorted({row['customer_id'] for row in found}):
+            self._look(customer_id, now + timedelta(seconds=self.chance.uniform(4, 20)))
+
     def arrive(self, customer_id: int, kinds: list[MonitorKind]) -> None:
         """A customer has gone live: these monitors are read from now on."""
         if kinds:
@@ -148,6 +167,8 @@ class SimulatedVendor:
     def _read(self, customer_id: int, known: LastReading, now: datetime) -> Reading | None:
         if known.state == MonitorState.NOT_CONFIGURED:
             return self._first_reading(customer_id, known, now)
+        if known.state == _UNKNOWN and known.reason == AWAITED:
+            return self._as_wished(customer_id, known, _GOOD, self._calm(customer_id, known, now), '', now)
         trouble = self._trouble(customer_id, known, now)
         if trouble is None and known.state != _GOOD:
             return self._as_before(customer_id, known, now)  # there is too much to keep in mind already

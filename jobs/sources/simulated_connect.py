@@ -6,7 +6,19 @@ from random import Random
 
 from jobs.sources.population import Block
 from jobs.sources.simulated import CONNECT_SHARE, Budget, SimulatedVendor, since
-from models import ConnectStep, Customer, CustomerProduct, Health, Listing, MonitorKind, Rfi, RfiState, StepState
+from models import (
+    ConnectStep,
+    Customer,
+    CustomerProduct,
+    Health,
+    Listing,
+    MonitorKind,
+    Rfi,
+    RfiState,
+    StepState,
+    connect_checks,
+)
+from models.connect_checks import Outcome
 from models.database import reader
 from models.demo import configured_kinds
 from models.demo_facts import form_of
@@ -16,11 +28,14 @@ _HALF = 86  # with so many customers in Connect it uses half of what the cap all
 _MOST_AT_ONCE = 10  # a step is a dozen statements: more would hold up whoever else writes
 _KEPT = 1  # forms of each state that stay as they are
 _STUCK = timedelta(days=5)
+_TURNS_OUT_DONE = 0.4  # of the steps that are worked on, by their automatic check
+_QUICKEST = 60.0  # seconds
+VENDOR = 'mail-protection.example'
 _OPEN = (StepState.BLOCKED, StepState.IN_PROGRESS, StepState.TODO)
 
 
 class SimulatedConnect:
-    """A `ConnectSource` for the simulated customers, who are also the vendor's."""
+    """A `ConnectSource` and `CheckSource` for the simulated customers, who are also the vendor's."""
 
     def __init__(self, vendor: SimulatedVendor) -> None:
         self._vendor = vendor
@@ -104,7 +119,7 @@ class SimulatedConnect:
             await step.move('skip', because='Not needed here')
         elif step.state == StepState.TODO and step.key != 'rfi':
             await step.move('start')
-        elif step.state == StepState.IN_PROGRESS and self.chance.random() < 0.15:
+        elif step.state == StepState.IN_PROGRESS and self.chance.random() < 0.15 and step.key != 'rfi':
             await step.move('block', because=self.chance.choice(BLOCKED_BECAUSE))
         else:
             await step.move('complete')
@@ -140,6 +155,27 @@ class SimulatedConnect:
         await customer.reopen_connect(self.chance.choice(steps).key, because=self.chance.choice(UPGRADES))
         self._population.moved(customer.id, live=-1)
         return True
+
+    async def check(self, customer: Customer, step: ConnectStep) -> Outcome:
+        """Some of the steps that are worked on turn out to be done; what has been stuck for days stays stuck."""
+        fate = Random(f'{customer.id} {step.key} {step.started_at}')  # nosec B311 # no secret hangs on it
+        worked = since(step.started_at, self._vendor.clock())
+        is_done = (
+            step.state == StepState.IN_PROGRESS and fate.random() < _TURNS_OUT_DONE
+            and _QUICKEST < worked < _STUCK.total_seconds()
+        )  # fmt: skip
+        domain = customer.domain or 'the customer’s domain'
+        if step.check_key == 'dns_mx':
+            hosts = [f'{name}.in.{VENDOR}' for name in 'ab'] if is_done else [f'mx{n}.{domain}' for n in (1, 2)]
+            answer = f'{domain}: {", ".join(hosts)}' + ('' if is_done else f' – not {VENDOR}')
+            return Outcome(f'Do the MX records of {domain} lead to {VENDOR}?', answer, is_done)
+        if step.check_key == 'dns_spf':
+            answer = f'{domain}: v=spf1 {f"include:_spf.{VENDOR}" if is_done else "mx"} -all'
+            return Outcome(f'Does the SPF record of {domain} include _spf.{VENDOR}?', answer, is_done)
+        if step.check_key == 'account':
+            answer = f'The account code is {customer.account_code}.' if is_done else 'The account is being made.'
+            return Outcome('Has the vendor given an account code?', answer, is_done)
+        return await connect_checks.run(customer, step)
 
     async def _kinds(self, customer_id: int) -> list[MonitorKind]:
         return configured_kinds(await _services(customer_id), directory=self.chance.random() < 0.7)

@@ -1,34 +1,23 @@
 """Roles in Administration Consoles and the consoles themselves, as the pages ask for them and change them."""
 
-from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
+from fastapi import APIRouter
 from tortoise.queryset import QuerySet
 
 from models import AdminConsole, ConsoleRole, Customer, DelegatedAccess, PortalUser, SignOnKind
 from models.access import MOST, Outcome, is_partner
 from models.checking import Invalid
 from models.database import rows
-from models.rights import Refused, may, require
+from models.rights import may
 from models.text import fold
-from pages.acting import Acting, acts, find, whole
-from pages.answers import NOT_FOUND, answer, refusal
-from pages.guard import user_of
+from pages.acting import SIGNED_IN, Acting, Asking, acts, reads, whole
 
 router = APIRouter(prefix='/api/ui', include_in_schema=False)
 
 PAGE = 100  # customers of a person at once
 MOST_PEOPLE = 2000
 SHOWN = ('', 'held', 'free')
-
-
-def _may(request: Request, action: str) -> PortalUser:
-    """Who asks; raises `Refused`."""
-    user = user_of(request)
-    require(user, action)
-    return user
 
 
 async def people_of(partner_id: int) -> list[dict[str, Any]]:
@@ -47,19 +36,13 @@ async def people_of(partner_id: int) -> list[dict[str, Any]]:
 # -- one customer -----------------------------------------------------------------------------------------------------
 
 
-@router.get('/customers/{customer_id}/access')
-async def access_of(request: Request, customer_id: str) -> Response:
+@reads(router, '/customers/{customer_id}/access', right='access.grant')
+async def access_of(asking: Asking) -> dict[str, Any]:
     """Who holds what in this customer's console, whom it can be granted to and how, and which console it is."""
-    try:
-        user = _may(request, 'access.grant')
-    except Refused as error:
-        return refusal(error)
-    customer = await find(user, customer_id)
-    if customer is None:
-        return answer(NOT_FOUND, 404)
+    user, customer = asking.user, asking.customer
     role = (await DelegatedAccess.roles_of(user, [customer.id])).get(customer.id, 'None')
     granters = (await DelegatedAccess.granters(user.partner_id, [customer.id])).get(customer.id, [])
-    return answer({
+    return {
         'holders': await DelegatedAccess.holders(customer), 'people': await people_of(user.partner_id),
         'mine': role, 'may': is_partner(role), 'granters': granters,
         'generic': may(user, 'access.grant_generic') and not granters,
@@ -67,7 +50,7 @@ async def access_of(request: Request, customer_id: str) -> Response:
         'consoles': [
             {'id': each['id'], 'name': each['name']} for each in await AdminConsole.list_of(user.partner_id)
         ] if may(user, 'customer.change') else None,
-    })  # fmt: skip
+    }  # fmt: skip
 
 
 @acts(router, 'POST', '/customers/{customer_id}/access', right='access.grant')
@@ -92,56 +75,42 @@ async def choose_console(acting: Acting) -> dict[str, Any]:
 # -- one person, many customers ---------------------------------------------------------------------------------------
 
 
-@router.get('/access')
-async def access_begin(request: Request) -> Response:
+@reads(router, '/access', right='access.grant')
+async def access_begin(asking: Asking) -> dict[str, Any]:
     """Whom there is to choose from, and whether this administrator should begin by taking the role."""
-    try:
-        user = _may(request, 'access.grant')
-    except Refused as error:
-        return refusal(error)
-    return answer({'people': await people_of(user.partner_id), 'begin': await DelegatedAccess.may_begin(user)})
+    user = asking.user
+    return {'people': await people_of(user.partner_id), 'begin': await DelegatedAccess.may_begin(user)}
 
 
-@router.get('/access/begin')
-async def access_offer(request: Request) -> Response:
+@reads(router, '/access/begin', right=SIGNED_IN)
+async def access_offer(asking: Asking) -> dict[str, Any]:
     """Whether this person holds nothing anywhere and may take the role by the generic account."""
-    return answer({'begin': await DelegatedAccess.may_begin(user_of(request))})
+    return {'begin': await DelegatedAccess.may_begin(asking.user)}
 
 
-def _narrowed(user: PortalUser, person: PortalUser, request: Request) -> 'QuerySet[Customer]':
+def _narrowed(asking: Asking, person: PortalUser) -> 'QuerySet[Customer]':
     """The customers that were asked for: by search, and by whether the person holds Partner Administrator there."""
-    asked = request.query_params
-    found = Customer.visible_to(user)
-    if search := ' '.join(asked.get('q', '').replace('\x00', '').split())[:200]:
+    found = Customer.visible_to(asking.user)
+    if search := asking.search('q'):
         found = found.filter(search_key__contains=fold(search))
-    shown = asked.get('show', '')
+    shown = asking.text('show')
     if shown not in SHOWN:
-        raise Invalid('show', f'is one of {", ".join(SHOWN[1:])}')
+        raise Invalid('show', f'must be one of {", ".join(SHOWN[1:])}')
     if shown:
         at = DelegatedAccess.customers_of(person)
         found = found.filter(id__in=at) if shown == 'held' else found.filter(id__not_in=at)
     return found.order_by('name_key', 'id')
 
 
-async def _person(user: PortalUser, typed: str) -> PortalUser | None:
-    number = whole(typed)
-    return await PortalUser.get_or_none(id=number, partner_id=user.partner_id, can_sign_in=True) if number else None
-
-
-@router.get('/access/{person_id}/customers')
-async def customers_of(request: Request, person_id: str) -> Response:
+@reads(router, '/access/{person_id}/customers', right='access.grant')
+async def customers_of(asking: Asking) -> dict[str, Any]:
     """Customers with this person's role in each, `start` on; `ids` instead gives up to 1,000 ids of what is found."""
-    try:
-        user = _may(request, 'access.grant')
-        person = await _person(user, person_id)
-        if person is None:
-            return answer(NOT_FOUND, 404)
-        found = _narrowed(user, person, request)
-    except (Refused, Invalid) as error:
-        return refusal(error)
-    start = whole(request.query_params.get('start', '0')) or 0
-    if 'ids' in request.query_params:
-        return answer({'ids': [row['id'] for row in await rows(found.limit(MOST).values('id'))]})
+    user = asking.user
+    person = await PortalUser.get(id=asking.number('person_id'), partner_id=user.partner_id, can_sign_in=True)
+    found = _narrowed(asking, person)
+    start = whole(asking.text('start')) or 0
+    if 'ids' in asking.sent:
+        return {'ids': [row['id'] for row in await rows(found.limit(MOST).values('id'))]}
     page = await rows(found.offset(start).limit(PAGE).values('id', 'name', 'account_code'))
     ids = [row['id'] for row in page]
     theirs = await DelegatedAccess.roles_of(person, ids)
@@ -149,7 +118,7 @@ async def customers_of(request: Request, person_id: str) -> Response:
     ends = await DelegatedAccess.ends(person, ids)
     granters = await DelegatedAccess.granters(user.partner_id, [i for i in ids if not is_partner(mine.get(i))])
     sees = {row['id'] for row in await rows(Customer.visible_to(person).filter(id__in=ids).values('id'))}
-    return answer({
+    return {
         'total': await found.count(), 'start': start,
         'rows': [
             row | {
@@ -158,7 +127,7 @@ async def customers_of(request: Request, person_id: str) -> Response:
             }
             for row in page
         ],
-    })  # fmt: skip
+    }  # fmt: skip
 
 
 @acts(router, 'POST', '/access/grant', right='access.grant')
@@ -179,7 +148,7 @@ async def begin(acting: Acting) -> dict[str, Any]:
 
 async def _grant(acting: Acting, customers: list[int]) -> dict[str, Any]:
     return _told(await DelegatedAccess.grant(
-        customers, await _whom(acting), role=ConsoleRole.PARTNER_ADMINISTRATOR, expires_at=_moment(acting),
+        customers, await _whom(acting), role=ConsoleRole.PARTNER_ADMINISTRATOR, expires_at=acting.moment('expires_at'),
         by=acting.user, as_generic=acting.body.get('generic') is True, reason=acting.text('reason'),
     ))  # fmt: skip
 
@@ -200,32 +169,14 @@ async def _whom(acting: Acting) -> PortalUser:
     return await PortalUser.get(id=acting.number('user'), partner_id=acting.user.partner_id)
 
 
-def _moment(acting: Acting) -> datetime | None:
-    """Until when it is granted: a moment with its offset, or nothing."""
-    text = acting.text('expires_at')
-    if not text:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None or not 1970 <= found.year <= 9000:
-        raise Invalid('expires_at', 'is not a moment such as 2026-11-22T00:00:00Z')
-    return found.astimezone(UTC)
-
-
 # -- consoles ---------------------------------------------------------------------------------------------------------
 
 
-@router.get('/consoles')
-async def consoles(request: Request) -> Response:
+@reads(router, '/consoles', right='settings.change')
+async def consoles(asking: Asking) -> dict[str, Any]:
     """The connections to consoles of this MSP."""
-    try:
-        user = _may(request, 'settings.change')
-    except Refused as error:
-        return refusal(error)
     kinds = [[kind.value, kind.title] for kind in SignOnKind]
-    return answer({'consoles': await AdminConsole.list_of(user.partner_id), 'kinds': kinds})
+    return {'consoles': await AdminConsole.list_of(asking.user.partner_id), 'kinds': kinds}
 
 
 @acts(router, 'POST', '/consoles', right='settings.change')

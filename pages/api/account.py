@@ -3,15 +3,12 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
+from fastapi import APIRouter
 
 from components import qr
 from models import Partner, PortalUser, Session, TwoFactorRule, own_account, second_factor
 from models.checking import Impossible, Invalid
-from pages.acting import Acting, acts
-from pages.answers import answer
-from pages.guard import session_of, user_of
+from pages.acting import SIGNED_IN, Acting, Asking, acts, reads
 from pages.sign_in import in_fours, throttle, too_many
 from settings import settings
 
@@ -20,9 +17,9 @@ RIGHT = 'account.change'
 T = TypeVar('T')
 
 
-@router.get('')
-async def own(request: Request) -> Response:
-    return answer(await facts_of(user_of(request), session_of(request)))
+@reads(router, '', right=SIGNED_IN)
+async def own(asking: Asking) -> dict[str, Any]:
+    return await facts_of(asking.user, asking.session)
 
 
 async def facts_of(user: PortalUser, session: Session | None) -> dict[str, Any]:
@@ -33,6 +30,7 @@ async def facts_of(user: PortalUser, session: Session | None) -> dict[str, Any]:
         'name': user.name, 'email': user.email, 'role': user.role.title, 'partner': partner.name,
         'has_password': bool(user.password_hash), 'provider': settings().oidc_name if user.oidc_subject else '',
         'time_zone': user.time_zone,
+        'mail': {'digest': user.wants_digest, 'reminders': user.wants_reminders, 'works': bool(partner.smtp_host)},
         'two_factor': {
             'on': second_factor.is_on(user), 'since': user.totp_since,
             'codes_left': await second_factor.codes_left(user), 'rule': partner.two_factor,
@@ -81,6 +79,17 @@ async def choose_time_zone(acting: Acting) -> dict[str, Any]:
     return {'time_zone': acting.user.time_zone}
 
 
+@acts(router, 'POST', '/connect-mail', right=RIGHT)
+async def choose_mail(acting: Acting) -> dict[str, Any]:
+    wanted = {name: acting.body.get(name) for name in ('digest', 'reminders')}
+    for name, value in wanted.items():
+        if not isinstance(value, bool):
+            raise Invalid(name, 'must be yes or no')
+    digest, reminders = bool(wanted['digest']), bool(wanted['reminders'])
+    await own_account.choose_mail(acting.user, digest=digest, reminders=reminders)
+    return {'digest': digest, 'reminders': reminders}
+
+
 @acts(router, 'POST', '/password', right=RIGHT)
 async def change_password(acting: Acting) -> dict[str, Any]:
     old, new = acting.text('old'), acting.text('new')
@@ -91,7 +100,9 @@ async def change_password(acting: Acting) -> dict[str, Any]:
 
 @acts(router, 'POST', '/two-factor/begin', right=RIGHT)
 async def begin_two_factor(acting: Acting) -> dict[str, Any]:
-    key = await second_factor.begin(acting.user)
+    """For the password: what is wrong with it counts as a guess."""
+    password, session = acting.text('password'), acting.session
+    key = await _guess(acting, lambda: own_account.begin_two_factor(acting.user, session, password), 'password')
     return {'key': in_fours(key), 'qr': qr.svg(second_factor.address(acting.user, key))}
 
 

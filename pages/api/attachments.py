@@ -4,16 +4,18 @@ import asyncio
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, Response
 
-from models import Attachment, AttachmentKind, AttachmentState, Customer
+from models import Attachment, AttachmentKind, AttachmentState
 from models import attachment_files as files
 from models.attachment import AlreadyThere, NotNow, TooMany
-from models.rights import Refused, require
-from pages.acting import find, takes
-from pages.answers import NOT_FOUND, answer
+from models.checking import Impossible
+from models.ordering import documents_with_prices
+from models.rights import Refused, may
+from pages.acting import Acting, Asking, acts, find, reads, takes
+from pages.answers import NotThere, answer
 from pages.guard import user_of
 from settings import settings
 
@@ -36,10 +38,10 @@ class Unacceptable(Exception):
 async def upload(request: Request, customer_id: str) -> Response:
     """Take in the body of the request as a file called `name`; `kind` is one of AttachmentKind."""
     user = user_of(request)
-    customer = await _customer(request, customer_id)
+    customer = await find(user, customer_id)
+    if customer is None:
+        raise NotThere
     try:
-        # Asked before a byte is taken in; the verb asks again.
-        require(user, 'attachment.add')
         kind = _kind(request.query_params.get('kind', AttachmentKind.OTHER))
         await Attachment.room(customer.id)
         partial = await _taken_in(request)
@@ -53,8 +55,6 @@ async def upload(request: Request, customer_id: str) -> Response:
             await asyncio.to_thread(partial.drop)  # where it was taken, there is nothing any more to drop
     except Unacceptable as error:
         return answer({'error': str(error)}, error.status)
-    except Refused as error:
-        return answer({'error': str(error)}, 403)
     except AlreadyThere as error:
         return answer({'error': str(error), 'attachment': _short(error.attachment)}, 409)
     except TooMany as error:
@@ -64,16 +64,18 @@ async def upload(request: Request, customer_id: str) -> Response:
     return answer(_short(added), 201)
 
 
-@router.get('/{customer_id}/attachments/{attachment_id}.pdf')
-async def safe_pdf(request: Request, customer_id: str, attachment_id: str) -> Response:
+@reads(router, '/{customer_id}/attachments/{attachment_id}.pdf', right='customer.see')
+async def safe_pdf(asking: Asking) -> Response:
     """The safe PDF, to be looked at, or kept with `?download=1`."""
-    attachment = await _attachment(request, customer_id, attachment_id)
+    attachment = await _attachment(asking)
+    if not may(asking.user, 'price.see') and attachment.id in await documents_with_prices(asking.customer.id):
+        raise Refused('There are prices in this document, and your role in the portal does not include them.')
     if attachment.state != AttachmentState.READY:
         return answer({'error': 'The safe PDF of this is not made, or not yet.'}, 404)
     path = attachment.pdf
     if not await asyncio.to_thread(path.is_file):
         return answer({'error': 'The safe PDF is not in its place; ask whoever looks after the portal.'}, 404)
-    way = 'attachment' if request.query_params.get('download') == '1' else 'inline'
+    way = 'attachment' if asking.text('download') == '1' else 'inline'
     return FileResponse(
         path, media_type='application/pdf',
         headers={
@@ -83,17 +85,15 @@ async def safe_pdf(request: Request, customer_id: str, attachment_id: str) -> Re
     )  # fmt: skip
 
 
-@takes(router, 'DELETE', '/{customer_id}/attachments/{attachment_id}/original', right='attachment.delete_original')
-async def delete_original(request: Request, customer_id: str, attachment_id: str) -> Response:
+@acts(router, 'DELETE', '/{customer_id}/attachments/{attachment_id}/original', right='attachment.delete_original')
+async def delete_original(acting: Acting) -> dict[str, Any]:
     """Delete what was uploaded; the safe PDF stays."""
-    attachment = await _attachment(request, customer_id, attachment_id)
+    attachment = await _attachment(acting)
     try:
-        await attachment.delete_original(user_of(request))
-    except Refused as error:
-        return answer({'error': str(error)}, 403)
+        await attachment.delete_original(acting.user)
     except NotNow as error:
-        return answer({'error': str(error)}, 409)
-    return answer({'id': attachment.id, 'has_original': False})
+        raise Impossible(str(error)) from None
+    return {'id': attachment.id, 'has_original': False}
 
 
 def disposition(way: str, name: str) -> str:
@@ -105,21 +105,9 @@ def disposition(way: str, name: str) -> str:
 # -- who and what -----------------------------------------------------------------------------------------------------
 
 
-async def _customer(request: Request, customer_id: str) -> Customer:
-    customer = await find(user_of(request), customer_id)
-    if customer is None:
-        raise HTTPException(404, NOT_FOUND['error'])
-    return customer
-
-
-async def _attachment(request: Request, customer_id: str, attachment_id: str) -> Attachment:
-    """The attachment of an address, through its customer; unknown and not yours look the same."""
-    customer = await _customer(request, customer_id)
-    known = attachment_id.isascii() and attachment_id.isdecimal() and len(attachment_id) <= 9
-    found = await Attachment.get_or_none(id=int(attachment_id), customer_id=customer.id) if known else None
-    if found is None:
-        raise HTTPException(404, NOT_FOUND['error'])
-    return found
+async def _attachment(asking: Asking) -> Attachment:
+    """The attachment of the address; raises `DoesNotExist` where it is none of this customer's."""
+    return await Attachment.get(id=asking.number('attachment_id'), customer_id=asking.customer.id)
 
 
 def _short(attachment: Attachment) -> dict[str, Any]:

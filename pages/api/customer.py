@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
 from components import cards, live
@@ -14,11 +14,8 @@ from components.export import defused
 from models import Contact, Customer, CustomerTag, Infrastructure, Listing, Note, Partner, RfiState, history_reading
 from models.checking import Invalid
 from models.exporting import note_export
-from models.rights import Refused, require
-from pages.acting import Acting, acts, find
-from pages.answers import NOT_FOUND, NotThere, answer, refusal
+from pages.acting import Acting, Asking, acts, reads, whole
 from pages.customer import for_viewer
-from pages.guard import user_of
 from pages.new_customers import BEGINNINGS
 
 router = APIRouter(prefix='/api/ui', include_in_schema=False)
@@ -28,77 +25,49 @@ PAGE = 50  # entries of the history at once
 MOST_PRODUCTS = 100  # of one customer
 
 
-@router.get('/customers/{customer_id}/parts')
-async def parts(request: Request, customer_id: str, want: str = '') -> Response:
+@reads(router, '/customers/{customer_id}/parts', right='customer.see')
+async def parts(asking: Asking) -> dict[str, Any]:
     """These parts of the page (`want`, by commas: `head`, `gist notes`, `notes` …), as they are now."""
-    user = user_of(request)
-    customer = await find(user, customer_id)
-    if customer is None:
-        return answer(NOT_FOUND, 404)
-    wanted = want[:LONGEST_ADDRESS].split(',')
-    audience = await live.hub.audience_of(user)
-    found = await cards.read(customer, wanted, audience=audience.key)
-    return answer(await for_viewer(found, customer, user))
+    wanted = asking.text('want')[:LONGEST_ADDRESS].split(',')
+    audience = await live.hub.audience_of(asking.user)
+    found = await cards.read(asking.customer, wanted, audience=audience.key)
+    return await for_viewer(found, asking.customer, asking.user)
 
 
 # -- history ----------------------------------------------------------------------------------------------------------
 
 
-def _filters(request: Request) -> dict[str, Any]:
-    """What of the history is asked for; raises ValueError with a sentence."""
-    asked = request.query_params
-    person = asked.get('person', '')
-    if person and not (person.isascii() and person.isdecimal() and len(person) <= 9):
-        raise ValueError('There is no such person.')
+def _filters(asking: Asking, chain: history_reading.Chain) -> dict[str, Any]:
+    """What of the history is asked for; raises `Invalid`."""
+    group, person = asking.text('group'), asking.text('person')
+    chain.check(group)
+    if person and whole(person) is None:
+        raise Invalid('person', 'is nobody that there is')
     return {
-        'group': asked.get('group', '')[:20], 'person': int(person) if person else None,
-        'since': _moment(asked.get('since', '')), 'until': _moment(asked.get('until', '')),
+        'group': group, 'person': whole(person), 'since': asking.moment('since'), 'until': asking.moment('until'),
     }  # fmt: skip
 
 
-def _moment(text: str) -> datetime | None:
-    """A moment with its offset; the browser says it, for it knows when a day of its viewer begins."""
-    if not text:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None or not 1970 <= found.year <= 9000:
-        raise ValueError('A moment is written as 2026-11-22T00:00:00Z.')
-    return found.astimezone(UTC)
+async def _page(asking: Asking, chain: history_reading.Chain) -> dict[str, Any]:
+    """A page of the entries, the newest first; `next` asks for the one after it."""
+    before = asking.text('before')[:200]
+    found, following = await history_reading.page(chain, **_filters(asking, chain), before=before, limit=PAGE)
+    return {'rows': found, 'next': following}
 
 
-@router.get('/customers/{customer_id}/history')
-async def history(request: Request, customer_id: str, before: str = '') -> Response:
-    """A page of the history, the newest entries first; `next` asks for the one after it."""
-    customer = await find(user_of(request), customer_id)
-    if customer is None:
-        return answer(NOT_FOUND, 404)
-    try:
-        found, following = await history_reading.page(customer.id, **_filters(request), before=before[:200], limit=PAGE)
-    except ValueError as error:
-        return answer({'error': str(error)}, 422)
-    return answer({'rows': found, 'next': following})
+@reads(router, '/customers/{customer_id}/history', right='customer.see')
+async def history(asking: Asking) -> dict[str, Any]:
+    return await _page(asking, history_reading.Chain.of(asking.customer.id))
 
 
-@router.get('/customers/{customer_id}/history.csv')
-async def history_csv(request: Request, customer_id: str) -> Response:
-    user = user_of(request)
-    customer = await find(user, customer_id)
-    if customer is None:
-        return answer(NOT_FOUND, 404)
-    try:
-        require(user, 'history.export')
-        filters = _filters(request)
-        what = f'The history of {customer.name} ({customer.account_code}) was exported'
-        await note_export('history.exported', what, by=user, filters=_said(filters), customer=customer.id)
-    except Refused as error:
-        return refusal(error)
-    except ValueError as error:
-        return answer({'error': str(error)}, 422)
+@reads(router, '/customers/{customer_id}/history.csv', right='history.export')
+async def history_csv(asking: Asking) -> Response:
+    customer, chain = asking.customer, history_reading.Chain.of(asking.customer.id)
+    filters = _filters(asking, chain)
+    what = f'The history of {customer.name} ({customer.account_code}) was exported'
+    await note_export('history.exported', what, by=asking.user, filters=_said(filters), customer=customer.id)
     name = f'history-{"".join(c for c in customer.account_code if c.isascii() and c.isalnum())}'
-    return _as_file(history_reading.Chain.of(customer.id), filters, name)
+    return _as_file(chain, filters, name)
 
 
 def _said(filters: dict[str, Any]) -> dict[str, Any]:
@@ -134,56 +103,42 @@ def _line(cells: list[Any]) -> bytes:
 # -- the audit: the MSP's own history ----------------------------------------------------------------------------------
 
 
-@router.get('/audit')
-async def audit(request: Request, before: str = '') -> Response:
+@reads(router, '/audit', right='audit.see')
+async def audit(asking: Asking) -> dict[str, Any]:
     """A page of the MSP's own history; on its first one also who did something there."""
-    user = user_of(request)
-    chain = history_reading.Chain.of_partner(user.partner_id)
-    try:
-        require(user, 'audit.see')
-        found, following = await history_reading.page(chain, **_filters(request), before=before[:200], limit=PAGE)
-    except Refused as error:
-        return refusal(error)
-    except ValueError as error:
-        return answer({'error': str(error)}, 422)
-    people = {} if before else {'people': [[id_, name] for id_, name in await history_reading.people(chain)]}
-    return answer({'rows': found, 'next': following} | people)
+    chain = history_reading.Chain.of_partner(asking.user.partner_id)
+    found = await _page(asking, chain)
+    if not asking.text('before'):
+        found['people'] = [[id_, name] for id_, name in await history_reading.people(chain)]
+    return found
 
 
-@router.get('/audit.csv')
-async def audit_csv(request: Request) -> Response:
-    user = user_of(request)
-    try:
-        require(user, 'audit.see')
-        filters = _filters(request)
-        await note_export('audit.exported', 'The audit was exported', by=user, filters=_said(filters))
-    except Refused as error:
-        return refusal(error)
-    except ValueError as error:
-        return answer({'error': str(error)}, 422)
-    return _as_file(history_reading.Chain.of_partner(user.partner_id), filters, 'audit')
+@reads(router, '/audit.csv', right='audit.see')
+async def audit_csv(asking: Asking) -> Response:
+    chain = history_reading.Chain.of_partner(asking.user.partner_id)
+    filters = _filters(asking, chain)
+    await note_export('audit.exported', 'The audit was exported', by=asking.user, filters=_said(filters))
+    return _as_file(chain, filters, 'audit')
 
 
 # -- notes ------------------------------------------------------------------------------------------------------------
 
 
-@router.get('/customers/{customer_id}/notes')
-async def more_notes(request: Request, customer_id: str, before: str = '') -> Response:
-    """Notes older than the one with this id."""
-    customer = await find(user_of(request), customer_id)
-    if customer is None or not (before.isascii() and before.isdecimal() and len(before) <= 9):
-        return answer(NOT_FOUND, 404)
-    found = await Note.list_of(customer.id, limit=cards.NOTES + 1, before_id=int(before))
-    return answer({'notes': found[: cards.NOTES], 'more': len(found) > cards.NOTES})
+@reads(router, '/customers/{customer_id}/notes', right='customer.see')
+async def more_notes(asking: Asking) -> dict[str, Any]:
+    """Notes older than the one with the id `before`."""
+    found = await Note.list_of(asking.customer.id, limit=cards.NOTES + 1, before_id=asking.number('before'))
+    return {'notes': found[: cards.NOTES], 'more': len(found) > cards.NOTES}
 
 
-@router.get('/customers/{customer_id}/notes/{note_id}/versions')
-async def note_versions(request: Request, customer_id: str, note_id: str) -> Response:
-    customer = await find(user_of(request), customer_id)
-    if customer is None or not (note_id.isascii() and note_id.isdecimal() and len(note_id) <= 9):
-        return answer(NOT_FOUND, 404)
-    note = await Note.get_or_none(id=int(note_id), customer_id=customer.id)
-    return answer(NOT_FOUND, 404) if note is None else answer({'versions': await Note.versions_of(note.id)})
+@reads(router, '/customers/{customer_id}/notes/{note_id}/versions', right='customer.see')
+async def note_versions(asking: Asking) -> dict[str, Any]:
+    return {'versions': await Note.versions_of((await _note(asking)).id)}
+
+
+async def _note(asking: Asking) -> Note:
+    """The note of the address; raises `DoesNotExist` where it is none of this customer's."""
+    return await Note.get(id=asking.number('note_id'), customer_id=asking.customer.id)
 
 
 @acts(router, 'POST', '/customers/{customer_id}/notes', right='note.add')
@@ -194,9 +149,7 @@ async def add_note(acting: Acting) -> dict[str, Any]:
 
 @acts(router, 'POST', '/customers/{customer_id}/notes/{note_id}', right='note.edit_own')
 async def edit_note(acting: Acting) -> dict[str, Any]:
-    note = await Note.get_or_none(id=acting.number('note_id'), customer_id=acting.customer.id)
-    if note is None:
-        raise NotThere
+    note = await _note(acting)
     await note.edit(acting.text('body'), by=acting.user, seen=acting.number('seen'))
     return {'id': note.id, 'version': note.version}
 
@@ -212,13 +165,16 @@ async def add_customer(acting: Acting) -> dict[str, Any]:
         raise Invalid('begins', 'is none of those that can be chosen')
     if not isinstance(products, list) or len(products) > MOST_PRODUCTS or not all(isinstance(p, str) for p in products):
         raise Invalid('products', 'is not a list of products')
-    facts = {name: acting.text(name) for name in ('name', 'account_code', 'domain', 'account_type')}
+    facts: dict[str, Any] = {
+        name: acting.text(name) for name in ('name', 'account_code', 'domain', 'account_type', 'console_url')
+    }
+    facts['seats'] = acting.text('seats').strip() or '0'
     partner = await Partner.get(id=acting.user.partner_id)
     live_already = begins == 'live'
     added = await Customer.add(
         partner, by=acting.user, rfi=RfiState.NOT_APPLICABLE if live_already else RfiState(begins),
         listing=Listing.COMPLETE if live_already else Listing.IN_PROGRESS, products=list(dict.fromkeys(products)),
-        seats=acting.text('seats').strip() or '0', **facts,
+        **facts,
     )  # fmt: skip
     return {'id': added.id, 'name': added.name}
 

@@ -1,18 +1,16 @@
-"""The search over everything: customers in every list, and the pages and actions that the asker's role includes."""
+"""The search over everything: customers in every list, prospects, and the pages and actions that the asker's role
+includes."""
 
 from typing import Any
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
+from fastapi import APIRouter
 
 from components.frame import MENU, THEMES
 from models import PortalUser
-from models.finding import LONGEST, find_customers, these_customers
+from models.finding import LONGEST, find_customers, find_prospects, these_customers
 from models.rights import may
 from pages import help
-from pages.acting import whole
-from pages.answers import answer
-from pages.guard import user_of
+from pages.acting import SIGNED_IN, Asking, reads, whole
 
 router = APIRouter(prefix='/api/ui', include_in_schema=False)
 
@@ -20,22 +18,23 @@ RECENT = 8  # customers that were opened lately and are shown again
 # What can be done: title, address, the right, and other words by which people look for it.
 ACTIONS = (
     ('Add a customer', '/customers/new', 'customer.create', 'new create customer'),
+    ('New prospect', '/prospects/new', 'prospect.change', 'add create lead potential customer sales'),
     ('Import customers', '/customers/import', 'customer.import', 'csv upload file spreadsheet'),
     ('Invite somebody', '/users#invite', 'user.manage', 'new user person colleague'),
     ('Your account', '/account', 'account.change', 'profile password two-factor name time zone sessions'),
 )
 
 
-@router.get('/find')
-async def find(request: Request, q: str = '', recent: str = '') -> Response:
-    """Customers that match `q`. Without it: those of `recent` (ids by commas) that are theirs to see, and `places`."""
-    user = user_of(request)
-    asked = ' '.join(q.replace('\x00', '').split())[:LONGEST]
-    if asked:
-        return answer({'customers': await find_customers(user, asked)})
+@reads(router, '/find', right=SIGNED_IN)
+async def find(asking: Asking) -> dict[str, Any]:
+    """Customers and prospects that match `q`. Without it: those customers of `recent` (ids by commas) that they see,
+    and `places`."""
+    user = asking.user
+    if words := asking.search('q', LONGEST):
+        return {'customers': await find_customers(user, words), 'prospects': await find_prospects(user, words)}
     await help.prepare(user)
-    ids = [found for each in recent.split(',')[:RECENT] if (found := whole(each)) is not None]
-    return answer({'customers': await these_customers(user, ids) if ids else [], 'places': places(user)})
+    ids = [found for each in asking.text('recent').split(',')[:RECENT] if (found := whole(each)) is not None]
+    return {'customers': await these_customers(user, ids) if ids else [], 'places': places(user)}
 
 
 def places(user: PortalUser) -> list[dict[str, Any]]:

@@ -24,9 +24,9 @@ from components.export import defused
 from models import Partner, PortalUser, database
 from models.checking import Impossible, Invalid, line
 from models.customer_import import ImportResult, import_customers, preview_import
-from models.rights import Refused, require
-from pages.acting import Acting, acts, takes
-from pages.answers import NOT_FOUND, NotThere, answer, refusal
+from models.rights import Refused
+from pages.acting import Acting, Asking, acts, reads, takes
+from pages.answers import NotThere, answer
 from pages.guard import user_of
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Upload:
     file: IO[bytes]
     size: int
     sha256: str
-    state: str = 'reading'  # reading → ready → waiting → importing → done, or failed
+    state: str = 'reading'  # reading → ready → waiting → importing → done, or failed; refused is no list of customers
     done: int = 0  # lines
     lines: int = 0
     error: str = ''
@@ -65,6 +65,13 @@ class Upload:
     @property
     def is_busy(self) -> bool:
         return self.state in _BUSY
+
+    @property
+    def is_of_use(self) -> bool:
+        """Whether somebody who comes back is to find it: not where there is nothing in it to import."""
+        if self.state == 'ready' and self.preview is not None:
+            return bool(self.preview.added or self.preview.updated)
+        return self.state != 'refused'
 
     def progress(self, done: int, lines: int) -> None:
         self.done, self.lines, self.touched = done, lines, time.monotonic()
@@ -190,7 +197,12 @@ async def _content(upload: Upload) -> bytes:
 async def _judge(upload: Upload, user: PortalUser) -> None:
     async with _judging:
         partner = await Partner.get(id=user.partner_id)
-        upload.preview = await preview_import(partner, await _content(upload), by=user, progress=upload.progress)
+        found = await preview_import(partner, await _content(upload), by=user, progress=upload.progress)
+    if found.unreadable:
+        upload.error = found.unreadable
+        upload.become('refused')
+        return
+    upload.preview = found
     upload.become('ready')
 
 
@@ -213,9 +225,7 @@ async def _store(upload: Upload, user: PortalUser) -> None:
 @acts(router, 'POST', '/imports/{upload_id}/apply', right='customer.import')
 async def apply(acting: Acting) -> dict[str, Any]:
     """Store what was judged: `sha256` names the file that was looked at, `all_or_nothing` what refused lines mean."""
-    upload = _find(acting.user, acting.path['upload_id'])
-    if upload is None:
-        raise NotThere
+    upload = _of(acting)
     if acting.text('sha256') != upload.sha256:
         raise Impossible('This is not the file that you looked at. Choose it again.')
     if upload.state != 'ready':
@@ -229,47 +239,35 @@ async def apply(acting: Acting) -> dict[str, Any]:
 # -- what a page asks -------------------------------------------------------------------------------------------------
 
 
-def _find(user: PortalUser, upload_id: str) -> Upload | None:
-    found = _uploads.get(upload_id)
-    return found if found is not None and found.user_id == user.id else None
+def _of(asking: Asking) -> Upload:
+    """The file of the address; raises `NotThere` for somebody else's."""
+    found = _uploads.get(asking.path['upload_id'])
+    if found is None or found.user_id != asking.user.id:
+        raise NotThere
+    return found
 
 
-@router.get('/imports')
-async def newest(request: Request) -> Response:
-    """The file that this person took in last, for whoever comes back to the page; nothing where there is none."""
-    user = user_of(request)
-    try:
-        require(user, 'customer.import')
-    except Refused as error:
-        return refusal(error)
-    mine = [each for each in _uploads.values() if each.user_id == user.id]
+@reads(router, '/imports', right='customer.import')
+async def newest(asking: Asking) -> dict[str, Any]:
+    """The file that this person took in last, for whoever comes back to the page; nothing where there is none, or
+    nothing in it to import."""
+    mine = [each for each in _uploads.values() if each.user_id == asking.user.id]
     found = max(mine, key=lambda each: each.touched, default=None)
-    return answer({'upload': None if found is None else _told(found)})
+    return {'upload': None if found is None or not found.is_of_use else _told(found)}
 
 
-@router.get('/imports/{upload_id}')
-async def state(request: Request, upload_id: str) -> Response:
-    user = user_of(request)
-    try:
-        require(user, 'customer.import')
-    except Refused as error:
-        return refusal(error)
-    upload = _find(user, upload_id)
-    return answer(NOT_FOUND, 404) if upload is None else answer(_told(upload))
+@reads(router, '/imports/{upload_id}', right='customer.import')
+async def state(asking: Asking) -> dict[str, Any]:
+    return _told(_of(asking))
 
 
-@router.get('/imports/{upload_id}/refused.csv')
-async def refused(request: Request, upload_id: str) -> Response:
+@reads(router, '/imports/{upload_id}/refused.csv', right='customer.import')
+async def refused(asking: Asking) -> Response:
     """All refused lines as a file, none of whose cells is a formula."""
-    user = user_of(request)
-    try:
-        require(user, 'customer.import')
-    except Refused as error:
-        return refusal(error)
-    upload = _find(user, upload_id)
-    result = upload and (upload.result or upload.preview)
+    upload = _of(asking)
+    result = upload.result or upload.preview
     if not result:
-        return answer(NOT_FOUND, 404)
+        raise NotThere
     content = await asyncio.to_thread(_refused_lines, result)
     return Response(
         content, media_type='text/csv; charset=utf-8',

@@ -17,7 +17,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
-from models import ApiToken, Customer, Monitor, MonitorKind, MonitorState, Reading, database
+from models import ApiToken, Customer, Listing, Monitor, MonitorKind, MonitorState, Reading, database
 from models.database import rows
 from models.monitor import FUTURE, PAST, Recorded
 from models.text import printable
@@ -139,11 +139,13 @@ async def _store(token: ApiToken, items: list[Any]) -> dict[str, Any]:
     customers = await _customers(token.partner_id, {each.customer for each in posted.values()})
     readings: list[Reading] = []
     for index, each in posted.items():
-        customer_id, is_simulated = customers.get(each.customer, (None, False))
+        customer_id, is_simulated, is_closed = customers.get(each.customer, (None, False, False))
         if customer_id is None:
             refused[index] = Refused('customer', f'There is no customer {each.customer!r}.')
         elif is_simulated:
             refused[index] = Refused('customer', f'{each.customer!r} is simulated and takes no readings.')
+        elif is_closed:
+            refused[index] = Refused('customer', f'{each.customer!r} is closed and takes no readings.')
         else:
             readings.append(Reading(customer_id, each.kind, each.at, each.value, each.state, each.reason))
     recorded = await Monitor.record(readings, now=now) if readings else Recorded()
@@ -154,25 +156,30 @@ async def _store(token: ApiToken, items: list[Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def _customers(partner_id: int, codes: set[str]) -> dict[str, tuple[int, bool]]:
-    """Id and whether it is simulated, by account code; another MSP's customers are not found.
+async def _customers(partner_id: int, codes: set[str]) -> dict[str, tuple[int, bool, bool]]:
+    """Id, whether it is simulated, and whether it is closed, by account code; another MSP's customers are not found.
 
     A code that nobody has is looked for in any case, and found where only one customer can be meant.
     """
-    found: dict[str, tuple[int, bool]] = {}
+    found: dict[str, tuple[int, bool, bool]] = {}
+    wanted = ('id', 'account_code', 'is_simulated', 'listing')
     for some in _portions(codes):
         named = Customer.filter(partner_id=partner_id, account_code__in=some)
-        for row in await rows(named.values('id', 'account_code', 'is_simulated')):
-            found[row['account_code']] = (row['id'], bool(row['is_simulated']))
-    meant: dict[str, list[tuple[int, bool]]] = {}
+        for row in await rows(named.values(*wanted)):
+            found[row['account_code']] = _meant(row)
+    meant: dict[str, list[tuple[int, bool, bool]]] = {}
     missing = codes - found.keys()
     for some in _portions({code for code in missing if code.lower() != code.upper()}):
-        for row in await rows(Customer.with_codes(partner_id, some).values('id', 'account_code', 'is_simulated')):
-            meant.setdefault(row['account_code'].lower(), []).append((row['id'], bool(row['is_simulated'])))
+        for row in await rows(Customer.with_codes(partner_id, some).values(*wanted)):
+            meant.setdefault(row['account_code'].lower(), []).append(_meant(row))
     for code in missing:
         if len(alike := set(meant.get(code.lower(), ()))) == 1:
             found[code] = alike.pop()
     return found
+
+
+def _meant(row: dict[str, Any]) -> tuple[int, bool, bool]:
+    return row['id'], bool(row['is_simulated']), row['listing'] == Listing.CLOSED
 
 
 def _portions(codes: set[str]) -> Iterator[list[str]]:

@@ -10,32 +10,36 @@ from models.checking import Invalid
 from models.database import reader
 from models.logo import MOST_BYTES
 from models.mailing import send_test
-from models.rights import may
-from pages.acting import Acting, acts, takes
-from pages.answers import NOT_FOUND, NotThere, answer
+from pages import face
+from pages.acting import SIGNED_IN, Acting, Asking, acts, reads, takes
+from pages.answers import NotThere, answer
+from pages.dashboard import NEXT_STEPS, next_steps
 from pages.guard import user_of
 from pages.settings_page import state_of
 
 router = APIRouter(prefix='/api/ui', include_in_schema=False)
 
 
-@router.get('/settings')
-async def settings_now(request: Request) -> Response:
+@reads(router, '/settings', right='settings.change')
+async def settings_now(asking: Asking) -> dict[str, Any]:
     """Everything that the page shows, as it is now."""
-    user = user_of(request)
-    if not may(user, 'settings.change'):
-        return answer(NOT_FOUND, 404)
-    return answer(await state_of(user))
+    return await state_of(asking.user)
 
 
-@router.get('/partner/logo')
-async def logo(request: Request) -> Response:
+@reads(router, '/partner/logo', right=SIGNED_IN)
+async def logo(asking: Asking) -> Response:
     """The logo of one's own MSP; its address has another query for every picture."""
-    partner = await Partner.get(id=user_of(request).partner_id, using_db=reader())
+    partner = await Partner.get(id=asking.user.partner_id, using_db=reader())
     if not partner.logo:
-        return answer(NOT_FOUND, 404)
+        raise NotThere
     kept = {'Cache-Control': 'private, max-age=86400', 'Content-Disposition': 'inline; filename="logo.png"'}
     return Response(bytes(partner.logo), media_type='image/png', headers=kept)
+
+
+@reads(router, '/partner', right=SIGNED_IN)
+async def partner_face(asking: Asking) -> dict[str, Any]:
+    """Name and logo of one's own MSP, for pages whose frame shows older ones."""
+    return (await face.prepare(asking.user))._asdict()
 
 
 async def own(user: PortalUser) -> Partner:
@@ -67,6 +71,21 @@ async def set_logo(request: Request) -> Response:
 async def remove_logo(acting: Acting) -> dict[str, Any]:
     await (await own(acting.user)).remove_logo(acting.user)
     return {'now': await state_of(acting.user)}
+
+
+# -- the first steps of a new MSP --------------------------------------------------------------------------------------
+
+
+@reads(router, '/next-steps', right='settings.change')
+async def next_steps_now(asking: Asking) -> dict[str, Any]:
+    return {'steps': await next_steps(asking.user)}
+
+
+@acts(router, 'POST', '/next-steps/dismiss', right='settings.change')
+async def dismiss_next_steps(acting: Acting) -> dict[str, Any]:
+    """Show them no more to this person."""
+    await acting.user.prefer(NEXT_STEPS, 'dismissed')
+    return {}
 
 
 # -- mail -------------------------------------------------------------------------------------------------------------

@@ -4,72 +4,51 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
 
 from components import live
 from models import Customer, CustomerTag, OneTimeLink, Partner, PortalUser, Session, Sight, UserState, second_factor
 from models.checking import Invalid
 from models.one_time_link import Issued
-from models.rights import Refused, require
 from models.sight import MOST
 from models.tag import tags
 from models.text import fold
-from pages.acting import Acting, acts, whole
-from pages.answers import NotThere, answer, refusal
-from pages.guard import session_of, user_of
+from pages.acting import Acting, Asking, acts, reads, whole
 from settings import settings
 
 router = APIRouter(prefix='/api/ui/people', include_in_schema=False)
 
 RIGHT = 'user.manage'
 OFFERED = 12  # customers that a search for some to pick shows at once
+NOBODY = 'Choose customers or a tag, or say that they see no customer for now.'
 
 
 # -- what is asked ----------------------------------------------------------------------------------------------------
 
 
-@router.get('/customers')
-async def customers(request: Request, q: str = '') -> Response:
-    """Customers to pick from: the first whose name, code or domain has this in it, of those that one sees oneself."""
-    user = user_of(request)
-    try:
-        require(user, RIGHT)
-    except Refused as error:
-        return refusal(error)
-    found = Customer.visible_to(user)
-    if search := fold(' '.join(q.replace('\x00', '').split()))[:200]:
+@reads(router, '/customers', right=RIGHT)
+async def customers(asking: Asking) -> dict[str, Any]:
+    """Customers to pick from: the first whose name, code or domain has `q` in it, of those that one sees oneself."""
+    found = Customer.visible_to(asking.user)
+    if search := fold(asking.search('q')):
         found = found.filter(search_key__contains=search)
     some = await found.order_by('name_key', 'id').limit(OFFERED + 1).values('id', 'name', 'account_code')
-    return answer({'rows': some[:OFFERED], 'more': len(some) > OFFERED})
+    return {'rows': some[:OFFERED], 'more': len(some) > OFFERED}
 
 
-@router.get('/tags')
-async def known_tags(request: Request) -> Response:
-    user = user_of(request)
-    try:
-        require(user, RIGHT)
-    except Refused as error:
-        return refusal(error)
-    return answer({'tags': await CustomerTag.known_to(user)})
+@reads(router, '/tags', right=RIGHT)
+async def known_tags(asking: Asking) -> dict[str, Any]:
+    return {'tags': await CustomerTag.known_to(asking.user)}
 
 
-@router.get('/{user_id}')
-async def person(request: Request, user_id: str) -> Response:
+@reads(router, '/{user_id}', right=RIGHT)
+async def person(asking: Asking) -> dict[str, Any]:
     """Everything that the panel about one person shows."""
-    user = user_of(request)
-    try:
-        require(user, RIGHT)
-        return answer(await _details(user, await _find(user, user_id), session_of(request)))
-    except (Refused, NotThere) as error:
-        return refusal(error)
+    return await _details(asking.user, await _of(asking), asking.session)
 
 
-async def _find(by: PortalUser, typed: str) -> PortalUser:
-    number = whole(typed)
-    found = None if number is None else await PortalUser.get_or_none(id=number, partner_id=by.partner_id)
-    if found is None:
-        raise NotThere
-    return found
+async def _of(asking: Asking) -> PortalUser:
+    """The person of the address; raises `DoesNotExist` for another MSP's."""
+    return await PortalUser.get(id=asking.number('user_id'), partner_id=asking.user.partner_id)
 
 
 async def _details(by: PortalUser, who: PortalUser, mine: Session) -> dict[str, Any]:
@@ -100,13 +79,16 @@ async def _details(by: PortalUser, who: PortalUser, mine: Session) -> dict[str, 
 # -- what is sent -----------------------------------------------------------------------------------------------------
 
 
-def at(request: Request | None) -> str:
+def at(request: Request) -> str:
     """Where the portal is, for a link that somebody else opens."""
-    return settings().public_url or (str(request.base_url).rstrip('/') if request else '')
+    return settings().public_url or str(request.base_url).rstrip('/')
 
 
 def sight_of(acting: Acting) -> Sight:
-    """The sight that was sent: everything, customers (ids) and tags; raises `Invalid`."""
+    """The sight that was sent: everything, customers (ids) and tags; raises `Invalid`.
+
+    Only some, and none of them named: that is hardly ever meant, so `none` has to say that it is.
+    """
     sent = acting.body.get('sight')
     if not isinstance(sent, dict) or not isinstance(sent.get('everything'), bool):
         raise Invalid('sight', 'is not a choice of customers')
@@ -115,7 +97,10 @@ def sight_of(acting: Acting) -> Sight:
     if None in numbers:
         raise Invalid('sight', f'is not a list of at most {MOST:,} customers')
     tagged = frozenset(tags('sight', sent.get('tags', [])))
-    return Sight(sent['everything'], frozenset(each for each in numbers if each), tagged)
+    chosen = frozenset(each for each in numbers if each)
+    if not (sent['everything'] or chosen or tagged or sent.get('none') is True):
+        raise Invalid('sight', NOBODY)
+    return Sight(sent['everything'], chosen, tagged)
 
 
 def told(issued: Issued) -> dict[str, Any]:
@@ -136,10 +121,6 @@ async def invite(acting: Acting) -> dict[str, Any]:
         sight=sight_of(acting), by=acting.user, at=at(acting.request), by_mail=_by_mail(acting),
     )  # fmt: skip
     return {'id': user.id, 'name': user.name, 'email': user.email} | told(issued)
-
-
-async def _of(acting: Acting) -> PortalUser:
-    return await _find(acting.user, acting.path['user_id'])
 
 
 @acts(router, 'POST', '/{user_id}/role', right=RIGHT)

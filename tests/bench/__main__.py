@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import coming_back, cost, exports, live_changes, memory, opening, painting, routes, storing
+from tests.bench import board, coming_back, cost, exports, live_changes, memory, opening, painting, routes, storing
 from tests.bench.harness import QUICK, Data, Row, Scale, Unmeasured
 from tests.browser.portal import chromium, version
 
@@ -26,9 +26,9 @@ async def making(data: Data) -> list[Row]:
 
 
 MEASUREMENTS: dict[str, Callable[[Data], Awaitable[list[Row]]]] = {
-    'data': making, 'paint': painting.measure, 'open': opening.measure, 'routes': routes.measure,
-    'idle': live_changes.idle, 'load': live_changes.load, 'cost': cost.measure, 'readings': storing.measure,
-    'memory': memory.measure, 'reconnect': coming_back.measure, 'export': exports.measure,
+    'data': making, 'paint': painting.measure, 'open': opening.measure, 'board': board.measure,
+    'routes': routes.measure, 'idle': live_changes.idle, 'load': live_changes.load, 'cost': cost.measure,
+    'readings': storing.measure, 'memory': memory.measure, 'reconnect': coming_back.measure, 'export': exports.measure,
 }  # fmt: skip
 
 

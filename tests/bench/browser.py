@@ -83,7 +83,7 @@ async def browser() -> AsyncIterator[Browser]:
 @contextlib.asynccontextmanager
 async def page_of(chromium: Browser, url: str, session: str) -> AsyncIterator[Page]:
     """A page in a context of its own (an empty cache), signed in."""
-    context = await chromium.new_context(viewport=SIZE)
+    context = await chromium.new_context(viewport=SIZE, bypass_csp=True)  # whoever waits for a figure evaluates text
     try:
         cookie: Any = {'name': COOKIE, 'value': session, 'url': f'http://{urlsplit(url).netloc}'}
         await context.add_cookies([cookie])

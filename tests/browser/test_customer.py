@@ -90,6 +90,7 @@ def test_an_address_with_a_card_opens_it_and_goes_there(visitors: Visitors, port
     expect(head).to_be_in_viewport()
 
 
+@pytest.mark.alone
 def test_a_note_added_by_one_is_there_for_the_other_at_once(visitors: Visitors, portal: Portal) -> None:
     customer = number(portal, 'Bellamy Freight')
     ana, tom = (opened(visitors, who, customer, 'notes', 'history') for who in ('ana', 'tom'))
@@ -178,6 +179,7 @@ def test_a_change_by_others_neither_closes_a_dialog_nor_moves_the_page(visitors:
     assert abs(page.evaluate("document.querySelector('#notes').getBoundingClientRect().top") - before) < 2
 
 
+@pytest.mark.alone
 def test_an_icon_that_flips_and_a_step_that_is_done_show_on_every_open_page(visitors: Visitors, portal: Portal) -> None:
     birch = number(portal, 'Birch Foundry')
     ana, tom = (opened(visitors, who, birch, 'monitor') for who in ('ana', 'tom'))
@@ -197,6 +199,7 @@ def test_an_icon_that_flips_and_a_step_that_is_done_show_on_every_open_page(visi
         expect(step.get_by_role('img')).to_have_accessible_name('Complete', timeout=3000)
 
 
+@pytest.mark.alone
 def test_facts_contacts_and_infrastructure_are_edited_where_they_stand(visitors: Visitors, portal: Portal) -> None:
     customer = number(portal, 'Cedar Clinic')
     page, other = (opened(visitors, 'ana', customer, 'infrastructure', 'history') for _ in range(2))
@@ -269,6 +272,34 @@ def _png() -> bytes:
     rows = b''.join(b'\x00' + b'\x20\x60\xc0' * width for _ in range(height))
     head = width.to_bytes(4, 'big') + height.to_bytes(4, 'big') + b'\x08\x02\x00\x00\x00'
     return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')
+
+
+def test_a_text_that_is_erased_vanishes_from_open_pages(visitors: Visitors, portal: Portal) -> None:
+    customer = number(portal, 'Moreau Notaires')
+    portal.aside(f"""
+        from models.history import HistoryEvent
+        found = await Customer.get(id={customer})
+        by = await PortalUser.get(email='ana@northwind.example')
+        for text in ('Madame Moreau is ill', 'Nothing of note'):
+            await HistoryEvent.add(found.partner_id, 'customer.changed', text, customer_id=found.id, by=by)
+    """)
+    page = opened(visitors, 'ana', customer, 'history')
+    log, recent = card(page, 'history').locator('.log'), page.locator('.recent')
+    for shown in (log, recent):
+        expect(shown).to_contain_text('Madame Moreau is ill')
+    portal.aside(f"""
+        from models.history import HistoryEvent, HistoryText
+        found = await Customer.get(id={customer})
+        ids = await HistoryEvent.filter(customer_id=found.id).values_list('id', flat=True)
+        by = await PortalUser.get(email='ana@northwind.example')
+        entry = await HistoryText.filter(event_id__in=ids, summary__contains='Madame').first()
+        await HistoryEvent.erase(entry.event_id, partner_id=found.partner_id, because='asked', by=by)
+    """)
+    for shown in (log, recent):
+        expect(shown).not_to_contain_text('Madame Moreau is ill')
+        expect(shown).to_contain_text('Erased on request')
+        expect(shown).to_contain_text('Nothing of note')
+    assert page.evaluate('window.stillHere')
 
 
 def test_a_long_history_is_loaded_as_it_is_scrolled_and_filtered(visitors: Visitors, portal: Portal) -> None:

@@ -110,6 +110,7 @@ def test_no_count_of_the_wall_stands_alone_and_no_name_wraps(visitors: Visitors,
     assert page.evaluate('document.documentElement.scrollWidth - innerWidth') <= 0
 
 
+@pytest.mark.alone
 def test_the_wall_cuts_no_line_when_its_banner_comes(visitors: Visitors, running: Portal) -> None:
     running.post(
         *({'customer': code, 'monitor': kind, 'state': 'bad'}

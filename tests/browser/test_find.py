@@ -191,7 +191,7 @@ def test_a_customer_is_added_by_the_form_and_what_is_wrong_stands_beside_its_fie
     page.get_by_role('checkbox', name='SEC+ARC').check()
     page.get_by_role('radio', name=re.compile('There is no RFI')).check()
     page.get_by_role('button', name='Add the customer').click()
-    expect(page.get_by_text(re.compile('is another customer’s'))).to_be_visible()
+    expect(page.get_by_text(re.compile('“bir001” is the account code of another customer'))).to_be_visible()
     expect(page.get_by_label('Account code')).to_be_focused()
     page.reload()
     expect(page.get_by_label('Name')).to_have_value('Juniper Joinery')

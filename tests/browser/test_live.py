@@ -26,6 +26,7 @@ def in_order(shown: List) -> list[str]:
     return [row.get('name', '') for row in shown.rows()]
 
 
+@pytest.mark.alone
 def test_a_flip_reaches_every_open_page_that_shows_the_customer_and_no_other(
     visitors: Visitors, portal: Portal
 ) -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import List, Visitors, eventually
 from tests.browser.portal import Portal
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.alone]
 CUT_OFF = (r'WebSocket', r'ERR_CONNECTION|ERR_EMPTY_RESPONSE|ERR_NETWORK|ERR_ABORTED|Failed to fetch')
 FRAMEWORK = '.nicegui-error-popup, .q-dialog, .q-notification'
 

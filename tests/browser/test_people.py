@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import List, Visitors, eventually
+from tests.browser.portal import Portal, free_port
 
 pytestmark = pytest.mark.browser
 NINA = 'nina@northwind.example'
@@ -33,7 +34,7 @@ def _choose(page: Page, change: str, option: str, save: str) -> None:
 
 
 def test_somebody_is_invited_and_every_change_reaches_their_open_page(visitors: Visitors) -> None:
-    visitors.expect_trouble('401', '404', '403')  # the last questions of a page whose session has just ended
+    visitors.expect_trouble('401', '404', '403', '422')  # the last questions of a page whose session has just ended
     ana = _users(visitors)
     ana.get_by_role('button', name='Invite').click()
     form = ana.get_by_role('dialog', name='Invite somebody')
@@ -74,8 +75,11 @@ def test_somebody_is_invited_and_every_change_reaches_their_open_page(visitors: 
     ana.get_by_role('button', name='Change what they see').click()
     form = ana.get_by_role('dialog').last
     form.get_by_role('radio', name='Only some').check()
+    form.get_by_role('button', name='Save').click()
+    expect(form.get_by_text('Choose customers or a tag')).to_be_visible()  # nobody is left without any by a slip
     form.get_by_role('searchbox').fill('Birch')
     form.get_by_role('button', name=re.compile('Birch Foundry')).click()
+    expect(form.get_by_role('checkbox', name='They see no customer for now')).to_be_hidden()
     form.get_by_role('button', name='Save').click()
     expect(shown.count).to_have_text('1 customer', timeout=WITHIN)
     shown.expect_names('Birch Foundry')
@@ -89,6 +93,32 @@ def test_somebody_is_invited_and_every_change_reaches_their_open_page(visitors: 
 
 def _state(page: Page, name: str, state: str) -> None:
     assert {row['name']: row.get('state') for row in List(page).rows()}.get(name) == state
+
+
+_CUT = """() => [...document.querySelectorAll('.ag-row .ag-cell')]
+  .filter((each) => each.offsetParent && each.querySelector('.cell')?.textContent)
+  .filter((each) => [each, ...each.querySelectorAll('*')].some((one) => one.scrollWidth > one.clientWidth + 1))
+  .map((each) => each.textContent)"""
+
+
+def test_no_text_is_cut_short_while_there_is_a_column_that_matters_less(visitors: Visitors) -> None:
+    ana = _users(visitors)
+    shown = List(ana)
+    for width, gone in ((1920, set()), (1280, {'Sessions'}), (1024, {'Sessions', 'Two-factor', 'Last sign-in'})):
+        ana.set_viewport_size({'width': width, 'height': 800})
+        heads = ana.locator('.ag-header-cell-text')
+        eventually(ana, lambda gone=gone, heads=heads: _are_gone(set(heads.all_inner_texts()), gone))
+        assert shown.rows()
+        eventually(ana, lambda: _none(ana.evaluate(_CUT)))
+
+
+def _are_gone(heads: set[str], gone: set[str]) -> None:
+    columns = {'E-mail', 'Role', 'Sees', 'State', 'Two-factor', 'Last sign-in', 'Sessions'}
+    assert columns - heads == gone
+
+
+def _none(cut: list[str]) -> None:
+    assert cut == []
 
 
 def test_a_dialog_in_which_somebody_types_is_not_taken_away(visitors: Visitors) -> None:
@@ -123,3 +153,41 @@ def test_a_session_that_is_ended_by_an_administrator_ends_its_page(visitors: Vis
     panel.get_by_role('button', name=re.compile('End the session')).first.click()
     expect(tom).to_have_url(re.compile('/login'), timeout=WITHIN)
     expect(panel.get_by_role('cell', name='Open', exact=True)).to_have_count(0)
+
+
+_MAIL_SERVER = """
+    partner = await Partner.get(slug='northwind-it')
+    partner.smtp_host, partner.smtp_port, partner.mail_from = {host!r}, {port}, 'portal@northwind.example'
+    partner.smtp_security = 'none'
+    await partner.save()
+"""
+
+
+def test_mail_that_waits_is_seen_and_tried_again_where_one_looks(visitors: Visitors, portal: Portal) -> None:
+    nobody = free_port()
+    portal.aside(_MAIL_SERVER.format(host='127.0.0.1', port=nobody))
+    try:
+        mail = visitors.page('ana', '/mail')
+        expect(mail.get_by_text('No messages here yet')).to_be_visible()
+        users = _users(visitors)
+        users.get_by_role('button', name='Invite').click()
+        form = users.get_by_role('dialog', name='Invite somebody')
+        form.get_by_role('textbox', name='Name').fill('Olaf Lind')
+        form.get_by_role('textbox', name='E-mail').fill('olaf@northwind.example')
+        form.get_by_role('button', name='Invite').click()
+        expect(users.get_by_role('dialog', name='It is on its way')).to_be_visible()
+
+        # Written, tried in vain, and tried again: all of it without a reload.
+        expect(mail.get_by_text(f'127.0.0.1:{nobody} cannot be reached')).to_be_visible(timeout=15000)
+        mail.locator('.ag-row .cell-name a').click()
+        panel = mail.get_by_role('dialog')
+        expect(panel.get_by_text('olaf@northwind.example')).to_be_visible()
+        expect(panel.get_by_text('Once', exact=True)).to_be_visible()
+        panel.get_by_role('button', name='Try again now').click()
+        expect(panel.get_by_text('2 times')).to_be_visible(timeout=15000)
+        mail.keyboard.press('Escape')
+        expect(panel).to_have_count(0)
+        mail.get_by_label('Show').select_option('failed')
+        expect(mail.get_by_text('No messages under')).to_be_visible()
+    finally:
+        portal.aside(_MAIL_SERVER.format(host='', port=587))

@@ -53,3 +53,23 @@ def test_a_token_is_shown_once_and_revoked_after_a_question(visitors: Visitors) 
     tokens.get_by_role('button', name='Revoke collector in Leeds').click()
     page.get_by_role('dialog').get_by_role('button', name='Revoke').click()
     expect(tokens.get_by_role('row', name='collector in Leeds')).to_contain_text('revoked')
+
+
+def test_another_name_and_what_is_wrong_reach_everybody_who_has_to_know(visitors: Visitors) -> None:
+    visitors.expected.append('422')
+    page, other = _opened(visitors), visitors.page('tom', '/')
+    other.wait_for_function("document.documentElement.dataset.live === 'live'")
+    expect(other.locator('#brand')).to_have_text('MSP PortalNorthwind IT')
+    msp, rfi = page.locator('#msp'), page.locator('#rfi')
+    rfi.get_by_label('Inbound IP addresses').fill('10.0.0.1')
+    rfi.get_by_label('Smart hosts').fill('not one')
+    rfi.get_by_role('button', name='Save').click()
+    expect(rfi.locator('.form-error:visible')).to_have_text(
+        ['“10.0.0.1” is not a public address (private).', '“not” is not a domain.']
+    )
+    expect(rfi.get_by_label('Inbound IP addresses')).to_be_focused()
+    for name in ('Northwind & Daughters', 'Northwind IT'):
+        msp.get_by_label('Name').fill(name)
+        msp.get_by_role('button', name='Save').click()
+        expect(other.locator('#brand .brand-name')).to_have_text(name)
+        expect(other.get_by_role('link', name=f'MSP Portal, {name}')).to_be_visible()

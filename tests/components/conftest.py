@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -33,16 +32,3 @@ def add() -> Callable[..., Awaitable[Customer]]:
         return await Customer.add(partner, name=name, **{'account_code': code, 'rfi': RfiState.NOT_APPLICABLE, **facts})
 
     return add
-
-
-@pytest.fixture
-def until() -> Callable[..., Awaitable[Any]]:
-    async def until(check: Callable[[], Any], seconds: float = 5.0) -> Any:
-        """Wait for what `check` gives to be true; give it back."""
-        async with asyncio.timeout(seconds):
-            while True:
-                if found := check():
-                    return found
-                await asyncio.sleep(0.005)
-
-    return until

@@ -317,7 +317,7 @@ async def test_what_is_pushed_holds_no_role_and_no_address_of_a_console(sqlite_d
     (message,) = await until(lambda: page.changes)
     shown = {column.name for table in live_table.TABLES.values() for column in table.pushed}
     linked = {name for table in live_table.TABLES.values() for name in table.linked}
-    assert set(message['rows'][str(acme.id)]) <= shown | linked
+    assert set(message['rows'][str(acme.id)]) <= shown | linked | live_table.ALSO_PUSHED
     assert not set(message['rows'][str(acme.id)]) & {'role', 'console', 'console_url', 'search_key', 'partner_id'}
     assert 'console.example' not in str(message)
 
@@ -543,3 +543,21 @@ async def test_a_hub_that_stops_leaves_nothing_running(sqlite_db, northwind, add
     assert [len(event._subscribers) for event in events.ALL] == before
     await until(lambda: overview.done())
     await asyncio.gather(*rooms.tasks)
+
+
+def test_a_change_of_roles_is_another_number_however_many_people_have_had_one(monkeypatch):
+    monkeypatch.setattr(live, 'ROLES_KEPT', 3)
+    hub = Hub()
+
+    def told(user_id: int) -> int:  # as `hello` tells it
+        return hub.roles.get(user_id, hub.roles_before)
+
+    seen = {user_id: told(user_id) for user_id in range(1, 11)}
+    for user_id in (1, 2, 3, 4, 5, 1, 6, 7, 8, 9, 1):
+        hub.tell_roles(user_id)
+        assert told(user_id) != seen[user_id]
+        assert len(hub.roles) <= 3
+        seen[user_id] = told(user_id)
+    hub.tell_roles(2)  # let go of long ago
+    assert told(2) != seen[2]
+    assert told(1) == seen[1]

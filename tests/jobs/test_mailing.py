@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.mailing import Mailing
-from models import MailSecurity, Message, MessageState
+from models import Attachment, AttachmentKind, Customer, MailSecurity, Message, MessageState, events
 from models.mailing import post
 from models.message import GIVEN_UP_AFTER
 from tests.smtp import Post, certificate, mail_server, only, use
@@ -276,7 +276,7 @@ async def test_a_sender_that_died_is_followed_by_another_with_the_same_message_i
     assert [got['Message-ID'] for got in box.got] == [f'<{message.key}@northwind.example>']
 
 
-async def test_a_mail_server_that_hangs_holds_up_no_other_msp(sqlite_db, northwind, fabrikam, clock, write):
+async def test_a_mail_server_that_hangs_holds_up_no_other_msp(sqlite_db, northwind, fabrikam, clock, write, until):
     hanging, box, go_on = Post(), Post(), asyncio.Event()
     hanging.before_answer = go_on.wait
     async with mail_server(hanging) as slow, mail_server(box) as quick:
@@ -285,9 +285,7 @@ async def test_a_mail_server_that_hangs_holds_up_no_other_msp(sqlite_db, northwi
         clock.advance(1)
         mailing = Mailing(clock)
         await mailing.work()
-        async with asyncio.timeout(5):
-            while not box.got:
-                await asyncio.sleep(0.01)
+        await until(lambda: box.got)
         await mailing.work()  # the next look, while the one still hangs
         await write(fabrikam.partner, 'second@fabrikam.example')
         clock.advance(1)
@@ -355,14 +353,14 @@ async def test_changed_settings_end_a_pause(sqlite_db, northwind, clock, write):
     await send(mailing)
     async with mail_server(box) as port:
         await use(partner, port)
-        assert await Message.retry_now(partner, northwind.ana) == 1
+        assert await Message.retry_now(partner, northwind.ana) == 2  # the one behind it waits as well
         clock.advance(1)
         await send(mailing)
     await mailing.stop()
     assert len(box.got) == 2
 
 
-async def test_stopping_lets_the_message_come_to_its_end(sqlite_db, northwind, clock, write):
+async def test_stopping_lets_the_message_come_to_its_end(sqlite_db, northwind, clock, write, until):
     box, go_on = Post(), asyncio.Event()
     box.before_answer = go_on.wait
     async with mail_server(box) as port:
@@ -372,12 +370,97 @@ async def test_stopping_lets_the_message_come_to_its_end(sqlite_db, northwind, c
         clock.advance(1)
         mailing = Mailing(clock)
         await mailing.work()
-        async with asyncio.timeout(5):
-            while not box.connections:
-                await asyncio.sleep(0.01)
+        await until(lambda: box.connections)
         stopping = asyncio.create_task(mailing.stop())
         await asyncio.sleep(0)
         go_on.set()
         await stopping
     assert await Message.filter(state=MessageState.SENT).count() == 1
     assert await Message.filter(state=MessageState.WAITING, due_at__lte=clock.now).count() == 1
+
+
+@pytest.fixture
+async def document(northwind):
+    customer = await Customer.add(northwind.partner, name='Albatros', account_code='CNL1')
+    pdf = b'%PDF-1.4\n' + bytes(range(256)) * 20
+    return await Attachment.add_made(
+        customer, kind=AttachmentKind.ORDER, name='Order ORD-000012 – Žižka', pdf=pdf, by=None
+    )  # fmt: skip
+
+
+async def test_a_document_goes_with_a_message(db, northwind, clock, write, document):
+    box = Post()
+    async with mail_server(box) as port:
+        partner = await use(northwind.partner, port)
+        message = await write(partner, customer_id=document.customer_id, attachment_id=document.id)
+        clock.advance(1)
+        await send(Mailing(clock))
+    (got,) = box.got
+    (enclosed,) = got.iter_attachments()
+    assert enclosed.get_content_type() == 'application/pdf'
+    assert enclosed.get_filename() == 'Order ORD-000012 – Žižka.pdf'
+    assert enclosed.get_content() == document.pdf.read_bytes()
+    assert 'Ana asked' in got.get_body(('plain',)).get_content()
+    assert got['Message-ID'] == f'<{message.key}@northwind.example>'
+    assert (await Message.get(id=message.id)).state == MessageState.SENT
+
+
+@pytest.mark.parametrize('lost', ['file', 'row', 'customer'])
+async def test_a_message_does_not_go_without_its_document(sqlite_db, northwind, clock, write, document, lost):
+    box = Post()
+    async with mail_server(box) as port:
+        partner = await use(northwind.partner, port)
+        other = await Customer.add(northwind.partner, name='Other', account_code='CNL2')
+        about = other.id if lost == 'customer' else document.customer_id
+        message = await write(partner, customer_id=about, attachment_id=document.id)
+        if lost == 'file':
+            document.pdf.unlink()
+        elif lost == 'row':
+            await document.delete()
+        clock.advance(1)
+        await send(Mailing(clock))
+    assert box.got == []
+    stored = await Message.get(id=message.id)
+    assert (stored.state, stored.body) == (MessageState.FAILED, '')
+    assert 'not there any more' in stored.error
+
+
+async def test_a_document_that_cannot_be_read_now_is_tried_again(sqlite_db, northwind, clock, write, document):
+    box = Post()
+    async with mail_server(box) as port:
+        partner = await use(northwind.partner, port)
+        message = await write(partner, customer_id=document.customer_id, attachment_id=document.id)
+        away = document.pdf.rename(document.pdf.with_suffix('.away'))
+        document.pdf.mkdir()
+        clock.advance(1)
+        await send(Mailing(clock))
+        stored = await Message.get(id=message.id)
+        assert stored.state == MessageState.WAITING
+        assert 'cannot be read (is a directory)' in stored.error
+        document.pdf.rmdir()
+        away.rename(document.pdf)
+        clock.advance(120)
+        await send(Mailing(clock))
+    assert len(box.got) == 1
+
+
+async def test_pages_hear_what_becomes_of_mail(sqlite_db, northwind, clock, write):
+    heard: list[int] = []
+    silence = events.MAIL_MOVED.subscribe(heard.append)
+    box = Post()
+    box.rcpt['gone@northwind.example'] = '550 unknown'
+    try:
+        async with mail_server(box) as port:
+            partner = await use(northwind.partner, port)
+            await write(partner)
+            await write(partner, 'gone@northwind.example')
+            assert heard == [partner.id] * 2
+            clock.advance(1)
+            await send(Mailing(clock))
+            assert heard == [partner.id] * 4
+            await write(partner)
+            clock.advance(GIVEN_UP_AFTER.total_seconds() + 1)
+            assert await Message.give_up(clock()) == 1
+            assert heard == [partner.id] * 6
+    finally:
+        silence()

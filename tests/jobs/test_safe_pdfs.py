@@ -1,9 +1,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pypdfium2
 import pytest
@@ -15,18 +13,6 @@ from jobs.safe_pdfs import GONE, GRACE, SafePdfs
 from models import Attachment, AttachmentState, Customer, HistoryEvent, events
 from models import attachment_files as files
 from tests.jobs.safe_pdf import samples
-
-
-async def _until(check: Callable[[], Any]) -> Any:
-    """Wait for what `check` (also async) gives to be true; give it back."""
-    async with asyncio.timeout(10):
-        while True:
-            found = check()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found:
-                return found
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -91,7 +77,7 @@ async def test_a_bad_file_between_two_good_ones_holds_nobody_up(upload, job):
     assert await job.work() == 0
 
 
-async def test_an_upload_wakes_the_job_and_every_state_is_told(upload, job, customer):
+async def test_an_upload_wakes_the_job_and_every_state_is_told(upload, job, customer, until):
     states: list[int] = []
     events.CUSTOMER_TOUCHED.subscribe(
         lambda _, parts: states.append(1) if 'attachments' in parts.get(customer.id, ()) else None
@@ -103,7 +89,7 @@ async def test_an_upload_wakes_the_job_and_every_state_is_told(upload, job, cust
     async def is_ready() -> bool:
         return (await _fresh(attachment)).state == AttachmentState.READY
 
-    await _until(is_ready)
+    await until(is_ready)
     assert time.monotonic() - begun < 3
     assert len(states) == 3
 
@@ -141,10 +127,10 @@ async def test_what_a_crash_left_is_tried_again_after_the_longest_time(upload, j
     assert (stored.state, stored.reason) == (AttachmentState.READY, '')
 
 
-async def test_going_down_ends_the_worker_and_the_file_waits_for_the_next_start(upload, clock):
+async def test_going_down_ends_the_worker_and_the_file_waits_for_the_next_start(upload, clock, until):
     job, attachment = SafePdfs(clock=clock), await upload(samples.endless())
     working = asyncio.create_task(job.work())
-    pid = await _until(lambda: job._conversion and job._conversion.pid)
+    pid = await until(lambda: job._conversion and job._conversion.pid)
     await job.stop()
     assert await working == 0
     stored = await _fresh(attachment)
@@ -154,10 +140,10 @@ async def test_going_down_ends_the_worker_and_the_file_waits_for_the_next_start(
     assert not _left_over()
 
 
-async def test_a_run_that_is_cancelled_leaves_neither_worker_nor_file(upload, job):
+async def test_a_run_that_is_cancelled_leaves_neither_worker_nor_file(upload, job, until):
     attachment = await upload(samples.endless())
     working = asyncio.create_task(job.work())
-    pid = await _until(lambda: job._conversion and job._conversion.pid)
+    pid = await until(lambda: job._conversion and job._conversion.pid)
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working
@@ -215,7 +201,7 @@ async def test_files_that_belong_to_nothing_are_swept_when_they_are_old(upload, 
     assert all(path.exists() for path in (young, kept.original, kept.pdf))
 
 
-async def test_the_timetable_makes_what_waits_and_stops_in_the_middle_of_a_file(upload):
+async def test_the_timetable_makes_what_waits_and_stops_in_the_middle_of_a_file(upload, until):
     timetable, small = Timetable(), await upload(b'hello')
     await timetable.start()
     try:
@@ -223,13 +209,13 @@ async def test_the_timetable_makes_what_waits_and_stops_in_the_middle_of_a_file(
         async def is_ready() -> bool:
             return (await _fresh(small)).state == AttachmentState.READY
 
-        await _until(is_ready)
+        await until(is_ready)
         endless = await upload(samples.endless())
 
         async def is_begun() -> bool:
             return (await _fresh(endless)).state == AttachmentState.WORKING
 
-        await _until(is_begun)
+        await until(is_begun)
     finally:
         begun = time.monotonic()
         await timetable.stop()

@@ -9,13 +9,11 @@ from jobs import Timetable
 from models.demo import load_demo
 from settings import settings
 
-ALWAYS = {'aging', 'access_expiry', 'pruning', 'others', 'safe_pdfs', 'attachment_files', 'mailing', 'backups'}
-
-
-async def _until(holds) -> None:
-    async with asyncio.timeout(5):
-        while not holds():
-            await asyncio.sleep(0.005)
+ALWAYS = {
+    'aging', 'access_expiry', 'pruning', 'others', 'safe_pdfs', 'attachment_files', 'mailing',
+    'rfi_reminders', 'step_mail', 'backups', 'order_delivery', 'connect_checks', 'holds',
+    'effective_orders',
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -25,7 +23,7 @@ async def timetable(sqlite_db):
     await timetable.stop()
 
 
-async def test_every_job_runs_at_once(timetable, monkeypatch):
+async def test_every_job_runs_at_once(timetable, monkeypatch, until):
     monkeypatch.setenv('PORTAL_DEMO', '1')
     settings.cache_clear()
     await load_demo()
@@ -33,7 +31,7 @@ async def test_every_job_runs_at_once(timetable, monkeypatch):
     begun = datetime.now(UTC)
     await timetable.start()
     assert set(timetable.job_ids) == {'monitor_refresh', 'connect_progress', *ALWAYS}
-    await _until(lambda: all(timetable.last_run(job_id) for job_id in timetable.job_ids))
+    await until(lambda: all(timetable.last_run(job_id) for job_id in timetable.job_ids))
     assert all(timetable.last_run(job_id) >= begun for job_id in timetable.job_ids)
 
 
@@ -46,7 +44,7 @@ async def test_without_the_demo_nothing_is_simulated(timetable, monkeypatch, giv
     assert set(timetable.job_ids) == ALWAYS
 
 
-async def test_an_error_is_one_line_and_its_traceback_comes_once(timetable, caplog):
+async def test_an_error_is_one_line_and_its_traceback_comes_once(timetable, caplog, until):
     runs = 0
 
     async def fails() -> None:
@@ -57,7 +55,7 @@ async def test_an_error_is_one_line_and_its_traceback_comes_once(timetable, capl
     timetable.add('failing', fails, seconds=0.01)
     timetable.scheduler.start()
     with caplog.at_level(logging.DEBUG):
-        await _until(lambda: runs >= 3)
+        await until(lambda: runs >= 3)
         await timetable.stop()
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert {record.getMessage() for record in errors} == {'job failing: OSError: the disk is full'}
@@ -66,14 +64,14 @@ async def test_an_error_is_one_line_and_its_traceback_comes_once(timetable, capl
 
 
 @pytest.mark.parametrize('error', [OperationalError('database is locked'), ConnectionRefusedError('no PostgreSQL')])
-async def test_a_database_that_is_away_is_no_traceback_of_every_job(timetable, caplog, error):
+async def test_a_database_that_is_away_is_no_traceback_of_every_job(timetable, caplog, error, until):
     async def fails() -> None:
         raise error
 
     for name in ('one', 'two'):
         timetable.add(name, fails, seconds=60)
     timetable.scheduler.start()
-    await _until(lambda: len(caplog.records) >= 2)
+    await until(lambda: len(caplog.records) >= 2)
     await timetable.stop()
     said = {record.getMessage() for record in caplog.records}
     assert said == {f'job {name}: {type(error).__name__}: {error}' for name in ('one', 'two')}
@@ -97,7 +95,7 @@ async def test_stopping_lets_a_job_come_to_its_end(timetable):
     await timetable.stop()  # twice is no harm
 
 
-async def test_a_slow_job_never_runs_twice_at_the_same_time(timetable):
+async def test_a_slow_job_never_runs_twice_at_the_same_time(timetable, until):
     running = most = runs = 0
 
     async def slow() -> None:
@@ -110,5 +108,5 @@ async def test_a_slow_job_never_runs_twice_at_the_same_time(timetable):
 
     timetable.add('slow', slow, seconds=0.01)
     timetable.scheduler.start()
-    await _until(lambda: runs >= 2)
+    await until(lambda: runs >= 2)
     assert most == 1

@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
-from models import BackupRun, events
+from models import BackupRun, HistoryEvent, events
 from models.backup_run import KEPT, OLD_AFTER, QUIET, TRY_AGAIN
+from models.history_reading import Chain, page
 from settings import settings
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -77,6 +78,32 @@ async def test_every_verb_is_told_to_the_settings_pages(db, northwind, fabrikam)
     both = sorted([northwind.partner.id, fabrikam.partner.id])
     assert [sorted(heard[n : n + 2]) for n in range(0, len(heard), 2)] == [both] * 4
     assert len((await BackupRun.get(id=run.id)).error) == 300
+
+
+async def test_the_audits_say_what_failed_and_what_somebody_asked_for_and_no_good_night(db, northwind, fabrikam):
+    async def audited(partner_id: int) -> list[tuple[str, str]]:
+        entries = await HistoryEvent.filter(partner_id=partner_id, customer_id=None).order_by('id')
+        return [(each.kind, text.summary) for each in entries if (text := await each.text())]
+
+    night = await BackupRun.begin()
+    await night.finish('/secret/place/night.backup', 7, is_encrypted=True)
+    await night.verified()
+    assert await audited(northwind.partner.id) == []
+    asked_for = await BackupRun.begin()
+    await asked_for.finish('/secret/place/portal-1.backup', 7, is_encrypted=False)
+    await asked_for.verified(is_told=True)
+    failed = await BackupRun.begin()
+    await failed.fail('The disk is full.')
+    await BackupRun.begin()
+    await BackupRun.begin()  # the one before it never came to an end
+    for partner in (northwind.partner, fabrikam.partner):
+        assert await audited(partner.id) == [
+            ('backup.made', 'A backup was made by a command: portal-1.backup, not encrypted'),
+            ('backup.failed', 'A backup failed: The disk is full.'),
+            ('backup.failed', 'A backup was cut short'),
+        ]
+    shown, _ = await page(Chain.of_partner(northwind.partner.id), group='backups')
+    assert len(shown) == 3
 
 
 async def test_what_the_settings_page_shows(sqlite_db, monkeypatch):

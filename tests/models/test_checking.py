@@ -147,7 +147,7 @@ def test_a_list_may_be_a_text_and_has_everything_once():
     assert checking.networks('ips', None) == checking.networks('ips', ' ,\n') == []
     assert checking.domains('domains', 'B.example b.example') == ['b.example']
     for wrong in ({'a': 1}, b'9.9.9.9', 7):
-        with pytest.raises(Invalid, match='not a list'):
+        with pytest.raises(Invalid, match='must be a list'):
             checking.networks('ips', wrong)
 
 
@@ -176,3 +176,33 @@ def test_a_field_is_changed_only_over_what_the_editor_saw(stored, wished, was):
         assert told.value.now == stored[told.value.field]
     else:
         assert differing(stored, wished, was) == {field: stored[field] for field in differ}
+
+
+# -- all that is wrong at once ----------------------------------------------------------------------------------------
+
+
+def test_a_refusal_of_several_fields_is_the_first_with_the_others():
+    def check(field, value):
+        if not value:
+            raise Invalid(field, 'is empty')
+        return value.upper()
+
+    assert checking.each({'a': 'x', 'b': 'y'}, check) == {'a': 'X', 'b': 'Y'}
+    with pytest.raises(Invalid) as refused:
+        checking.each({'a': '', 'b': 'y', 'c': ''}, check)
+    assert (refused.value.field, refused.value.message) == ('a', 'is empty')
+    assert refused.value.errors == {'a': 'is empty', 'c': 'is empty'}
+
+
+def test_of_a_field_that_is_wrong_twice_the_first_is_told():
+    problems = checking.Problems()
+    for message in ('first', 'second'):
+        with problems.noted():
+            raise Invalid('a', message)
+    with pytest.raises(Invalid) as refused:
+        problems.refuse()
+    assert refused.value.errors == {'a': 'first'}
+
+
+def test_nothing_wrong_is_no_refusal():
+    checking.Problems().refuse()

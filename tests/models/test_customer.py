@@ -206,7 +206,7 @@ async def test_an_account_code_is_another_customers_in_any_capitals(db, northwin
         Customer.add(northwind.partner, name='Three', account_code='DUP1'),
         two.change(account_code='dup1'),
     ):
-        with pytest.raises(Customer.Invalid, match="'Dup1'") as caught:
+        with pytest.raises(Customer.Invalid, match='who writes it “Dup1”') as caught:
             await refused
         assert caught.value.field == 'account_code'
     assert await one.change(account_code='DUP1') == {'account_code'}
@@ -407,3 +407,39 @@ async def test_a_live_customer_can_go_back_into_connect(db, northwind):
         await customer.reopen_connect('journaling', because='again')
     with pytest.raises(ConnectStep.NotAllowed):
         await customer.reopen_connect('nonsense', because='why not')
+
+
+# -- what is wrong, all at once ----------------------------------------------------------------------------------------
+
+
+async def test_all_that_is_wrong_with_a_new_customer_is_told_at_once(db, northwind):
+    await Customer.add(northwind.partner, name='Ash', account_code='A1')
+    with pytest.raises(Customer.Invalid) as refused:
+        await Customer.add(northwind.partner, name='', account_code='a1', seats='many', domain='x')
+    assert refused.value.errors == {
+        'name': 'is empty', 'seats': '“many” is not a whole number', 'domain': '“x” is not a domain',
+        'account_code': '“a1” is the account code of another customer, who writes it “A1”',
+    }  # fmt: skip
+    assert await Customer.all().count() == 1
+
+
+# -- the address of the console ----------------------------------------------------------------------------------------
+
+
+async def test_the_address_of_the_console_is_changed_and_written_down(db, northwind):
+    customer = await Customer.add(northwind.partner, name='Ash', account_code='A1', console_url='https://one.example')
+    assert await customer.change(console_url=' https://two.example/ash ', by=northwind.ana) == {'console_url'}
+    assert (await Customer.get(id=customer.id)).console_url == 'https://two.example/ash'
+    entry = await HistoryEvent.get(kind='customer.changed')
+    text = await HistoryText.get(event_id=entry.id)
+    assert text.summary == 'Admin Console address: https://one.example → https://two.example/ash'
+    assert await customer.change(console_url='', by=northwind.ana) == {'console_url'}
+
+
+@pytest.mark.parametrize(
+    'address',
+    ['http://c.example', 'c.example', 'javascript:alert(1)', 'https://', 'https://u:p@c.example', 'https://c. e'],
+)
+def test_an_address_where_no_browser_is_sent_is_refused(address):
+    with pytest.raises(Customer.Invalid, match='begins with https://'):
+        Customer.check(console_url=address)

@@ -14,6 +14,7 @@ from models import (
     Customer,
     CustomerAccess,
     CustomerProduct,
+    CustomerTag,
     HistoryEvent,
     HistoryText,
     Listing,
@@ -23,6 +24,7 @@ from models import (
     PortalUser,
     Rfi,
     RfiState,
+    Sight,
     StepState,
     events,
 )
@@ -160,12 +162,14 @@ async def test_files_of_many_programs_are_read(sqlite_db, northwind, content):
         ('name,account_code\nA,dup\nB,DUP', 3, 'account_code', 'the same as in line 2, but for capitals'),
         ('name,account_code,account_type\nA,A,golden', 2, 'account_type', 'none of'),
         ('name,account_code,domain\nA,A,nodots', 2, 'domain', 'not a domain'),
-        ('name,account_code,products\nA,A,SEC;NOPE', 2, 'products', "'NOPE' is not in the catalogue"),
+        ('name,account_code,products\nA,A,SEC;NOPE', 2, 'products', '“NOPE” is not in the catalogue'),
         ('name,account_code,list\nA,A,nowhere', 2, 'list', 'none of'),
         ('name,account_code,rfi\nA,A,maybe', 2, 'rfi', 'none of'),
         ('name,account_code,list,rfi\nA,A,waiting,n/a', 2, 'list', 'does not go with the RFI'),
         ('name,account_code,list,rfi\nA,A,in progress,requested', 2, 'list', 'does not go with the RFI'),
-        ('name,account_code,console_url\nA,A,javascript:alert(1)', 2, 'console_url', 'http'),
+        ('name,account_code,console_url\nA,A,javascript:alert(1)', 2, 'console_url', 'is not a whole address'),
+        ('name,account_code,console_url\nA,A,http://console.example', 2, 'console_url', 'begins with https://'),
+        ('name,account_code,tags\nA,A,' + ';'.join('abcdefghijk'), 2, 'tags', 'cannot have more than 10 entries'),
         ('name,account_code,console_url\nA,A,' + 'https://' + 'a' * 400, 2, 'console_url', 'longer'),
     ],
 )
@@ -226,7 +230,7 @@ async def test_a_code_in_other_capitals_is_refused_and_the_same_one_updates(db, 
     await Customer.add(northwind.partner, name='Old', account_code='Dup1')
     result = await import_customers(northwind.partner, 'name,account_code\nNew,DUP1\nOther,X\n')
     assert [(refusal.line, refusal.column) for refusal in result.refused] == [(2, 'account_code')]
-    assert "'Dup1'" in result.refused[0].why
+    assert '“Dup1”' in result.refused[0].why
     assert _counts(await import_customers(northwind.partner, 'name,account_code\nNew,Dup1\n')) == (0, 1, 0, 0)
     assert _counts(await import_customers(fabrikam.partner, 'name,account_code\nTheirs,DUP1\n')) == (1, 0, 0, 0)
 
@@ -299,6 +303,7 @@ async def test_importing_again_updates_what_is_given_and_leaves_the_rest(db, nor
     entry = await HistoryEvent.get(kind='customer.changed')
     text = await HistoryText.get(event_id=entry.id)
     assert text.actor == 'Ana'
+    assert text.summary == ('Import – Name: Example Bakery → Ñew Bakery; Licences: 45 → 50; Products: SEC, DMARC → ARC')
     assert text.facts['before'] == {'name': 'Example Bakery', 'seats': '45', 'products_in_short': 'SEC, DMARC'}
     assert text.facts['after'] == {'name': 'Ñew Bakery', 'seats': '50', 'products_in_short': 'ARC'}
     assert heard == [
@@ -586,3 +591,92 @@ async def test_nobody_changes_by_a_file_whom_they_do_not_see(db, northwind):
     assert (await Customer.get(account_code='BEST1')).name == 'Best'
     # What they bring in is theirs to see.
     assert set(await Customer.visible_to(tom).values_list('account_code', flat=True)) == {'ACME1', 'NEW1'}
+
+
+# -- tags -------------------------------------------------------------------------------------------------------------
+
+
+async def test_tags_come_with_a_file_and_whoever_sees_by_them_is_told(db, northwind):
+    await northwind.tom.change_sight(Sight(False, frozenset(), frozenset({'gold'})), by=northwind.ana)
+    told: list[int] = []
+    events.SIGHT_CHANGED.subscribe(told.append)
+
+    async def tags_of(code: str) -> list[str]:
+        return await CustomerTag.of((await Customer.get(account_code=code)).id)
+
+    done = await import_customers(northwind.partner, 'name,account_code,tags\nAsh,A,Retail; gold\nOak,O,\n')
+    assert (_counts(done), done.refused) == ((2, 0, 0, 0), [])
+    assert (await tags_of('A'), await tags_of('O')) == (['gold', 'retail'], [])
+    assert [each.name for each in await Customer.visible_to(northwind.tom)] == ['Ash']
+    assert told == [northwind.tom.id]
+
+    again = 'account_code,tags\nA,\nO,old\n'  # nothing in a cell says nothing
+    seen = await preview_import(northwind.partner, again)
+    assert [each.changes for each in seen.changed] == [[('Tags', '', 'old')]]
+    assert _counts(await import_customers(northwind.partner, again)) == (0, 1, 1, 0)
+    assert (await tags_of('A'), await tags_of('O')) == (['gold', 'retail'], ['old'])
+    assert told == [northwind.tom.id]
+
+    assert _counts(await import_customers(northwind.partner, 'account_code,tags\nA,RETAIL\nO,old;gold\n')) == (
+        0,
+        2,
+        0,
+        0,
+    )
+    assert (await tags_of('A'), await tags_of('O')) == (['retail'], ['gold', 'old'])
+    assert [each.name for each in await Customer.visible_to(northwind.tom)] == ['Oak']
+    assert set(told[1:]) == {northwind.tom.id}
+    entry = await HistoryEvent.filter(customer_id=(await Customer.get(account_code='A')).id).order_by('-id').first()
+    text = entry and await entry.text()
+    assert text is not None
+    assert text.summary == 'Import – Tags: gold, retail → retail'
+    assert _counts(await import_customers(northwind.partner, 'account_code,tags\nA,retail\n')) == (0, 0, 1, 0)
+
+
+async def test_the_history_names_an_imported_change_as_people_do(db, northwind):
+    await import_customers(northwind.partner, 'name,account_code,rfi\nAsh,A,requested\n')
+    await import_customers(
+        northwind.partner, 'account_code,account_type,console_url,rfi,list\nA,nfr,https://c.example,n/a,complete\n'
+    )
+    entry = await HistoryEvent.filter(kind='customer.changed').first()
+    text = entry and await entry.text()
+    assert text is not None
+    assert text.summary == (
+        'Import – Account type: Standard → Not for resale; Admin Console address: nothing → https://c.example; '
+        'RFI: Requested → Not applicable; List: Waiting → Complete'
+    )
+
+
+# -- files of another kind ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('content', 'kind'),
+    [
+        (b'\x89PNG\r\n\x1a\n\x00\x00', 'a picture (PNG)'), (b'%PDF-1.7 ...', 'a PDF document'),
+        (b'PK\x03\x04....xl/workbook.xml', 'an Excel workbook (.xlsx)'), (b'PK\x03\x04....', 'a ZIP archive'),
+        (b'\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1', 'a workbook or document of an old Office (.xls, .doc)'),
+        ('name,account_code\nA,A'.encode('utf-16'), 'text in UTF-16 (“Unicode text”)'),
+        ('name,account_code\nA,A'.encode('utf-16-le'), 'text in UTF-16 (“Unicode text”)'),
+        (b'\x00' * 50, 'no text but binary data'),
+    ],
+)  # fmt: skip
+async def test_a_file_of_another_kind_is_told_by_what_it_is(sqlite_db, northwind, content, kind):
+    result = await preview_import(northwind.partner, content)
+    assert result.unreadable == f'The file is {kind}. {module.EXPECTED}'
+    assert [(each.line, each.why) for each in result.refused] == [(1, result.unreadable)]
+
+
+@pytest.mark.parametrize(
+    ('content', 'says'),
+    [
+        ('name\nA\n', 'no column “account_code”'), ('name,account_code,name\nA,A,A', 'the column “name” twice'),
+        ('', 'empty'), ('name,account_code\nÉ,A'.encode('latin-1'), 'not UTF-8: line 2'),
+    ],
+)  # fmt: skip
+async def test_what_makes_the_whole_file_unreadable_is_a_sentence(sqlite_db, northwind, content, says):
+    assert says in (await preview_import(northwind.partner, content)).unreadable
+
+
+async def test_a_file_with_refused_lines_is_readable(sqlite_db, northwind):
+    assert (await preview_import(northwind.partner, 'name,account_code\nA,\n')).unreadable == ''

@@ -27,6 +27,7 @@ from models import (
     NoteVersion,
     Partner,
     PortalUser,
+    Price,
     Rfi,
     RfiIcon,
     RfiState,
@@ -102,7 +103,7 @@ async def test_the_demo_has_two_msps_and_their_people(db):
     assert await Customer.visible_to(tom).count() == 9
     assert await Customer.visible_to(eve).count() == 8
     toms = await Customer.visible_to(tom)
-    assert {customer.listing for customer in toms} == set(Listing)
+    assert {customer.listing for customer in toms} | {Listing.CLOSED} == set(Listing)
     assert {customer.partner_id for customer in toms} == {ana.partner_id}
     assert not await PortalUser.signing_in('msp_client@northwind.example', password)
 
@@ -112,7 +113,7 @@ async def test_the_demo_shows_every_state_to_ana(db):
     ana = await PortalUser.get(email='ana@northwind.example')
     customers = await Customer.visible_to(ana)
     ids = [customer.id for customer in customers]
-    assert {customer.listing for customer in customers} == set(Listing)
+    assert {customer.listing for customer in customers} | {Listing.CLOSED} == set(Listing)
     assert {customer.rfi for customer in customers} == set(RfiIcon)
     forms = await Rfi.all()
     assert {form.state for form in forms} == set(RfiState)
@@ -322,6 +323,8 @@ async def test_the_price_lists_of_the_demo_leave_something_out(db):
         assert any(option.available for option in found)
         assert 'Not in your price list' in {option.why for option in found}
         assert all(option.price and option.price > 0 for option in found if option.available)
+        currencies = await Price.filter(partner=partner).values_list('currency', flat=True)
+        assert set(currencies) == {partner.currency}
 
 
 async def test_every_database_has_a_demo_password_of_its_own_and_keeps_it(sqlite_db, monkeypatch):

@@ -62,7 +62,7 @@ def test_no_fact_becomes_html():
 
 
 def test_no_fact_becomes_a_header(monkeypatch):
-    templates = DictLoader({'x.txt': 'Subject: Hello {{ name }}\n\nText', 'x.html': ''})
+    templates = DictLoader({'x.txt': 'Subject: Hello {{ name }}\n\nText', 'x.html': '', 'foot.txt': ''})
     monkeypatch.setattr(mailing, '_templates', mailing._templates.overlay(loader=templates))
     subject, _, _ = rendered('x', {'name': 'Ana\r\nBcc: eve@fabrikam.example'})
     assert '\n' not in subject
@@ -70,10 +70,58 @@ def test_no_fact_becomes_a_header(monkeypatch):
 
 
 def test_every_mail_has_a_subject_a_text_and_html():
-    texts = {path.stem for path in TEMPLATES.glob('*.txt')}
+    texts = {path.stem for path in TEMPLATES.glob('*.txt')} - {'foot', 'parts'}
     assert texts == {path.stem for path in TEMPLATES.glob('*.html')} - {'layout', 'parts'}
     for name in texts:
         assert (TEMPLATES / f'{name}.txt').read_text(encoding='utf-8').startswith('Subject: ')
+
+
+EVIL = '<img src=x>{{ 7*7 }}'
+STEPS = [
+    {'customer': EVIL, 'step': 'Journaling', 'due': '20 November 2026', 'late': 3, 'blocked': '', 'link': 'https://p/3'},
+    {'customer': 'Zebra', 'step': EVIL, 'due': '', 'late': 1, 'blocked': EVIL, 'link': 'https://p/4'},
+]  # fmt: skip
+FACTS = {
+    'order_desk': {
+        'title': 'Change order', 'number': 'CHG-000012', 'customer': EVIL, 'account_code': EVIL, 'po_number': '',
+        'effective': '1 December 2026', 'by': EVIL, 'asks_for_code': True,
+    },
+    'step_reminder': {'name': EVIL, 'steps': STEPS, 'account': 'https://p/account'},
+    'digest': {
+        'name': EVIL, 'day': '23 November 2026', 'overdue': STEPS[:1], 'blocked': STEPS[1:], 'more': 4,
+        'board': 'https://p/connect', 'account': 'https://p/account',
+    },
+    'test': {'name': EVIL},
+    'invite': {'name': EVIL, 'by': EVIL, 'link': 'https://p/i', 'hours': 72},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('name', FACTS)
+def test_what_people_typed_stays_text(name):
+    _, text, html = rendered(name, {'msp': 'A & B', 'address': 'Quay 1\n<b>Town</b>', **FACTS[name]})
+    assert EVIL in text
+    assert '<img' not in html
+    assert '49' not in html + text
+    assert '&lt;img src=x&gt;' in html
+    # The head and the foot that all of them have.
+    assert text.endswith('\n-- \nSent by the MSP Portal of A & B.\nQuay 1 <b>Town</b>\n')
+    assert 'Quay 1 &lt;b&gt;Town&lt;/b&gt;' in html
+    assert '<b style="font-size:18px">A &amp; B</b>' in html
+    for each in FACTS[name].get('steps', []) + FACTS[name].get('overdue', []) + FACTS[name].get('blocked', []):
+        assert each['link'] in text
+        assert f'href="{each["link"]}"' in html
+
+
+def test_a_subject_counts():
+    def subject(name: str, **facts) -> str:
+        return rendered(name, {'msp': 'A', **FACTS[name], **facts})[0]
+
+    plain = [{**STEPS[0], 'customer': 'Albatros'}]
+    assert subject('step_reminder', steps=plain) == 'Journaling of Albatros is late'
+    assert subject('step_reminder', steps=plain * 2) == '2 steps want your attention'
+    assert subject('digest') == 'Your steps on 23 November 2026: 1 overdue, 1 blocked'
+    assert subject('digest', overdue=[]) == 'Your steps on 23 November 2026: 1 blocked'
+    assert subject('order_desk', customer='Albatros') == 'Change order CHG-000012: Albatros'
 
 
 async def test_a_test_message_goes_to_whoever_asks_and_is_written_down(sqlite_db, northwind):
@@ -116,3 +164,11 @@ async def test_a_mail_server_that_says_nothing_is_not_waited_for_long(sqlite_db,
 async def test_only_who_may_change_settings_tests_them(sqlite_db, northwind):
     with pytest.raises(Refused):
         await send_test(northwind.partner, northwind.tom)
+
+
+@pytest.mark.parametrize('template', ['invite', 'reset'])
+def test_whoever_gets_a_link_reads_of_which_msp_it_is(template):
+    facts = {'msp': 'Kestrel IT', 'name': 'Ivo', 'by': '', 'link': 'https://p.example/x', 'hours': 72}
+    for part in rendered(template, facts):
+        assert 'Kestrel IT' in part
+    assert '<b style="font-size:18px">Kestrel IT</b>' in rendered(template, facts)[2]

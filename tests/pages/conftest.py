@@ -16,7 +16,7 @@ from nicegui.testing import User
 from components import live
 from components.live_table import TABLES
 from models import Customer, Partner, PortalUser, RfiState, Session, sign_in_failure
-from pages import guard, halfway, help, oidc, sign_in
+from pages import face, guard, halfway, help, oidc, sign_in
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +34,7 @@ def _forget() -> None:
     sign_in_failure.forget()
     oidc.forget()
     help._known.clear()
+    face._known.clear()
     live._shared.clear()
     live.hub.audiences.clear()
     live.hub.numbers.clear()
@@ -191,20 +192,3 @@ class Wire:
 @pytest.fixture
 def wire() -> type[Wire]:
     return Wire
-
-
-async def _until(check: Callable[[], Any], seconds: float = 5.0) -> Any:
-    """Wait for what `check` (also async) gives to be true; give it back."""
-    async with asyncio.timeout(seconds):
-        while True:
-            found = check()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found:
-                return found
-            await asyncio.sleep(0.01)
-
-
-@pytest.fixture
-def until() -> Callable[..., Awaitable[Any]]:
-    return _until

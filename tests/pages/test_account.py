@@ -1,4 +1,5 @@
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pyotp.totp import TOTP
@@ -106,6 +107,8 @@ async def test_another_password_takes_the_old_one_and_ends_every_other_session(p
         ('', 'another horse battery', 'old'),
         (None, 'short', 'new'),
         (None, 'x' * 300, 'new'),
+        (None, 'ana@northwind.example 1', 'new'),
+        (None, 'qazwsxedcrfv', 'new'),
         (None, None, 'new'),
     ],
 )
@@ -125,7 +128,9 @@ async def test_guessing_the_password_in_an_open_session_is_slowed_down(portal):
     answer = await browser.post(f'{ADDRESS}/password', json={'old': portal.password, 'new': 'another horse battery'})
     assert answer.status_code == 409
     assert 'Too many attempts' in answer.json()['error']
-    answer = await browser.post(f'{ADDRESS}/two-factor/begin', json={})
+    answer = await browser.post(f'{ADDRESS}/two-factor/begin', json={'password': portal.password})
+    assert answer.status_code == 409  # the same password by another way is the same guess
+    answer = await browser.post(f'{ADDRESS}/name', json={'name': 'Ana B'})
     assert answer.status_code == 200  # what proves nothing is not slowed down
 
 
@@ -141,9 +146,34 @@ async def test_who_has_no_password_is_told_how_to_get_one(portal):
 # -- two-factor -------------------------------------------------------------------------------------------------------
 
 
+async def key_of(browser, password: str) -> str:
+    return (await browser.post(f'{ADDRESS}/two-factor/begin', json={'password': password})).json()['key']
+
+
+async def test_who_finds_the_page_open_sets_up_no_two_factor_of_theirs(portal):
+    browser = await portal.signed_in(portal.northwind.ana)
+    for sent in ({}, {'password': ''}, {'password': 'wrong'}, {'password': 7}):
+        answer = await browser.post(f'{ADDRESS}/two-factor/begin', json=sent)
+        assert (answer.status_code, answer.json()['field']) == (422, 'password')
+        assert 'key' not in answer.json()
+    assert (await PortalUser.get(id=portal.northwind.ana.id)).totp_key == ''
+
+
+async def test_who_has_no_password_has_to_have_signed_in_not_long_ago(portal):
+    tom = portal.northwind.tom
+    await PortalUser.filter(id=tom.id).update(password_hash='', oidc_issuer='https://sso.example', oidc_subject='tom')
+    browser = await portal.signed_in(tom)
+    assert await key_of(browser, '')
+    long_ago = datetime.now(UTC) - own_account.FRESH - timedelta(seconds=1)
+    await Session.filter(user_id=tom.id).update(created_at=long_ago)
+    answer = await browser.post(f'{ADDRESS}/two-factor/begin', json={'password': 'whatever'})
+    assert answer.status_code == 409
+    assert 'sign in again' in answer.json()['error']
+
+
 async def test_two_factor_is_turned_on_with_a_code_and_off_with_the_password(portal):
     browser, other = [await portal.signed_in(portal.northwind.ana) for _ in range(2)]
-    begun = (await browser.post(f'{ADDRESS}/two-factor/begin', json={})).json()
+    begun = (await browser.post(f'{ADDRESS}/two-factor/begin', json={'password': portal.password})).json()
     assert begun['qr'].startswith('<svg')
     assert 'script' not in begun['qr']
     answer = await browser.post(f'{ADDRESS}/two-factor/confirm', json={'code': '12'})
@@ -165,7 +195,7 @@ async def test_two_factor_is_turned_on_with_a_code_and_off_with_the_password(por
 
 async def test_new_recovery_codes_take_a_code(portal):
     browser = await portal.signed_in(portal.northwind.ana)
-    key = (await browser.post(f'{ADDRESS}/two-factor/begin', json={})).json()['key']
+    key = await key_of(browser, portal.password)
     old = (await browser.post(f'{ADDRESS}/two-factor/confirm', json={'code': another(key)})).json()['codes']
     assert (await browser.post(f'{ADDRESS}/two-factor/codes', json={'code': 'wrong'})).status_code == 422
     new = (await browser.post(f'{ADDRESS}/two-factor/codes', json={'code': old[0]})).json()['codes']
@@ -174,7 +204,7 @@ async def test_new_recovery_codes_take_a_code(portal):
 
 async def test_guessing_codes_in_an_open_session_is_slowed_down(portal):
     browser = await portal.signed_in(portal.northwind.ana)
-    key = (await browser.post(f'{ADDRESS}/two-factor/begin', json={})).json()['key']
+    key = await key_of(browser, portal.password)
     for _ in range(FREE_TRIES):
         assert (await browser.post(f'{ADDRESS}/two-factor/confirm', json={'code': '1'})).status_code == 422
     answer = await browser.post(f'{ADDRESS}/two-factor/confirm', json={'code': another(key)})
@@ -186,7 +216,7 @@ async def test_turning_it_off_where_everybody_needs_it_signs_out(portal):
     portal.northwind.partner.two_factor = TwoFactorRule.EVERYONE
     await portal.northwind.partner.save()
     browser = await portal.signed_in(portal.northwind.ana)
-    key = (await browser.post(f'{ADDRESS}/two-factor/begin', json={})).json()['key']
+    key = await key_of(browser, portal.password)
     await browser.post(f'{ADDRESS}/two-factor/confirm', json={'code': another(key)})
     assert (await browser.get(ADDRESS)).json()['two_factor']['must']
     await browser.post(f'{ADDRESS}/two-factor/off', json={'password': portal.password})

@@ -16,6 +16,7 @@ from models import (
     ConsoleRole,
     Customer,
     CustomerAccess,
+    CustomerTag,
     DelegatedAccess,
     Health,
     HistoryEvent,
@@ -24,13 +25,14 @@ from models import (
     PortalUser,
     RfiState,
 )
+from models.customer_import import import_customers
 from models.rights import may
 
 BASE = '/api/ui/tables/complete/export'
 HEADINGS = [
     'Customer', 'Licences', 'Account type', 'Products', 'Inbound email queue', 'Outbound email queue',
     'Journaling queue', 'Journaling connector', 'Active Directory connector', 'Your role', 'Admin Console',
-    'Worst signal', 'Account code', 'Domain',
+    'Worst signal', 'Account code', 'Domain', 'Tags',
 ]  # fmt: skip
 
 
@@ -64,6 +66,7 @@ async def test_both_files_hold_every_column_as_a_person_would_write_it(portal, t
     await Customer.filter(id=emile.id).update(
         inbound_queue=Health.BAD, worst=Health.BAD, products_in_short='SEC, ARC', console_url='https://c.example/1'
     )
+    await CustomerTag.change(emile, ['old', 'gold'], by=portal.northwind.ana)
     await DelegatedAccess.create(
         partner=portal.northwind.partner, user=portal.northwind.ana, role=ConsoleRole.PARTNER_ADMINISTRATOR
     )
@@ -76,7 +79,7 @@ async def test_both_files_hold_every_column_as_a_person_would_write_it(portal, t
     none = ['Not configured'] * 4
     expected = [
         'Émile’s, “Bakery”', '1234', 'Standard', 'SEC, ARC', 'Problem', *none, 'Partner Administrator', 'Yes',
-        'Problem', 'EMILE1', 'emile.example',
+        'Problem', 'EMILE1', 'emile.example', 'gold; old',
     ]  # fmt: skip
     assert _csv(answer) == [HEADINGS, expected]
     answer = await portal.http.get(f'{BASE}.xlsx')
@@ -99,7 +102,7 @@ async def test_the_other_lists_can_be_exported_too(portal, temporary, key):
     if key == 'waiting':
         assert re.fullmatch(r'\d{4}-\d\d-\d\d \d\d:\d\d', cells['In this step since'])
     sheet = _xlsx((await portal.http.get(f'/api/ui/tables/{key}/export.xlsx')).content)
-    assert [[str(cell or '') for cell in line] for line in sheet] == lines
+    assert [['' if cell is None else str(cell) for cell in line] for line in sheet] == lines
 
 
 async def test_what_is_exported_is_what_is_listed_filtered_and_sorted(portal):
@@ -113,6 +116,28 @@ async def test_what_is_exported_is_what_is_listed_filtered_and_sorted(portal):
         assert [line[0] for line in lines[1:]] == names
     sheet = _xlsx((await portal.http.get(f'{BASE}.xlsx', params=asked)).content)
     assert [line[0] for line in sheet[1:]] == ['Bake Off', 'Alpha Bakery', 'Best Bakery']
+
+
+async def test_an_exported_list_can_be_imported_again(portal):
+    """Where it came from it changes nothing, and elsewhere it makes the same customers."""
+    partner, states = portal.northwind.partner, (RfiState.SUBMITTED, RfiState.ERROR, RfiState.NOT_APPLICABLE)
+    for number, state in enumerate(states):
+        added = await portal.add(
+            partner, f'+Plus {number}', account_code=f'P{number}', rfi=state, account_type='nfr', seats=1500,
+            domain='plus.example', products=['SEC', 'ARC'],
+        )  # fmt: skip
+        await CustomerTag.change(added, ['gold', 'old'], by=portal.northwind.ana)
+    await portal.sign_in(portal.northwind.ana)
+    file = (await portal.http.get('/api/ui/tables/in-progress/export.csv')).content
+    again = await import_customers(partner, file)
+    assert (again.unchanged, again.updated, again.refused) == (3, 0, [])
+    there = await import_customers(portal.fabrikam.partner, file)
+    # A form that is being checked is shown as incomplete; there it begins as requested.
+    assert (there.added, there.refused) == (3, [])
+    for made in await Customer.filter(partner_id=portal.fabrikam.partner.id).order_by('account_code'):
+        assert (made.name, made.account_type, made.seats) == (f'+Plus {made.account_code[1]}', 'nfr', 1500)
+        assert (made.domain, made.products_in_short) == ('plus.example', 'SEC, ARC')
+        assert await CustomerTag.of(made.id) == ['gold', 'old']
 
 
 async def test_an_empty_list_is_a_file_with_its_headings(portal):

@@ -14,12 +14,13 @@ async def test_customers_are_found_through_the_one_door(portal):
     answer = (await portal.http.get(FIND, params={'q': ' ac '})).json()
     assert answer == {
         'customers': [
-            {'id': acme.id, 'name': 'Acme', 'code': acme.account_code, 'domain': 'acme.example',
-             'listing': 'in_progress', 'worst': 5},
-        ]
+            {'id': acme.id, 'name': 'Acme', 'code': acme.account_code, 'is_provisional': False,
+             'domain': 'acme.example', 'listing': 'in_progress', 'worst': 5},
+        ],
+        'prospects': [],
     }  # fmt: skip
     tom = await portal.signed_in(portal.northwind.tom)
-    assert (await tom.get(FIND, params={'q': 'acme'})).json() == {'customers': []}
+    assert (await tom.get(FIND, params={'q': 'acme'})).json()['customers'] == []
     await CustomerAccess.create(user=portal.northwind.tom, customer=acme, allowed=True)
     assert len((await tom.get(FIND, params={'q': 'acme'})).json()['customers']) == 1
     assert (await portal.browser().get(FIND, params={'q': 'acme'})).status_code == 401
@@ -103,7 +104,7 @@ async def test_where_a_customer_stands_decides_its_list(portal, begins, listing,
 @pytest.mark.parametrize(
     ('wrong', 'field', 'says'),
     [({'name': ' '}, 'name', 'is empty'), ({'account_code': 'A B'}, 'account_code', 'has a space in it'),
-     ({'account_code': 'taken1'}, 'account_code', 'is another customer’s'), ({'domain': 'x y'}, 'domain', 'domain'),
+     ({'account_code': 'taken1'}, 'account_code', 'who writes it “TAKEN1”'), ({'domain': 'x y'}, 'domain', 'domain'),
      ({'seats': 'many'}, 'seats', 'whole number'), ({'account_type': 'gold'}, 'account_type', 'none of'),
      ({'products': ['GOLD']}, 'products', 'not in the catalogue'), ({'products': 'SEC'}, 'products', 'list'),
      ({'begins': 'complete'}, 'begins', 'none of'), ({'name': 5}, 'name', 'not a text')],
@@ -116,6 +117,22 @@ async def test_what_is_wrong_is_told_beside_its_field_and_nothing_is_stored(port
     assert answer.json()['field'] == field
     assert says in answer.json()['error']
     assert await Customer.all().count() == 1
+
+
+async def test_everything_that_is_wrong_is_told_at_once(portal):
+    await portal.sign_in(portal.northwind.ana)
+    wrong = {'name': '', 'domain': 'x', 'seats': '-1', 'console_url': 'http://c.example'}
+    told = (await portal.http.post(NEW, json=FACTS | wrong)).json()
+    assert told == {
+        'error': 'is empty', 'field': 'name', 'errors': {
+            'name': 'is empty', 'domain': '“x” is not a domain', 'seats': 'must be between 0 and 10,000,000',
+            'console_url': '“http://c.example” is not a whole address that begins with https://',
+        },
+    }  # fmt: skip
+    one = (await portal.http.post(NEW, json=FACTS | {'name': ''})).json()
+    assert one == {'error': 'is empty', 'field': 'name'}
+    added = await portal.http.post(NEW, json=FACTS | {'console_url': 'https://c.example'})
+    assert (await Customer.get(id=added.json()['id'])).console_url == 'https://c.example'
 
 
 async def test_only_those_with_the_right_add_customers(portal):

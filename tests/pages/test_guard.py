@@ -1,7 +1,7 @@
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -546,8 +546,23 @@ async def test_the_pages_of_others_stay(portal, told):
     assert not client.is_deleted
 
 
+@pytest.fixture
+def sweep_until(until, monkeypatch) -> Callable[[Callable[[], Any]], Awaitable[None]]:
+    """Sweep again and again until what is given is true."""
+
+    async def sweep_until(check: Callable[[], Any]) -> None:
+        monkeypatch.setattr(guard, 'SWEEP', 0.01)
+        sweeping = asyncio.ensure_future(guard.sweep_forever())
+        try:
+            await until(check)
+        finally:
+            sweeping.cancel()
+
+    return sweep_until
+
+
 @pytest.mark.parametrize('how', ['ended', 'expired', 'disabled'])
-async def test_the_sweep_notices_what_another_process_ended(portal, until, told, how, monkeypatch):
+async def test_the_sweep_notices_what_another_process_ended(portal, sweep_until, told, how):
     session = await portal.sign_in(portal.northwind.ana)
     client = await portal.user.open('/')
     now = datetime.now(UTC)
@@ -557,16 +572,11 @@ async def test_the_sweep_notices_what_another_process_ended(portal, until, told,
         await Session.filter(id=session.id).update(expires_at=now)
     else:
         await PortalUser.filter(id=session.user_id).update(disabled_at=now)
-    monkeypatch.setattr(guard, 'SWEEP', 0.01)
-    sweeping = asyncio.ensure_future(guard.sweep_forever())
-    try:
-        await until(lambda: client.is_deleted)
-    finally:
-        sweeping.cancel()
+    await sweep_until(lambda: client.is_deleted)
     assert TO_SIGN_IN in told
 
 
-async def test_the_sweep_goes_on_when_the_database_fails_once(portal, until, told, monkeypatch):
+async def test_the_sweep_goes_on_when_the_database_fails_once(portal, sweep_until, monkeypatch):
     session = await portal.sign_in(portal.northwind.ana)
     client = await portal.user.open('/')
     await Session.filter(id=session.id).update(ended_at=datetime.now(UTC))
@@ -579,12 +589,7 @@ async def test_the_sweep_goes_on_when_the_database_fails_once(portal, until, tol
         return await over(ids)
 
     monkeypatch.setattr(Session, 'over', fails_once)
-    monkeypatch.setattr(guard, 'SWEEP', 0.01)
-    sweeping = asyncio.ensure_future(guard.sweep_forever())
-    try:
-        await until(lambda: client.is_deleted)
-    finally:
-        sweeping.cancel()
+    await sweep_until(lambda: client.is_deleted)
     assert failures
 
 

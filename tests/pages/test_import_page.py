@@ -146,9 +146,22 @@ async def test_a_file_that_cannot_be_taken_is_refused_in_a_sentence(portal, monk
 @pytest.mark.parametrize('content', [b'\xff\xfea\x00', b'\xc3(', b'nothing that is known\n1\n', b'\x00' * 50])
 async def test_a_file_that_is_no_list_of_customers_is_told_so(portal, uploaded, content):
     await portal.sign_in(portal.northwind.ana)
-    seen = await uploaded(content)
-    assert seen['preview']['refusals']
-    assert seen['preview']['added'] == 0
+    seen = await uploaded(content, state='refused')
+    assert seen['state'] == 'refused'
+    assert seen['error'].startswith('The file ')
+    assert 'preview' not in seen
+    assert (await portal.http.get(IMPORTS)).json() == {'upload': None}  # whoever comes back begins anew
+    answer = await portal.http.post(f'{IMPORTS}/{seen["id"]}/apply', json={'sha256': seen['sha256']})
+    assert answer.status_code == 409
+
+
+async def test_a_file_with_nothing_to_import_is_shown_once(portal, uploaded):
+    await portal.sign_in(portal.northwind.ana)
+    seen = await uploaded('name,account_code\n,A1\n')
+    assert (seen['state'], seen['preview']['refused']) == ('ready', 1)
+    assert (await portal.http.get(IMPORTS)).json() == {'upload': None}
+    await uploaded(GOOD)
+    assert (await portal.http.get(IMPORTS)).json()['upload']['preview']['added'] == 2
 
 
 async def test_a_file_longer_than_a_form_may_be_is_taken(portal, uploaded):

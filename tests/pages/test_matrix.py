@@ -13,8 +13,7 @@ what it could look like. An entry is made by one of
 
 each with `fill=` for what stands in the address (a text, or an async function of the world that makes something and
 gives its number, called before every request), `send=` for the JSON object that is sent (values may be such functions),
-`query=`, `gives=` for the statuses where what is allowed has others than success, and `refuses=404` where whoever may
-not is answered as if there were nothing.
+`query=`, and `gives=` for the statuses where what is allowed has others than success.
 """
 
 import io
@@ -38,23 +37,31 @@ from models import (
     ApiToken,
     Attachment,
     AttachmentState,
+    ChangeMode,
     Customer,
+    Message,
     Note,
+    Order,
+    OrderKind,
+    OrderState,
     Partner,
     PortalRole,
     PortalUser,
+    Prospect,
+    ProspectState,
+    RfiLink,
     Session,
+    VendorState,
 )
 from models.customer_import import ImportResult
 from models.rights import RIGHTS, may
 from models.session import token_hash
 from pages import guard
-from pages.acting import ACTS, ANYBODY, MACHINE, SESSION
+from pages.acting import ACTS, ANYBODY, MACHINE, READS, SESSION, SIGNED_IN
 from pages.api import imports
 from pages.shell import RIGHTS as PAGE_RIGHTS
 from pages.shell import ROUTES
 
-SIGNED_IN = 'signed in'
 UNKNOWN = '999999999'
 Fill = str | Callable[['World'], Awaitable[object]]
 
@@ -69,7 +76,6 @@ class Case:
     query: str = ''
     send: dict[str, Any] | None = None
     gives: tuple[int, ...] = ()
-    refuses: int = 403
     mine: str = ''
     handler: str = ''
 
@@ -215,9 +221,25 @@ async def an_own_session(world: World) -> int:
     return (await Session.create(token_hash=token_hash(token), user=world.asks or world.ana, expires_at=until)).id
 
 
+async def a_message(world: World) -> int:
+    """One that waits after a try."""
+    made = await Message.create(
+        partner=world.partner, key=f'key{world.number()}', kind='test', recipient='a@b.example', subject='Test',
+        due_at=datetime.now(UTC), error='No answer.', attempts=1,
+    )  # fmt: skip
+    return made.id
+
+
 async def a_console(world: World) -> int:
     name = f'Console {world.number()}'
     return (await AdminConsole.create(partner=world.partner, name=name)).id
+
+
+async def an_rfi_link(world: World) -> int:
+    made = await RfiLink.create(
+        customer=world.customer, token_hash=f'{world.number():064}', expires_at=datetime.now(UTC) + timedelta(days=1)
+    )
+    return made.id
 
 
 async def an_upload(world: World) -> str:
@@ -228,6 +250,43 @@ async def an_upload(world: World) -> str:
         preview=ImportResult(),
     )  # fmt: skip
     return name
+
+
+async def a_prospect(world: World) -> int:
+    """One of Northwind that whoever asks has written down, so that those see it who see some customers only."""
+    who = world.asks if world.asks and world.asks.partner_id == world.partner.id else world.ana
+    made = Prospect(
+        partner=world.partner, created_by_id=who.id, domain=f'bakery{world.number()}.example', lead_email='a@b.example',
+        state=ProspectState.OPEN,
+    )  # fmt: skip
+    made.set_name('A Bakery to be')
+    await made.save()
+    return made.id
+
+
+def an_order(vendor: str) -> Fill:
+    """A first order of the customer, in this state of the vendor's side."""
+
+    async def made(world: World) -> int:
+        await Customer.filter(id=world.customer.id).update(code_is_provisional=True)
+        order = await Order.create(
+            partner=world.partner, customer=world.customer, state=OrderState.SUBMITTED, vendor=VendorState(vendor)
+        )
+        return order.id
+
+    return made
+
+
+async def a_code(world: World) -> str:
+    return f'CODE{world.number()}'
+
+
+async def a_quote(world: World) -> int:
+    """A change order of Northwind's customer that was not submitted."""
+    made = await Order.create(
+        partner=world.partner, customer=world.customer, kind=OrderKind.CHANGE, mode=ChangeMode.KEEP, version=1
+    )
+    return made.id
 
 
 # What stands in an address where an entry says nothing else.
@@ -284,6 +343,7 @@ MOVING_ABOUT: Table = {
     ('GET', '/api/ui/overview'): everybody(),
     ('GET', '/api/ui/trends'): everybody(),
     ('GET', '/api/ui/find'): everybody(query='q=x'),
+    ('GET', '/api/ui/partner'): everybody(),
     ('GET', '/api/ui/partner/logo'): everybody(gives=(404,)),  # there is none here
     ('POST', '/api/ui/theme'): role('account.prefer', send={'theme': 'dark'}),
     ('POST', '/api/ui/open-cards'): role('account.prefer', send={'open': []}),
@@ -296,6 +356,8 @@ LISTS: Table = {
     ('PAGE', '/customers/in-progress'): everybody(),
     ('PAGE', '/customers/complete'): everybody(),
     ('PAGE', '/customers/waiting'): everybody(),
+    ('PAGE', '/customers/closed'): everybody(),
+    ('TABLE', 'closed'): everybody(),
     ('TABLE', 'in-progress'): everybody(),
     ('TABLE', 'complete'): everybody(),
     ('TABLE', 'waiting'): everybody(),
@@ -327,6 +389,138 @@ DOCUMENTS: Table = {
     ('GET', '/api/ui/customers/{customer_id}/attachments/{attachment_id}.pdf'): customer(),
     ('DELETE', '/api/ui/customers/{customer_id}/attachments/{attachment_id}/original'): customer(
         'attachment.delete_original'
+    ),
+}
+VENDOR_SIDE: Table = {
+    ('PAGE', '/orders'): role('order.see'),
+    ('TABLE', 'orders'): role('order.see'),
+    **{
+        ('POST', f'/api/ui/customers/{{customer_id}}/orders/{{order_id}}/{act}'): customer(
+            'order.record', fill={'order_id': an_order(vendor)}, send=send
+        )
+        for act, vendor, send in (
+            ('passed-on', 'by_hand', {}), ('accepted', 'delivered', {}), ('rejected', 'delivered', {'because': 'x'}),
+            ('deliver-again', 'rejected', {}), ('account-code', 'accepted', {'account_code': a_code}),
+        )
+    },
+}  # fmt: skip
+CONNECT: Table = {
+    ('PAGE', '/connect'): everybody(),
+    ('GET', '/api/ui/connect'): role('customer.see'),
+    ('GET', '/api/ui/customers/{customer_id}/looking-after'): customer('step.assign'),
+    ('POST', '/api/ui/customers/{customer_id}/looking-after'): customer('step.assign', send={'person': None}),
+    ('POST', '/api/ui/customers/{customer_id}/steps/{step}/assignee'): customer(
+        'step.assign', fill={'step': 'account_configuration'}, send={'person': None}
+    ),
+    ('POST', '/api/ui/customers/{customer_id}/steps/{step}/move'): customer(
+        'step.advance', fill={'step': 'recipient_validation'}, send={'verb': 'start'}, gives=(200, 409)
+    ),
+    ('POST', '/api/ui/customers/{customer_id}/steps/{step}/check'): customer(
+        'step.check', fill={'step': 'account_configuration'}, gives=(200, 409)
+    ),
+    ('POST', '/api/ui/customers/{customer_id}/connect/hold'): customer(
+        'connect.hold', send={'because': 'x', 'until': ''}, gives=(200, 409)
+    ),
+    ('POST', '/api/ui/customers/{customer_id}/connect/resume'): customer('connect.hold', gives=(200, 409)),
+    ('POST', '/api/ui/customers/{customer_id}/connect/complete'): customer('connect.complete', gives=(200, 409)),
+    ('POST', '/api/ui/customers/{customer_id}/connect/reopen'): customer(
+        'connect.complete', send={'step': 'journaling', 'because': 'x'}, gives=(200, 409)
+    ),
+    ('POST', '/api/ui/customers/{customer_id}/connect/abandon'): customer(
+        'connect.abandon', send={'because': 'x'}, gives=(200, 409)
+    ),
+    ('PAGE', '/settings/templates'): role('template.change'),
+    ('GET', '/api/ui/templates'): role('template.change'),
+    ('GET', '/api/ui/templates/{key}/versions/{version}'): role(
+        'template.change',
+        fill={'key': 'default', 'version': '1'},
+        gives=(200, 404),  # 404: nobody has asked for it yet
+    ),
+    ('POST', '/api/ui/templates/{key}'): role(
+        'template.change', fill={'key': 'default'}, send={'name': 'x', 'steps': [], 'was': 1}, gives=(422,)
+    ),
+    ('POST', '/api/ui/templates/{key}/copy'): role('template.change', fill={'key': 'default'}, gives=(422,)),
+    ('POST', '/api/ui/templates/{key}/default'): role('template.change', fill={'key': 'classic'}, gives=(200,)),
+}
+PROSPECT = {'prospect_id': a_prospect}
+PROSPECTS: Table = {
+    ('PAGE', '/prospects'): role('prospect.see'),
+    ('PAGE', '/prospects/new'): role('prospect.change'),
+    ('PAGE', '/prospects/{id}'): thing('prospect.see', 'id', fill={'id': a_prospect}),
+    ('TABLE', 'prospects'): role('prospect.see'),
+    ('GET', '/api/ui/prospects/{prospect_id}'): thing('prospect.see', 'prospect_id', fill=PROSPECT),
+    ('POST', '/api/ui/prospects'): role('prospect.change', send={'facts': {'name': 'A'}}),
+    ('POST', '/api/ui/prospects/{prospect_id}'): thing(
+        'prospect.change', 'prospect_id', fill=PROSPECT, send={'facts': {'seats': 2}}
+    ),
+    ('POST', '/api/ui/prospects/{prospect_id}/state'): thing(
+        'prospect.change', 'prospect_id', fill=PROSPECT, send={'state': 'lost', 'because': 'x'}
+    ),
+    ('POST', '/api/ui/prospects/verify'): role('prospect.change', gives=(422,)),  # nothing is asked about no domain
+    ('POST', '/api/ui/prospects/{prospect_id}/verify'): thing(
+        'prospect.change', 'prospect_id', fill=PROSPECT, send={'domain': 'no domain'}, gives=(422,)
+    ),
+}
+ORDER = '/api/ui/prospects/{prospect_id}/order'
+ORDERS: Table = {
+    ('PAGE', '/prospects/{id}/order'): thing('prospect.change', 'id', fill={'id': a_prospect}),
+    ('GET', ORDER): thing('prospect.change', 'prospect_id', fill=PROSPECT),
+    ('GET', f'{ORDER}/fees'): thing('prospect.change', 'prospect_id', fill=PROSPECT, query='seats=1&products=SEC'),
+    ('GET', f'{ORDER}/review'): thing('prospect.change', 'prospect_id', fill=PROSPECT, gives=(409,)),  # none is saved
+    ('POST', ORDER): thing(
+        'prospect.change', 'prospect_id', fill=PROSPECT, send={'facts': {'seats': 1}, 'version': 0}
+    ),
+    ('POST', f'{ORDER}/submit'): thing(
+        'order.submit', 'prospect_id', fill=PROSPECT, send={'version': 0, 'fees': {}}, gives=(409,)
+    ),
+}  # fmt: skip
+PRICES: Table = {
+    ('PAGE', '/settings/prices'): role('price.see'),
+    ('GET', '/api/ui/prices'): role('price.see'),
+    ('POST', '/api/ui/prices'): role('price.change', send={'facts': {}}, gives=(422,)),
+    ('POST', '/api/ui/prices/change'): role('price.change', send={'code': 'SEC', 'facts': {'price': '1'}}),
+}
+RFI: Table = {
+    ('PAGE', '/customers/{id}/rfi'): thing('customer.see', 'customer_id'),
+    ('GET', '/rfi/{token}'): anybody(404, 429), ('HEAD', '/rfi/{token}'): anybody(404, 429),
+    ('GET', '/rfi/{token}/logo'): anybody(404),
+    ('POST', '/rfi/{token}/open'): anybody(404, 429), ('GET', '/rfi/{token}/now'): anybody(404, 429),
+    ('POST', '/rfi/{token}/answers'): anybody(404, 429), ('POST', '/rfi/{token}/submit'): anybody(404, 429),
+    ('GET', '/rfi/{token}/domains'): anybody(404, 429),
+    ('GET', '/api/ui/customers/{customer_id}/rfi'): customer(),
+    ('GET', '/api/ui/customers/{customer_id}/rfi/domains'): customer('rfi.fill'),
+    ('POST', '/api/ui/customers/{customer_id}/rfi/answers'): customer('rfi.fill', gives=(422,)),  # none were sent
+    ('POST', '/api/ui/customers/{customer_id}/rfi/submit'): customer('rfi.fill', gives=(422,)),  # undeclared
+    ('POST', '/api/ui/customers/{customer_id}/rfi/reopen'): customer('rfi.reopen', gives=(422,)),  # without a reason
+    ('POST', '/api/ui/customers/{customer_id}/rfi/send'): customer('rfi.send', gives=(409,)),  # it needs no form
+    ('POST', '/api/ui/customers/{customer_id}/rfi/revoke'): customer('rfi.send', gives=(200,)),
+    ('POST', '/api/ui/customers/{customer_id}/rfi/links/{link_id}/revoke'): customer(
+        'rfi.send', fill={'link_id': an_rfi_link}
+    ),
+    ('POST', '/api/ui/rfi/{what}'): role('rfi.send', fill={'what': 'send'}, send={'customers': []}),
+}  # fmt: skip
+UPGRADES: Table = {
+    ('PAGE', '/customers/{id}/upgrade'): thing('prospect.change', 'customer_id'),
+    ('GET', '/api/ui/customers/{customer_id}/upgrade'): customer('prospect.change'),
+    ('GET', '/api/ui/customers/{customer_id}/upgrade/preview'): customer('prospect.change', query='seats=9'),
+    ('POST', '/api/ui/customers/{customer_id}/upgrade'): customer('prospect.change', send={'facts': {'seats': '9'}}),
+    ('POST', '/api/ui/customers/{customer_id}/upgrade/{order_id}/discard'): customer(
+        'prospect.change', fill={'order_id': a_quote}, send={'version': 1}
+    ),
+    # The quote lacks nearly everything; nothing is ticked; what was not submitted cannot be withdrawn.
+    ('GET', '/api/ui/customers/{customer_id}/upgrade/{order_id}/review'): customer(
+        'prospect.change', fill={'order_id': a_quote}, gives=(422,)
+    ),
+    ('POST', '/api/ui/customers/{customer_id}/upgrade/{order_id}/submit'): customer(
+        'order.submit', fill={'order_id': a_quote}, send={'version': 1, 'fees': {}}, gives=(422,)
+    ),
+    ('POST', '/api/ui/customers/{customer_id}/orders/{order_id}/withdraw'): customer(
+        'order.submit', fill={'order_id': a_quote}, gives=(409,)
+    ),
+    ('GET', '/api/ui/customers/{customer_id}/cancellation'): customer('order.submit'),
+    # Its contract has just begun.
+    ('POST', '/api/ui/customers/{customer_id}/cancellation'): customer(
+        'order.submit', send={'facts': {}}, gives=(409,)
     ),
 }
 NEW_CUSTOMERS: Table = {
@@ -361,6 +555,7 @@ ACCOUNT: Table = {
     ('POST', '/api/ui/account/name'): role('account.change'),
     ('POST', '/api/ui/account/password'): role('account.change'),
     ('POST', '/api/ui/account/time-zone'): role('account.change'),
+    ('POST', '/api/ui/account/connect-mail'): role('account.change', send={'digest': False, 'reminders': True}),
     ('POST', '/api/ui/account/sessions/others/end'): role('account.change'),
     ('POST', '/api/ui/account/sessions/{session_id}/end'): mine(
         'account.change', 'session_id', fill={'session_id': an_own_session}
@@ -394,8 +589,10 @@ CONSOLES: Table = {
 }  # fmt: skip
 SETTINGS: Table = {
     ('PAGE', '/settings'): role('settings.change'),
-    ('GET', '/api/ui/settings'): role('settings.change', refuses=404),
+    ('GET', '/api/ui/settings'): role('settings.change'),
     ('POST', '/api/ui/settings'): role('settings.change'),
+    ('GET', '/api/ui/next-steps'): role('settings.change'),
+    ('POST', '/api/ui/next-steps/dismiss'): role('settings.change'),
     ('POST', '/api/ui/settings/logo'): role('settings.change'),
     ('DELETE', '/api/ui/settings/logo'): role('settings.change'),
     ('POST', '/api/ui/settings/mail/test'): role('settings.change'),
@@ -408,6 +605,14 @@ AUDIT: Table = {
     ('GET', '/api/ui/audit'): role('audit.see'),
     ('GET', '/api/ui/audit.csv'): role('audit.see'),
 }
+MAIL: Table = {
+    ('PAGE', '/mail'): role('mail.see'),
+    ('TABLE', 'mail'): role('mail.see'),
+    ('GET', '/api/ui/mail'): role('mail.see'),
+    ('POST', '/api/ui/mail/retry'): role('mail.see'),
+    ('GET', '/api/ui/mail/{message_id}'): thing('mail.see', 'message_id', fill={'message_id': a_message}),
+    ('POST', '/api/ui/mail/{message_id}/retry'): thing('mail.see', 'message_id', fill={'message_id': a_message}),
+}
 READINGS: Table = {
     ('POST', '/api/v1/readings'): machine(send={'readings': []}),
     ('GET', '/api/v1/readings'): anybody(405),
@@ -415,9 +620,10 @@ READINGS: Table = {
 
 ROOMS = (
     FRAMEWORK, HEALTH, SIGNING_IN, MOVING_ABOUT, LISTS, CUSTOMER, DOCUMENTS, NEW_CUSTOMERS, PEOPLE, ACCOUNT, CONSOLES,
-    SETTINGS, AUDIT, READINGS,
+    SETTINGS, AUDIT, MAIL, READINGS, CONNECT, PROSPECTS, RFI, ORDERS, VENDOR_SIDE, PRICES, UPGRADES,
 )  # fmt: skip
 MATRIX: Table = {key: case for room in ROOMS for key, case in room.items()}
+NAMED = ACTS | READS  # the right that a route itself names
 
 
 # -- nothing is missing -----------------------------------------------------------------------------------------------
@@ -429,7 +635,7 @@ def _everything(routes: Any) -> Iterator[tuple[str, str]]:
         yield method, re.sub(r'{(\w+):\w+}', r'{\1}', path)
     yield from (('PAGE', path) for path in ROUTES)
     yield from (('TABLE', key) for key in TABLES)
-    yield from ACTS
+    yield from NAMED
 
 
 def _routes(routes: Any) -> Iterator[tuple[str, str]]:
@@ -447,7 +653,7 @@ def _routes(routes: Any) -> Iterator[tuple[str, str]]:
 def _advice(key: tuple[str, str]) -> str:
     """The line that is missing, as well as it can be guessed."""
     kind, path = key
-    right, names = ACTS.get(key) or PAGE_RIGHTS.get(path, ''), re.findall(r'{(\w+)}', path)
+    right, names = NAMED.get(key) or PAGE_RIGHTS.get(path, ''), re.findall(r'{(\w+)}', path)
     if kind == 'EVENT':
         entry = f"handler('{right}', 'pages.…:…')"
     elif right == MACHINE:
@@ -461,7 +667,7 @@ def _advice(key: tuple[str, str]) -> str:
     elif names and kind != 'TABLE':
         entry = f"thing('{right or 'the.right'}', '{names[0]}')"
     else:
-        entry = f"role('{right}')" if right else 'everybody()'
+        entry = f"role('{right}')" if right in RIGHTS else 'everybody()'
     needed = [name for name in names if name not in USUAL]
     fill = f' with fill={{{", ".join(f"{name!r}: …" for name in needed)}}}' if needed else ''
     doubt = '' if right or entry.startswith('anybody') else '  # or with the right that it needs'
@@ -483,17 +689,17 @@ def test_no_entry_is_in_two_rooms():
     assert sum(map(len, ROOMS)) == len(MATRIX)
 
 
-def test_what_changes_something_is_expected_to_need_the_right_that_it_names():
+def test_every_route_is_expected_to_need_the_right_that_it_names():
     differs = [
         f'{key}: its route names {right!r}, its entry {MATRIX[key].right!r}'
-        for key, right in ACTS.items()
+        for key, right in NAMED.items()
         if key in MATRIX and MATRIX[key].right != right
     ]
     assert not differs, '\n'.join(differs)
 
 
-def test_what_changes_something_below_a_customer_asks_who_sees_it():
-    loose = [key for key in ACTS if '{customer_id}' in key[1] and key in MATRIX and MATRIX[key].of != 'customer_id']
+def test_every_route_below_a_customer_asks_who_sees_it():
+    loose = [key for key in NAMED if '{customer_id}' in key[1] and key in MATRIX and MATRIX[key].of != 'customer_id']
     assert not loose
 
 
@@ -556,8 +762,6 @@ class Asking:
     def refused(self, answer: httpx.Response) -> str:
         """In a sentence; a page may also be as if it were not there."""
         if self.kind == 'PAGE' and answer.status_code == 404:
-            return ''
-        if answer.status_code == self.case.refuses == 404:
             return ''
         if answer.status_code != 403:
             return f'gave {answer.status_code}, though their role does not include {self.case.right}'

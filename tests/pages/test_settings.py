@@ -5,7 +5,8 @@ import io
 import pytest
 from PIL import Image
 
-from models import ApiToken, HistoryEvent, Message, Partner, PortalRole, PortalUser
+from models import ApiToken, BackupRun, HistoryEvent, Message, Partner, PortalRole, PortalUser
+from models.demo import ACCOUNTS
 from models.mailing import post
 from tests.smtp import Post, mail_server, use
 
@@ -44,10 +45,9 @@ async def test_nobody_else_finds_them(portal, role):
     await portal.sign_in(tom)
     await portal.open_refused('/settings')
     await portal.should_see('There is nothing here')
-    assert (await portal.http.get(ADDRESS)).status_code == 404
     for method, path in (
-        ('POST', ''), ('POST', '/logo'), ('DELETE', '/logo'), ('POST', '/mail/test'), ('POST', '/mail/retry'),
-        ('POST', '/tokens'), ('DELETE', '/tokens/1'),
+        ('GET', ''), ('POST', ''), ('POST', '/logo'), ('DELETE', '/logo'), ('POST', '/mail/test'),
+        ('POST', '/mail/retry'), ('POST', '/tokens'), ('DELETE', '/tokens/1'),
     ):  # fmt: skip
         answer = await portal.http.request(method, ADDRESS + path, json={'facts': {'name': 'x'}, 'name': 'x'})
         assert answer.status_code == 403, path
@@ -279,3 +279,86 @@ async def test_a_change_by_another_process_is_seen_at_the_next_load(portal):
     events.MANY_CHANGED.emit(None)
     await portal.user.open('/customers/complete')
     assert portal.config()['links']['connect_status']['others'] == 'https://kb.example.com/connect/{connect_key}'
+
+
+async def test_everything_that_is_wrong_in_a_section_is_told_at_once(portal):
+    await portal.sign_in(portal.northwind.ana)
+    facts = {'name': '', 'outbound_ips': '10.0.0.1', 'smtp_port': '0', 'currency': 'EUR'}
+    told = (await portal.http.post(ADDRESS, json={'facts': facts})).json()
+    assert told['errors'] == {
+        'name': 'is empty', 'outbound_ips': '“10.0.0.1” is not a public address (private)',
+        'smtp_port': 'must be a number from 1 to 65535',
+    }  # fmt: skip
+    assert (await Partner.get(id=portal.northwind.partner.id)).currency == 'USD'
+
+
+# -- the face of the MSP ----------------------------------------------------------------------------------------------
+
+
+async def test_every_page_shows_the_name_and_the_logo_of_ones_own_msp(portal):
+    await portal.sign_in(portal.northwind.ana)
+    for address in ('/', '/customers/in-progress', '/help'):
+        page = (await portal.http.get(address)).text
+        assert 'MSP Portal, Northwind IT' in page, address
+        assert 'brand-logo' not in page, address
+    logo = (await portal.http.post(ADDRESS + '/logo', content=_picture())).json()['now']['logo']
+    await portal.http.post(ADDRESS, json={'facts': {'name': 'N <b>Ltd'}})
+    tom, eve = await portal.signed_in(portal.northwind.tom), await portal.signed_in(portal.fabrikam.eve)
+    assert (await tom.get('/api/ui/partner')).json() == {'name': 'N <b>Ltd', 'logo': logo}
+    assert (await eve.get('/api/ui/partner')).json() == {'name': 'Fabrikam', 'logo': ''}
+    page = (await tom.get('/customers/in-progress')).text
+    assert logo in page
+    assert 'N <b>Ltd' not in page
+    assert logo not in (await eve.get('/customers/in-progress')).text
+
+
+# -- the first steps of a new MSP --------------------------------------------------------------------------------------
+
+STEPS = '/api/ui/next-steps'
+
+
+async def _done(browser) -> dict[str, bool] | None:
+    steps = (await browser.get(STEPS)).json()['steps']
+    return steps and {step['key']: step['done'] for step in steps}
+
+
+async def test_the_first_steps_are_worked_out_from_what_is_there(portal):
+    await portal.sign_in(portal.fabrikam.eve)
+    assert await _done(portal.http) == {'people': False, 'mail': False, 'customers': False, 'backup': False}
+    assert 'next_steps.js' in (await portal.http.get('/')).text
+    await PortalUser.create(
+        partner=portal.fabrikam.partner, name='Fay', email='fay@fabrikam.example', role=PortalRole.SALES
+    )
+    await portal.http.post(
+        ADDRESS, json={'facts': {'smtp_host': 'smtp.fabrikam.example', 'mail_from': 'p@fabrikam.example'}}
+    )
+    await portal.add(portal.fabrikam.partner, 'Ash')
+    assert await _done(portal.http) == {'people': True, 'mail': True, 'customers': True, 'backup': False}
+    run = await BackupRun.begin()
+    await run.finish('/backups/x.tar', 1, is_encrypted=False)
+    await run.verified()
+    assert await _done(portal.http) == {'people': True, 'mail': True, 'customers': True, 'backup': True}
+    for step in (await portal.http.get(STEPS)).json()['steps']:
+        for _, address in step['links']:
+            assert (await portal.http.get(address)).status_code == 200
+
+
+async def test_dismissed_steps_do_not_come_back_to_who_dismissed_them(portal):
+    await portal.sign_in(portal.northwind.ana)
+    assert (await portal.http.post(STEPS + '/dismiss', json={})).status_code == 200
+    assert await _done(portal.http) is None
+    assert 'next_steps.js' not in (await portal.http.get('/')).text
+    eve = await portal.signed_in(portal.fabrikam.eve)
+    assert await _done(eve) is not None
+
+
+async def test_nobody_sets_up_the_demo_and_only_administrators_set_up_anything(portal):
+    await PortalUser.create(
+        partner=portal.northwind.partner, name='Generic', email=ACCOUNTS[0], role=PortalRole.ADMINISTRATOR,
+        can_sign_in=False,
+    )  # fmt: skip
+    await portal.sign_in(portal.northwind.ana)
+    assert await _done(portal.http) is None
+    tom = await portal.signed_in(portal.northwind.tom)
+    assert (await tom.get(STEPS)).status_code == 403
+    assert 'next_steps.js' not in (await tom.get('/')).text

@@ -1,12 +1,10 @@
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from starlette.requests import Request
 from tortoise.exceptions import IntegrityError, OperationalError, ValidationError
 
 from components import live
@@ -27,6 +25,7 @@ from models import (
     RfiIcon,
     RfiState,
 )  # fmt: skip
+from pages.acting import find
 
 KEYS = ('in-progress', 'complete', 'waiting')
 
@@ -562,11 +561,8 @@ async def test_details_of_a_signal_that_there_is_not_are_not_found(portal):
 
 
 async def test_an_id_that_no_column_can_hold_is_not_found_on_postgresql_too(postgres_db, northwind):
-    from pages.api.ui import monitor_details
-
-    request = Request({'type': 'http', 'state': {'session': SimpleNamespace(user=northwind.ana)}})
     for typed in ('9' * 9, '9' * 10, '9' * 15, '2147483648', '１'):
-        assert (await monitor_details(request, typed, 'inbound_queue')).status_code == 404
+        assert await find(northwind.ana, typed) is None
 
 
 # -- dashboard and wall -----------------------------------------------------------------------------------------------

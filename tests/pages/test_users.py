@@ -36,6 +36,9 @@ async def test_the_page_is_there_for_administrators_only(portal):
     await portal.user.open('/users')
     await portal.should_see('name or e-mail address')
     assert portal.config()['table']['key'] == 'users'
+    roles = portal.config()['roles']
+    assert [value for value, _, _ in roles] == list(PortalRole)
+    assert len({about for _, _, about in roles}) == len(PortalRole), 'each role says what it is for'
     await portal.sign_in(portal.northwind.tom)
     await portal.open_refused('/users')
     await portal.should_see('There is nothing here')
@@ -148,6 +151,8 @@ async def test_links_lead_to_the_public_address(portal, ana, monkeypatch):
         ({'sight': {'everything': False, 'customers': list(range(2001))}}, 'sight'),
         ({'sight': {'everything': False, 'customers': [], 'tags': 'x' * 50}}, 'sight'),
         ({'sight': {'everything': False, 'customers': [], 'tags': [1]}}, 'sight'),
+        ({'sight': {'everything': False}}, 'sight'),
+        ({'sight': {'everything': False, 'customers': [], 'tags': [], 'none': 'yes'}}, 'sight'),
     ],
 )
 async def test_what_is_wrong_with_an_invitation_is_said_beside_its_field(portal, ana, more, field):
@@ -176,6 +181,20 @@ async def test_the_panel_tells_role_sight_links_and_sessions(portal, ana):
     assert (await ana.get(f'{PEOPLE}/tags')).json() == {'tags': ['gold']}
 
 
+async def test_that_somebody_sees_no_customer_has_to_be_said(portal, ana):
+    tom = portal.northwind.tom
+    await tom.change_sight(Sight(), by=portal.northwind.ana)
+    nothing = {'everything': False, 'customers': [], 'tags': []}
+    status, answer = await _ask(ana, f'/{tom.id}/sight', {'sight': nothing})
+    assert (status, answer['field']) == (422, 'sight')
+    assert (await PortalUser.get(id=tom.id)).sees_all
+    assert await _ask(ana, f'/{tom.id}/sight', {'sight': {**nothing, 'none': True}}) == (200, {'changed': True})
+    _, person = await _ask(ana, f'/{tom.id}')
+    assert person['sight']['words'] == 'No customers'
+    status, _ = await _ask(ana, '', _invitation(sight={**nothing, 'none': True}))
+    assert status == 200
+
+
 async def test_the_last_administrator_is_told_why_not(portal, ana):
     me = portal.northwind.ana.id
     for path, body in (('role', {'role': 'sales'}), ('disable', {})):
@@ -197,7 +216,7 @@ async def test_disabling_closes_the_pages_and_enabling_opens_the_account_again(p
 
 async def test_whoever_was_an_administrator_a_moment_ago_changes_nobody(portal, ana):
     bob = await PortalUser.register(
-        portal.northwind.partner, name='Bob', email='bob@northwind.example', password='x' * 12,
+        portal.northwind.partner, name='Bob', email='bob@northwind.example', password='four words are plenty',
         role=PortalRole.ADMINISTRATOR,
     )  # fmt: skip
     browser = await portal.signed_in(bob)

@@ -1,0 +1,657 @@
+// The board of Connect: everybody who is in it, in a column for each step that somebody is at. All cards are known here,
+// so filters and search answer at once; they are drawn as far as somebody has scrolled. What is shown is in the address.
+import { h, inZone, live, number as spelled, parseTime } from './live.js';
+import { shape as drawn } from './icons.js';
+import { read } from './tips.js';
+import { lookAfter } from './looking_after.js';
+
+const ADDRESS = '/api/ui/connect';
+const ASKED = ['q', 'owner', 'who', 'state', 'column'];
+const SENT = ['q', 'owner', 'who', 'state']; // what the server narrows by where it cannot send everybody
+const OWNERS = { vendor: ['cloud', 'Vendor'], partner: ['person', 'You (the MSP)'], customer: ['building', 'Customer'] };
+const STATES = { overdue: 'Overdue', blocked: 'Blocked', held: 'On hold' };
+const WHO = { mine: 'Me', nobody: 'Nobody' };
+const DAY = 86400000;
+const FIRST = 6; // cards of a column that are drawn before anything is painted; on a large screen more
+const CHUNK = 12;
+const CARD = 152; // px, about what one takes
+const COLUMN = 296;
+const HAND = 6000; // ms that a pointer may rest on a column until nobody is taken to be looking for something there
+const RELOAD_PAUSE = 2000;
+
+let early = null;
+let parked = null; // the board that was left: it goes on being told of what changes, so that coming back shows it at once
+
+export function begin(config, address) {
+  const answer = fetch(address).then(read);
+  answer.catch(() => {}); // told where it is used
+  const start = () => {
+    const root = document.getElementById('early-table');
+    if (root) {
+      early = new Board(root, config, answer);
+      early.ready.then(() => requestAnimationFrame(() => setTimeout(window.portalPainted)));
+    } else if (document.readyState === 'loading') requestAnimationFrame(start);
+  };
+  start();
+}
+
+export function mount(root, config) {
+  const known = early || parked;
+  const board = known || new Board(root, config);
+  if (known) board.moveTo(root, early ? null : config.asked);
+  early = parked = null;
+  document.getElementById('early')?.remove();
+  return { destroy: () => { board.park(); parked = board; } };
+}
+
+// A hundred cards are drawn at once, with three pictures each: a copy costs less than another one.
+const pictures = {};
+const shape = (name) => (pictures[name] ||= drawn(name)).cloneNode(true);
+const number = (value) => (value < 1000 ? String(value) : spelled(value));
+const fold = (text) => text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
+const query = (asked, names = ASKED) => {
+  const params = new URLSearchParams();
+  for (const name of names) if (asked[name]) params.set(name, asked[name]);
+  const text = params.toString();
+  return text ? `?${text}` : '';
+};
+
+class Board {
+  constructor(root, config, answer = null) {
+    this.config = config;
+    this.asked = { ...config.asked };
+    this.rows = new Map();
+    this.people = {};
+    this.order = [];
+    this.shownIn = new Map(); // in which column a card is shown
+    this.cards = new Map(); // the elements of those that are drawn
+    this.lists = new Map(); // the columns that are shown
+    this.current = null; // the card that Tab comes to
+    this.hand = { key: null, at: 0 };
+    this.ready = new Promise((done) => { this.isReady = done; });
+    this.build(root);
+    addEventListener('popstate', () => !this.isParked && location.pathname === this.config.path && this.readAddress());
+    new ResizeObserver(() => setTimeout(() => this.fillSoon(), 100)).observe(this.columns);
+    live.on('changes', (message) => this.patch(message));
+    live.on('again', () => this.loadSoon());
+    live.on('partner', ({ what }) => ['users', 'settings'].includes(what) && this.loadSoon());
+    setInterval(() => this.arrange(), 30000);
+    setInterval(() => this.pending && this.arrange(), 500);
+    this.load(answer);
+  }
+
+  park() {
+    this.left = { address: this.address(), left: this.columns.scrollLeft, tops: this.tops() };
+    clearTimeout(this.typing);
+    this.wasTyping = false;
+    this.hand = { key: null, at: 0 };
+    this.isParked = true;
+    this.root.remove();
+    for (const list of this.lists.values()) if (!this.left.tops[list.key]) this.show(list, Math.min(list.drawn, FIRST)); // the rest is drawn when it is back
+  }
+
+  // To its place in the page, from the picture of the frame or from where it was left.
+  moveTo(root, asked) {
+    const before = this.left || { left: this.columns.scrollLeft, tops: this.tops() };
+    const sent = query(this.asked, SENT);
+    this.isParked = false;
+    this.left = null;
+    root.append(this.root);
+    if (asked) {
+      this.asked = { ...asked };
+      this.showAsked();
+      if (this.missed) this.loadSoon();
+      if (this.isPart && query(this.asked, SENT) !== sent) this.load();
+      this.arrange({ anew: this.address() !== before.address });
+      if (!window.portalCameBack || this.address() !== before.address) return this.scrollTo(0, Object.fromEntries([...this.lists.keys()].map((key) => [key, 0])));
+    }
+    this.scrollTo(before.left, before.tops);
+  }
+
+  // -- what is around the columns -------------------------------------------------------------------------------------
+
+  build(root) {
+    const choice = (name, label, options) => {
+      const select = h('select', { name, 'aria-label': label, onchange: () => this.ask({ [name]: select.value }) }, ...options.map(([value, title]) => h('option', { value }, title)));
+      return [select, h('label', { class: 'table-choice' }, h('span', { class: 'quiet' }, label), select)];
+    };
+    this.box = h('input', { type: 'search', id: 'search', name: 'q', autocomplete: 'off', maxlength: 200, spellcheck: 'false', placeholder: 'Search customers', 'aria-label': 'Search customers in Connect', title: 'Part of a name, an account code or a domain' });
+    this.box.addEventListener('input', () => { clearTimeout(this.typing); this.typing = setTimeout(() => this.ask({ q: this.box.value.trim() }, { push: !this.wasTyping, typed: true }), 150); });
+    this.box.addEventListener('blur', () => { this.wasTyping = false; });
+    const search = h('form', { role: 'search', class: 'search', onsubmit: (event) => { event.preventDefault(); clearTimeout(this.typing); this.ask({ q: this.box.value.trim() }); } }, this.box);
+    const [owner, ownerBox] = choice('owner', 'Whose turn', [['', 'Anybody’s'], ...Object.entries(OWNERS).map(([value, [, title]]) => [value, title])]);
+    const [who, whoBox] = choice('who', 'Looked after by', [['', 'Anybody'], ...Object.entries(WHO)]);
+    this.states = Object.fromEntries(Object.entries(STATES).map(([name, title]) => [name, h('button', { type: 'button', class: 'choice', 'aria-pressed': 'false', onclick: () => this.ask({ state: this.asked.state === name ? '' : name }) }, title)]));
+    this.picker = h('select', { class: 'board-picker', 'aria-label': 'Column', onchange: () => this.ask({ column: this.picker.value }) });
+    Object.assign(this, { owner, who });
+    this.count = h('p', { class: 'count', role: 'status', 'aria-live': 'polite' }, '\u00a0');
+    this.pill = h('button', { type: 'button', class: 'pill', hidden: true, onclick: () => { this.hand.at = 0; this.arrange(); } });
+    this.note = h('div', { class: 'notice', hidden: true });
+    this.problem = h('div', { class: 'notice bad', role: 'alert', hidden: true });
+    this.columns = h('div', { class: 'board-columns', 'aria-label': 'Steps' });
+    this.empty = h('div', { class: 'board-empty', hidden: true });
+    this.root = h('div', { class: 'board-island' },
+      h('div', { class: 'table-bar board-bar' }, search, h('div', { class: 'choices', role: 'group', 'aria-label': 'Show only' }, ...Object.values(this.states)), ownerBox, whoBox, this.count, this.pill),
+      this.note, this.problem, this.picker, this.columns, this.empty);
+    root.append(this.root);
+    this.columns.addEventListener('keydown', (event) => this.keyDown(event));
+    this.columns.addEventListener('focusin', ({ target }) => this.focused(target.closest('.board-card')));
+    this.columns.addEventListener('scroll', () => this.fillSoon(), { capture: true, passive: true });
+    this.columns.addEventListener('pointermove', (event) => {
+      if (event.pointerType === 'mouse') this.hand = { key: event.target.closest?.('.board-column')?.dataset.column || null, at: Date.now() };
+    });
+    this.columns.addEventListener('pointerleave', () => { this.hand = { key: null, at: 0 }; });
+    this.showAsked();
+  }
+
+  showAsked() {
+    if (document.activeElement !== this.box) this.box.value = this.asked.q || '';
+    this.owner.value = this.asked.owner || '';
+    this.who.value = this.asked.who || '';
+    for (const [name, button] of Object.entries(this.states)) button.setAttribute('aria-pressed', String(this.asked.state === name));
+  }
+
+  // -- the address ----------------------------------------------------------------------------------------------------
+
+  address(asked = this.asked) { return this.config.path + query(asked); }
+
+  // Letters typed one after the other are one step that Back undoes.
+  ask(change, { push = true, typed = false } = {}) {
+    const [before, sent] = [this.address(), query(this.asked, SENT)];
+    this.asked = Object.fromEntries(Object.entries({ ...this.asked, ...change }).filter(([, value]) => value));
+    if (this.address() !== before) history[push ? 'pushState' : 'replaceState']({}, '', this.address());
+    if (typed) this.wasTyping = true;
+    this.changed(sent);
+  }
+
+  readAddress() {
+    const [before, sent] = [this.address(), query(this.asked, SENT)];
+    const params = new URLSearchParams(location.search);
+    const allowed = { owner: OWNERS, who: WHO, state: STATES };
+    this.asked = {};
+    for (const name of ASKED) if (params.get(name) && (!allowed[name] || Object.hasOwn(allowed[name], params.get(name)))) this.asked[name] = params.get(name);
+    if (this.address() !== before) this.changed(sent);
+  }
+
+  changed(sent) {
+    this.showAsked();
+    if (this.isPart && query(this.asked, SENT) !== sent) this.load();
+    this.arrange({ anew: true });
+  }
+
+  // -- asking for cards -----------------------------------------------------------------------------------------------
+
+  loadSoon() {
+    if (this.isParked) return void (this.missed = true); // asked for when somebody looks again
+    if (this.loadTimer) return;
+    this.loadTimer = setTimeout(() => { this.loadTimer = null; this.load(); }, Math.max(0, (this.loadedAt || 0) + RELOAD_PAUSE - Date.now()));
+  }
+
+  async load(asked = null) {
+    if (this.loading) return void (this.loadAgain = true);
+    this.loading = true;
+    this.loadAgain = this.missed = false;
+    this.loadedAt = Date.now();
+    try {
+      const answer = await (asked || fetch(ADDRESS + (this.isPart ? query(this.asked, SENT) : ''), { cache: 'no-store', signal: AbortSignal.timeout(30000) }).then(read));
+      this.problem.hidden = true;
+      this.take(answer, { whole: true });
+      if (!live.isWhole(answer.epoch, answer.n)) this.loadSoon();
+      const first = !this.isLoaded;
+      this.isLoaded = true;
+      this.arrange({ anew: first });
+      if (first && this.isPart && query(this.asked, SENT)) this.loadAgain = true;
+      this.isReady();
+      performance.mark('portal-first-rows');
+    } catch (error) {
+      if (error.status === 401) return live.leave();
+      this.isReady();
+      this.problem.replaceChildren(h('span', {}, `The board cannot be read: ${error.message} `), h('button', { type: 'button', class: 'button small', onclick: () => this.load() }, 'Try again'));
+      this.problem.hidden = false;
+    } finally {
+      this.loading = false;
+    }
+    if (this.loadAgain) this.loadSoon();
+  }
+
+  take({ names, rows, people, order, all, n, epoch }, { whole }) {
+    const before = this.rows;
+    if (whole) {
+      this.rows = new Map();
+      this.isPart = all > rows.length || (this.isPart && SENT.some((name) => this.asked[name]));
+      this.all = all;
+    }
+    Object.assign(this.people, people);
+    this.order = order;
+    for (const values of rows) {
+      const row = {};
+      for (let i = 0; i < names.length; i++) row[names[i]] = values[i];
+      row.live = before.get(row.id)?.live || 0;
+      this.rows.set(row.id, worked(row));
+    }
+    for (const message of live.epoch === epoch ? live.recent : []) if (message.n > n && message.rows) this.apply(message);
+  }
+
+  // Customers that have come into Connect.
+  async loadIds() {
+    const ids = [...this.wanted].slice(0, 200);
+    this.wanted = new Set([...this.wanted].slice(200));
+    try {
+      const answer = await fetch(`${ADDRESS}?ids=${ids}`, { cache: 'no-store', signal: AbortSignal.timeout(15000) }).then(read);
+      this.take(answer, { whole: false });
+      for (const id of ids) if (this.rows.has(id)) this.rows.get(id).live++;
+      this.arrange();
+    } catch (error) {
+      if (error.status === 401) return live.leave();
+      this.loadSoon();
+    }
+    if (this.wanted.size) this.wantIds();
+  }
+
+  wantIds() {
+    clearTimeout(this.idsTimer);
+    this.idsTimer = setTimeout(() => this.loadIds(), 60);
+  }
+
+  // -- what comes in live ---------------------------------------------------------------------------------------------
+
+  patch(message) {
+    if (this.isLoaded && this.apply(message)) this.arrange();
+  }
+
+  apply({ rows = {}, lists }) {
+    let something = false;
+    this.wanted ||= new Set();
+    for (const [key, cells] of Object.entries(rows)) {
+      const id = Number(key);
+      const row = this.rows.get(id);
+      const listed = 'listing' in cells ? isIn(cells.listing) : lists && (lists.waiting?.includes(id) || lists['in-progress']?.includes(id));
+      if (row) {
+        const told = Object.keys(cells).filter((name) => name in row && cells[name] !== row[name]);
+        if (!told.length) continue;
+        for (const name of told) row[name] = cells[name];
+        row.live++;
+        row.closed = !isIn(row.listing);
+        worked(row);
+        something = true;
+        if (['connect_person_id', 'responsible_id'].some((name) => row[name] != null && !this.people[row[name]])) this.wanted.add(id);
+      } else if (listed) this.wanted.add(id);
+    }
+    if (this.wanted.size) this.wantIds();
+    return something;
+  }
+
+  // -- which card is where --------------------------------------------------------------------------------------------
+
+  holds(row) {
+    const { owner, who, state } = this.asked;
+    if (this.words && !row.searched.includes(this.words)) return false;
+    if (owner && row.connect_owner !== owner) return false;
+    if (state && !row.is[state]) return false;
+    if (who === 'mine') return row.connect_person_id === this.config.me || row.responsible_id === this.config.me;
+    return who !== 'nobody' || !this.people[row.connect_person_id]?.[1];
+  }
+
+  isFrozen(key) { return key !== null && key !== undefined && this.hand.key === key && Date.now() - this.hand.at < HAND; }
+
+  // Work out what is shown where, and draw it. `anew` is because somebody asked for something else; otherwise nothing
+  // moves in a column that a pointer is in.
+  arrange({ anew = false } = {}) {
+    if (!this.isLoaded || this.isParked) return;
+    const now = live.now();
+    this.words = this.asked.q ? fold(this.asked.q) : '';
+    const counts = { overdue: 0, blocked: 0, held: 0 };
+    const groups = new Map();
+    let all = 0;
+    let shown = 0;
+    let pending = 0;
+    for (const [id, row] of this.rows) {
+      judge(row, now);
+      if (!row.closed) {
+        all++;
+        for (const name of Object.keys(counts)) if (row.is[name]) counts[name]++;
+      }
+      const before = this.shownIn.get(id);
+      let to = row.closed || !this.holds(row) ? null : columnOf(row);
+      if (to !== null) shown++;
+      if (!anew && to !== (before ?? null) && (this.isFrozen(before) || this.isFrozen(to))) {
+        pending++;
+        to = before ?? null;
+        row.waits = true;
+      } else row.waits = false;
+      if (row.closed && !row.waits) this.rows.delete(id);
+      if (to === null) { this.shownIn.delete(id); continue; }
+      this.shownIn.set(id, to);
+      if (!groups.has(to)) groups.set(to, []);
+      groups.get(to).push(row);
+    }
+    for (const id of [...this.shownIn.keys()]) if (!this.rows.has(id)) this.shownIn.delete(id);
+    this.pending = pending;
+    this.draw(groups, anew);
+    this.showCounts(all, shown, counts);
+  }
+
+  draw(groups, anew) {
+    const focused = document.activeElement?.closest?.('.board-card')?.dataset.id;
+    const part = document.activeElement?.dataset?.part;
+    const keys = [...groups.keys()].sort((a, b) => this.place(a) - this.place(b) || a.localeCompare(b));
+    for (const [key, list] of this.lists) if (!groups.has(key)) { list.box.remove(); this.lists.delete(key); }
+    keys.forEach((key, index) => {
+      const rows = groups.get(key);
+      const list = this.lists.get(key) || this.column(key);
+      if (anew) list.drawn = 0;
+      const before = new Map(list.order.map((id, place) => [id, place]));
+      if (!anew && this.isFrozen(key) && list.order.length) rows.sort((a, b) => (before.get(a.id) ?? 1e9) - (before.get(b.id) ?? 1e9));
+      else rows.sort((a, b) => a.rank - b.rank || a.since - b.since || a.id - b.id);
+      list.order = rows.map(({ id }) => id);
+      list.name(titleOf(key, rows), rows.length, rows.filter((row) => row.is.overdue).length);
+      if (this.columns.children[index] !== list.box) this.columns.insertBefore(list.box, this.columns.children[index] || null);
+      if (anew && list.body.scrollTop) list.body.scrollTop = 0;
+      const inView = index * COLUMN < this.columns.clientWidth + this.columns.scrollLeft;
+      this.show(list, Math.max(list.drawn, inView ? Math.max(FIRST, Math.ceil(this.columns.clientHeight / CARD)) : 0));
+    });
+    this.pick(keys);
+    if (focused) this.refocus(Number(focused), part);
+    if (!this.rows.has(this.current) || !this.cards.get(this.current)?.isConnected) this.focused(this.columns.querySelector('.board-card'), false);
+    for (const [id, card] of this.cards) if (!card.isConnected) this.cards.delete(id);
+    setTimeout(() => this.fillSoon(), 100); // what is in view is there
+  }
+
+  place(key) {
+    if (key === 'waiting') return -2;
+    if (key === 'rfi_received') return -1;
+    if (key === 'ready') return 1000;
+    if (key === 'on_hold') return 1001;
+    const known = this.order.indexOf(key);
+    return known < 0 ? 900 : known;
+  }
+
+  column(key) {
+    const id = `board-${key}`;
+    const title = h('span', {});
+    const count = h('span', { class: 'board-count' });
+    const late = h('span', { class: 'board-late', hidden: true });
+    const body = h('ul', { class: 'board-cards', 'aria-labelledby': id });
+    const box = h('section', { class: 'board-column', 'data-column': key, 'aria-labelledby': id }, h('h2', { id, class: 'board-head' }, title, ' ', count, ' ', late), body);
+    const rest = h('li', { class: 'board-rest', 'aria-hidden': 'true' });
+    const list = { key, box, body, rest, order: [], drawn: 0, name: (text, all, overdue) => {
+      if (title.textContent !== text) title.textContent = text;
+      count.replaceChildren(number(all), h('span', { class: 'sr-only' }, all === 1 ? ' customer' : ' customers'));
+      late.hidden = !overdue;
+      late.title = `${number(overdue)} overdue`;
+      late.replaceChildren(shape('clock'), number(overdue), h('span', { class: 'sr-only' }, ' overdue'));
+      list.title = `${text} (${number(all)})`;
+    } };
+    this.lists.set(key, list);
+    return list;
+  }
+
+  // So many cards of a column, in their order; those that are there already stay the elements they are.
+  show(list, count) {
+    list.drawn = Math.min(count, list.order.length);
+    let next = list.body.firstChild;
+    for (let place = 0; place < list.drawn; place++) {
+      const id = list.order[place];
+      const card = this.card(this.rows.get(id));
+      if (card === next) next = next.nextSibling;
+      else list.body.insertBefore(card, next);
+    }
+    while (next) {
+      const after = next.nextSibling;
+      if (next !== list.rest) next.remove();
+      next = after;
+    }
+    const left = list.order.length - list.drawn;
+    list.rest.style.height = `${left * CARD}px`;
+    if (left) list.body.append(list.rest);
+    else list.rest.remove();
+  }
+
+  fillSoon() {
+    this.filling ||= requestAnimationFrame(() => { this.filling = null; if (!this.isParked) this.fill(); });
+  }
+
+  // More cards where somebody has scrolled near the end of what is drawn.
+  fill() {
+    const { left, right, bottom } = this.columns.getBoundingClientRect();
+    let again = false;
+    for (const list of this.lists.values()) {
+      if (list.drawn >= list.order.length) continue;
+      const box = list.box.getBoundingClientRect();
+      if (!box.width || box.right < left - COLUMN || box.left > right + COLUMN) continue;
+      if (list.drawn && list.rest.getBoundingClientRect().top > bottom + 600) continue;
+      this.show(list, list.drawn + CHUNK);
+      again = true;
+    }
+    if (again) this.fillSoon();
+  }
+
+  // On a narrow screen one column is shown at a time.
+  pick(keys) {
+    const wanted = keys.includes(this.asked.column) ? this.asked.column : keys[0];
+    for (const [key, list] of this.lists) list.box.classList.toggle('is-picked', key === wanted);
+    const options = keys.map((key) => [key, this.lists.get(key).title]);
+    const said = JSON.stringify(options);
+    if (said !== this.picked) this.picker.replaceChildren(...options.map(([value, title]) => h('option', { value }, title)));
+    this.picked = said;
+    this.picker.value = wanted || '';
+    this.picker.hidden = !keys.length;
+  }
+
+  // -- one card -------------------------------------------------------------------------------------------------------
+
+  card(row) {
+    let card = this.cards.get(row.id);
+    const said = this.said(row);
+    if (card?.said === said) return card;
+    const isNew = !card;
+    if (isNew) {
+      card = h('li', { class: 'board-card', 'data-id': row.id });
+      this.cards.set(row.id, card);
+    }
+    card.said = said;
+    card.replaceChildren(...this.content(row));
+    card.className = `board-card${row.is.overdue ? ' is-late' : row.is.blocked ? ' is-blocked' : row.is.held ? ' is-held' : ''}`;
+    if (card.live !== undefined ? row.live !== card.live : row.live > 0) {
+      card.classList.add('changed');
+      setTimeout(() => card.classList.remove('changed'), 700);
+    }
+    card.live = row.live;
+    return card;
+  }
+
+  said(row) {
+    const person = this.people[row.connect_person_id];
+    return JSON.stringify([row.name, row.account_code, row.seats, row.connect_owner, row.connect_status, row.blocked_because, row.due, row.days, row.hold_because, row.hold_until, row.steps_done, row.steps_of, row.waits, row.live, person, row.closed]);
+  }
+
+  content(row) {
+    const stop = row.id === this.current ? '0' : '-1';
+    const [icon, whose] = OWNERS[row.connect_owner] || [];
+    const person = this.people[row.connect_person_id];
+    const called = person ? (person[1] ? person[0] : `${person[0]} (disabled)`) : 'Nobody';
+    const face = [shape('person'), h('span', { class: 'board-called', dir: 'auto' }, called)];
+    return [
+      h('a', { class: 'board-name', href: `/customers/${row.id}`, dir: 'auto', tabindex: stop, 'data-part': 'name', title: row.name }, row.name),
+      h('p', { class: 'board-facts quiet small' }, h('span', { class: 'mono' }, row.account_code), ` · ${number(row.seats)} ${row.seats === 1 ? 'licence' : 'licences'}`),
+      row.waits && h('p', { class: 'board-now small' }, shape('action'), row.closed ? 'Not in Connect any more' : columnOf(row) === this.shownIn.get(row.id) ? 'Changed just now' : `Now: ${row.connect_status}`),
+      h('p', { class: 'board-line small' },
+        whose && h('span', { class: 'board-owner', title: 'Whose turn it is' }, shape(icon), whose),
+        h('span', { class: 'quiet', title: row.since ? `In this step since ${day(row.since)}` : null }, row.days)),
+      row.is.held ? h('p', { class: 'board-why small', dir: 'auto' }, row.hold_until ? `Until ${day(parseTime(`${row.hold_until}`.slice(0, 10)))}: ${row.hold_because}` : row.hold_because)
+        : row.due && h('p', { class: `board-due small${row.is.overdue ? ' tone-bad' : ' quiet'}` }, row.is.overdue && shape('clock'), row.due),
+      row.is.blocked && h('p', { class: 'board-why tone-bad small', dir: 'auto', title: row.blocked_because }, shape('bad'), h('span', {}, `Blocked: ${row.blocked_because}`)),
+      h('div', { class: 'board-foot small' },
+        h('span', { class: 'board-progress', role: 'img', 'aria-label': `${row.steps_done} of ${row.steps_of} steps done` }, bar(row), h('span', { 'aria-hidden': 'true', class: 'quiet' }, `${row.steps_done}/${row.steps_of}`)),
+        this.config.assigns
+          ? h('button', { type: 'button', class: `board-person${person?.[1] ? '' : ' is-nobody'}`, tabindex: stop, 'data-part': 'person', 'aria-label': `Looked after by ${called}: change`, title: `Looked after by ${called}`, onclick: () => this.lookAfter(row) }, ...face)
+          : h('span', { class: `board-person${person?.[1] ? '' : ' is-nobody'}`, title: `Looked after by ${called}` }, ...face)),
+    ].filter(Boolean);
+  }
+
+  async lookAfter(row) {
+    try {
+      await lookAfter({ id: row.id, name: row.name, step: row.connect_key.startsWith('rfi_') ? 'rfi' : row.connect_key });
+    } catch (error) {
+      if (error.status === 401) return live.leave();
+      this.problem.replaceChildren(h('span', {}, error.message));
+      this.problem.hidden = false;
+    }
+  }
+
+  // -- the keyboard ---------------------------------------------------------------------------------------------------
+
+  focused(card, isFocus = true) {
+    const id = card ? Number(card.dataset.id) : null;
+    if (id === this.current && isFocus) return;
+    this.stops(this.current, '-1');
+    this.current = id;
+    this.stops(id, '0');
+  }
+
+  stops(id, index) {
+    for (const stop of this.cards.get(id)?.querySelectorAll('[data-part]') || []) stop.setAttribute('tabindex', index);
+  }
+
+  // The card has moved, or was drawn anew: the focus stays with it; where it is gone, it goes to what is nearest.
+  refocus(id, part = 'name') {
+    if (document.activeElement !== document.body && document.activeElement?.isConnected) return;
+    const card = this.cards.get(id);
+    const stop = card?.isConnected && card.querySelector(`[data-part="${part}"]`);
+    if (stop) stop.focus({ preventScroll: true });
+    else (this.columns.querySelector('.board-name') || this.box).focus({ preventScroll: true });
+  }
+
+  keyDown(event) {
+    const card = event.target.closest?.('.board-card');
+    const steps = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1], Home: ['first', 0], End: ['last', 0] };
+    const step = steps[event.key];
+    if (!card || !step || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const keys = [...this.columns.children].filter((box) => box.offsetParent).map((box) => box.dataset.column);
+    const key = card.closest('.board-column').dataset.column;
+    const place = this.lists.get(key).order.indexOf(Number(card.dataset.id));
+    const list = this.lists.get(keys[keys.indexOf(key) + step[1]]);
+    if (!list) return;
+    const to = step[1] ? Math.min(place, list.order.length - 1) : step[0] === 'first' ? 0 : step[0] === 'last' ? list.order.length - 1 : place + step[0];
+    if (to < 0 || to >= list.order.length) return;
+    if (to >= list.drawn) this.show(list, to + CHUNK);
+    this.cards.get(list.order[to]).querySelector('.board-name').focus();
+  }
+
+  // -- where somebody was -----------------------------------------------------------------------------------------------
+
+  tops() { return Object.fromEntries([...this.lists].map(([key, { body }]) => [key, body.scrollTop])); }
+
+  scrollTo(left, tops) {
+    for (const [key, top] of Object.entries(tops)) {
+      const list = this.lists.get(key);
+      if (!list) continue;
+      if (top) this.show(list, Math.max(list.drawn, Math.ceil(top / CARD) + CHUNK));
+      list.body.scrollTop = top;
+    }
+    this.columns.scrollLeft = left;
+  }
+
+  // -- numbers and words around -----------------------------------------------------------------------------------------
+
+  showCounts(all, shown, counts) {
+    const total = this.isPart ? Math.max(this.all, all) : all;
+    this.count.textContent = shown === total ? `${number(total)} in Connect` : `${number(shown)} of ${number(total)} in Connect`;
+    for (const [name, button] of Object.entries(this.states)) {
+      const some = counts[name] > 0 && name !== 'held';
+      button.classList.toggle('has-bad', some);
+      const text = [STATES[name], h('b', {}, number(counts[name]))];
+      if (button.textContent !== `${STATES[name]}${number(counts[name])}`) button.replaceChildren(...text);
+    }
+    this.pill.hidden = !this.pending;
+    if (this.pending) this.pill.replaceChildren(shape('up'), `${number(this.pending)} moved`);
+    this.note.hidden = !(this.isPart && this.all > all);
+    if (!this.note.hidden) this.note.textContent = `These are the ${number(all)} of ${number(this.all)} that need attention first. Search or narrow to see others.`;
+    this.showEmpty(all, shown);
+  }
+
+  showEmpty(all, shown) {
+    const isEmpty = shown === 0 && !this.columns.childElementCount;
+    this.empty.hidden = !isEmpty;
+    this.columns.hidden = isEmpty;
+    if (!isEmpty) return;
+    const narrowed = SENT.some((name) => this.asked[name]);
+    const said = JSON.stringify([narrowed, this.asked]);
+    if (this.empty.dataset.said === said) return;
+    this.empty.dataset.said = said;
+    const { q, state, who } = this.asked;
+    const found = q ? `Nobody in Connect matches “${q}”` : state === 'overdue' ? 'Nothing is overdue here' : state === 'blocked' ? 'Nothing is blocked here' : state === 'held' ? 'Nobody is on hold here' : who === 'mine' ? 'You look after nobody in Connect' : 'Nobody fits';
+    this.empty.replaceChildren(...(narrowed ? [
+      h('p', { class: 'empty-title' }, found), h('p', { class: 'empty-actions' }, h('button', { type: 'button', class: 'button', onclick: () => { this.box.value = ''; this.ask({ q: '', owner: '', who: '', state: '' }); this.box.focus(); } }, 'Show everybody')),
+    ] : [
+      h('p', { class: 'empty-title' }, 'Nobody is in Connect'), h('p', { class: 'quiet' }, 'Whoever is ordered or added is shown here at once, from the RFI form until everything is done.'),
+      h('p', { class: 'empty-actions' }, h('a', { class: 'button', href: '/customers/complete' }, 'Customers who are complete')),
+    ]));
+  }
+}
+
+// -- what follows from a row ----------------------------------------------------------------------------------------------
+
+const isIn = (listing) => listing === 'waiting' || listing === 'in_progress';
+
+// What does not change with time.
+function worked(row) {
+  row.searched = fold(`${row.name}\n${row.account_code}\n${row.domain || ''}`);
+  row.since = parseTime(row.connect_since) || 0;
+  row.dueAt = parseTime(row.connect_due);
+  row.judged = null;
+  return row;
+}
+
+// What does: whether it is late, by how much, and for how long it has been there.
+function judge(row, now) {
+  const minute = Math.floor(now / 60000);
+  if (row.judged === minute) return;
+  row.judged = minute;
+  const held = row.held_at != null;
+  const overdue = !held && row.dueAt != null && row.dueAt < now;
+  row.is = { overdue, blocked: row.blocked_because !== '', held };
+  row.rank = overdue ? 0 : row.is.blocked ? 1 : 2;
+  const days = Math.floor((now - row.since) / DAY);
+  row.days = !row.since ? '' : days < 1 ? 'since today' : days === 1 ? '1 day here' : `${number(days)} days here`;
+  const late = overdue ? Math.floor((now - row.dueAt) / DAY) : 0;
+  row.due = row.dueAt == null || held ? '' : !overdue ? `Due ${day(row.dueAt)}` : late < 1 ? 'Overdue since today' : `${number(late)} ${late === 1 ? 'day' : 'days'} late`;
+}
+
+function columnOf(row) {
+  if (row.held_at != null) return 'on_hold';
+  if (row.listing === 'waiting') return 'waiting';
+  if (row.connect_status === 'Ready to complete') return 'ready';
+  return row.connect_key;
+}
+
+// The title of a step is what most of those at it call it: a template may have been edited meanwhile.
+function titleOf(key, rows) {
+  const fixed = { waiting: 'Waiting for RFI', ready: 'Ready to complete', on_hold: 'On hold' }[key];
+  if (fixed) return fixed;
+  const counted = {};
+  for (const row of rows) if (columnOf(row) === key) counted[row.connect_status] = (counted[row.connect_status] || 0) + 1;
+  return Object.entries(counted).sort((a, b) => b[1] - a[1])[0]?.[0] || key;
+}
+
+function bar({ steps_done: done, steps_of: of }) {
+  const inside = h('span', {});
+  inside.style.width = `${of ? (100 * done) / of : 0}%`;
+  return h('span', { class: 'board-bar-done' }, inside);
+}
+
+const days = new Map(); // writing a date takes longer than the rest of a card
+function day(at) {
+  const [minute, zone] = [Math.floor(live.now() / 60000), inZone({}).timeZone];
+  if (days.minute !== minute || days.zone !== zone) {
+    days.clear();
+    Object.assign(days, { minute, zone, name: new Intl.DateTimeFormat('en-CA', inZone({})), near: new Intl.DateTimeFormat('en-GB', inZone({ day: 'numeric', month: 'short' })), far: new Intl.DateTimeFormat('en-GB', inZone({ dateStyle: 'medium' })) });
+    [days.today, days.tomorrow] = [live.now(), live.now() + DAY].map((ms) => days.name.format(ms));
+  }
+  if (!days.has(at)) {
+    const on = days.name.format(at);
+    days.set(at, on === days.today ? 'today' : on === days.tomorrow ? 'tomorrow' : (on.slice(0, 4) === days.today.slice(0, 4) ? days.near : days.far).format(at));
+  }
+  return days.get(at);
+}

@@ -1,0 +1,606 @@
+// The change order of a customer: what is to change, with a preview of old and new lines beside it, saved quotes, the review
+// and what was submitted. What is typed outlives a reload until it is saved or thrown away.
+import { h, live, number, when } from './live.js';
+import { shape } from './icons.js';
+import { openForm, send, worded, wrongFields } from './dialog.js';
+import { money } from './prices.js';
+
+const PAUSE = 150; // ms without typing after which the preview is asked for
+const LISTS = ['primary', 'add_ons', 'drop'];
+
+export function mount(root, config) {
+  const page = new UpgradePage(root, config);
+  return { destroy: () => page.destroy() };
+}
+
+class UpgradePage {
+  constructor(root, config) {
+    this.config = config;
+    this.address = `/api/ui/customers/${config.id}/upgrade`;
+    this.draft = `draft ${config.me} upgrade ${config.id}`;
+    this.state = config;
+    this.problems = {}; // by field, as the preview or the review told
+    this.controls = {}; // field: {label, problem, invalid, focus}
+    const kept = recall(this.draft);
+    this.quote = kept?.quote ?? null; // {id, version} of the quote that is open
+    this.base = kept?.base ?? config.start; // what was typed against
+    this.facts = kept?.facts ?? structuredClone(config.start);
+    this.build(root);
+    this.take(config);
+    if (kept) this.note.textContent = 'What you had typed before is still here.';
+    live.watch('customer', config.id);
+    this.undo = [
+      live.on('customer', ({ id, parts }) => id === config.id && parts.some((part) => ['orders', 'products', 'facts', 'rfi', 'connect', 'all'].includes(part)) && this.renew()),
+      live.on('partner', ({ what }) => what === 'settings' && this.renew()),
+      live.on('again', () => this.renew()),
+      live.on('state', (state) => state === 'live' && this.previewFailed && this.askPreview(true)),
+    ];
+  }
+
+  destroy() {
+    live.watch(null);
+    this.undo.forEach((undo) => undo());
+    clearTimeout(this.soon);
+  }
+
+  // -- drawing --------------------------------------------------------------------------------------------------------
+
+  build(root) {
+    this.title = h('h1', { tabindex: '-1' });
+    this.standing = h('p', { class: 'quiet order-standing' });
+    this.above = h('div', { class: 'upgrade-above' });
+    this.main = h('div', { class: 'order-main' });
+    this.scroller = h('div', { class: 'page-scroll order' },
+      h('div', { class: 'order-head' }, h('a', { class: 'back', href: `/customers/${this.config.id}` }, 'Customer'), this.title, this.standing), this.above, this.main);
+    root.append(this.scroller);
+    this.form = this.makeForm();
+  }
+
+  makeForm() {
+    this.trouble = h('div', { class: 'notice bad', role: 'alert', hidden: true });
+    this.note = h('p', { class: 'quiet small', role: 'status' });
+    this.saveButton = h('button', { class: 'button', type: 'button', onclick: () => this.saveQuote() }, 'Save quote');
+    this.reviewButton = h('button', { class: 'button primary', type: 'submit' }, 'Review order');
+    this.drop = h('button', { class: 'button plain small', type: 'button', hidden: true, onclick: () => this.startOver() }, 'Discard what I typed');
+    this.preview = h('div', { class: 'order-fees' });
+    const panel = h('aside', { class: 'order-side', 'aria-label': 'Preview' }, h('div', { class: 'card order-panel' },
+      h('h2', {}, 'What changes'), this.preview, this.trouble, this.reviewButton, this.saveButton, this.note, this.drop));
+    const form = h('form', { class: 'order-form', novalidate: true }, h('div', { class: 'order-sections' },
+      this.licencesSection(), this.productsSection(), this.detailsSection()), panel);
+    form.addEventListener('submit', (event) => { event.preventDefault(); this.goToReview(); });
+    return form;
+  }
+
+  section(title, about, ...content) {
+    const id = `upgrade-${title.replace(/\W+/g, '-').toLowerCase()}`;
+    return h('section', { class: 'card order-section', 'aria-labelledby': id }, h('h2', { id }, title), about && h('p', { class: 'quiet order-about' }, about), ...content);
+  }
+
+  // A field with a label above and help or a problem below.
+  field(name, label, input, help = '', beside = '') {
+    const id = `upgrade-${name}`;
+    Object.assign(input, { id, name });
+    input.setAttribute('aria-describedby', `${id}-help`);
+    const problem = h('p', { class: 'form-help', id: `${id}-help` }, help);
+    input.addEventListener('input', () => this.typed(name, input.type === 'checkbox' ? input.checked : input.value));
+    this.controls[name] = { label, help, problem, invalid: input, input, focus: () => input.focus() };
+    return h('div', { class: 'field' }, h('label', { for: id }, label), beside ? h('span', { class: 'upgrade-beside' }, input, beside) : input, problem);
+  }
+
+  licencesSection() {
+    this.present = h('span', { class: 'quiet' });
+    const seats = h('input', { type: 'text', inputmode: 'numeric', maxlength: 12, autocomplete: 'off' });
+    return this.section('Licences', '', this.field('seats', 'New total of licences', seats, 'Permitted users in total, not how many come or go.', this.present));
+  }
+
+  productsSection() {
+    const modes = this.config.modes.map(([value, title, about]) => {
+      const id = `upgrade-mode-${value}`;
+      const box = h('input', { type: 'radio', name: 'mode', value, id, 'aria-describedby': `${id}-about`, oninput: () => this.choseMode(value) });
+      return { value, box, row: h('div', { class: 'upgrade-mode' }, h('label', { class: 'tick', for: id }, box, h('span', {}, title)), h('p', { class: 'quiet small', id: `${id}-about` }, about)) };
+    });
+    this.modes = modes;
+    this.primaryBox = h('fieldset', { class: 'order-group' });
+    this.addOnsBox = h('fieldset', { class: 'order-group' });
+    const problem = h('p', { class: 'form-help', id: 'upgrade-primary-help' });
+    const addOns = h('p', { class: 'form-help', id: 'upgrade-add_ons-help' });
+    this.controls.mode = { label: 'The primary product', help: '', problem: h('p', { class: 'form-help' }), focus: () => modes[0].box.focus() };
+    this.controls.primary = { label: 'The primary product', help: '', problem, focus: () => this.primaryBox.querySelector('input')?.focus() };
+    this.controls.add_ons = { label: 'The add-ons', help: '', problem: addOns, focus: () => this.addOnsBox.querySelector('input')?.focus() };
+    return this.section('Products', '', h('fieldset', { class: 'order-group upgrade-modes' }, h('legend', {}, 'Primary product'), ...modes.map(({ row }) => row), this.controls.mode.problem),
+      this.primaryBox, problem, this.addOnsBox, addOns);
+  }
+
+  detailsSection() {
+    this.date = h('input', { type: 'date', required: true });
+    const waived = h('input', { type: 'checkbox', id: 'upgrade-po_waived', name: 'po_waived', 'aria-describedby': 'upgrade-po_waived-help', oninput: () => this.typed('po_waived', waived.checked) });
+    this.controls.po_waived = { label: 'That none is required', help: '', problem: h('p', { class: 'form-help', id: 'upgrade-po_waived-help' }), invalid: waived, input: waived, focus: () => waived.focus() };
+    return this.section('Order details', '', h('div', { class: 'order-fields' },
+      this.field('effective_on', 'Effective from', this.date, 'Licences and products change on this day.'), h('span', { class: 'upgrade-gap' }),
+      this.field('po_number', 'Order (PO) number', h('input', { type: 'text', maxlength: 60, autocomplete: 'off', spellcheck: 'false', dir: 'auto' })),
+      h('div', { class: 'field order-tick' }, h('label', { class: 'tick' }, waived, h('span', {}, 'An order number is not required')), this.controls.po_waived.problem)));
+  }
+
+  drawProducts() {
+    const { catalogue, may } = this.state;
+    const told = JSON.stringify(catalogue);
+    if (told !== this.toldCatalogue) {
+      this.toldCatalogue = told;
+      this.rows = catalogue.map((product) => this.productRow(product));
+      const of = (kind) => this.rows.filter((row) => row.kind === kind);
+      const none = (what) => h('p', { class: 'quiet' }, `${what} `, may.set_prices && h('a', { href: '/settings/prices' }, 'Look at the price list'));
+      this.primaryBox.replaceChildren(h('legend', {}, 'Which one'), ...(of('primary').length ? of('primary').map(({ row }) => row) : [none('No primary product has a price.')]));
+      this.addOnsBox.replaceChildren(h('legend', {}, 'Add-ons'), ...(of('addon').length ? of('addon').map(({ row }) => row) : [none('No add-on has a price.')]));
+    }
+    for (const row of this.rows) row.set();
+  }
+
+  productRow({ code, name, kind, price, term, one_time: once, is_sample: sample, has }) {
+    const id = `upgrade-product-${code.replace(/\W/g, '_')}`;
+    const box = h('input', { type: 'checkbox', id, 'aria-describedby': `${id}-help`, oninput: () => this.choseProduct(code, kind, has, box.checked) });
+    const problem = h('p', { class: 'form-error', id: `${id}-help`, hidden: true });
+    const cost = price ? h('span', { class: 'order-price' }, `${money(price)} ${this.state.currency}`, h('span', { class: 'quiet' }, ` a ${term}`), has == null && once && h('span', { class: 'quiet' }, `, ${money(once)} once`)) : '';
+    const mark = has != null && h('span', { class: 'chip upgrade-has' }, `Has ${number(has)}`);
+    const row = h('div', { class: 'order-product upgrade-product' }, h('label', { class: 'tick', for: id }, box, h('span', {}, h('b', {}, name), ' ', h('span', { class: 'mono quiet small' }, code), mark, sample && h('span', { class: 'chip prices-sample' }, 'Sample'))), cost, problem);
+    const set = () => {
+      const { mode, primary, add_ons: addOns, drop } = this.facts;
+      box.checked = kind === 'addon' ? (has == null ? addOns.includes(code) : !drop.includes(code)) : primary.includes(code) || (mode === 'add' && has != null);
+      box.disabled = kind === 'primary' && mode === 'add' && has != null; // what there is stays
+      row.classList.toggle('is-chosen', box.checked);
+    };
+    return { code, name, kind, box, problem, row, set };
+  }
+
+  // -- what is typed --------------------------------------------------------------------------------------------------
+
+  choseMode(value) {
+    // Of what the customer has nothing is chosen anew, and what would come beside it is not what comes in its place.
+    this.facts.primary = [];
+    this.typed('mode', value);
+  }
+
+  choseProduct(code, kind, has, on) {
+    const name = kind === 'primary' ? 'primary' : has == null ? 'add_ons' : 'drop';
+    const others = this.facts[name].filter((each) => each !== code);
+    this.typed(name, on === (name !== 'drop') ? [...others, code] : others);
+  }
+
+  typed(name, value) {
+    this.facts[name] = value;
+    this.note.textContent = '';
+    this.clear(name === 'drop' ? 'add_ons' : name);
+    this.keep();
+    this.settle();
+    clearTimeout(this.soon);
+    this.soon = setTimeout(() => this.askPreview(), PAUSE);
+  }
+
+  get isChanged() { return !same(this.facts, this.base); }
+
+  keep() {
+    if (this.submitting) return; // what was submitted is typed no more
+    this.drop.hidden = !this.isChanged;
+    if (this.isChanged && !this.note.textContent) this.note.textContent = 'Not saved yet.';
+    remember(this.draft, this.isChanged || this.quote ? { quote: this.quote, base: this.base, facts: this.facts } : null);
+  }
+
+  // What follows from what is typed, without asking anybody.
+  settle() {
+    const { facts } = this;
+    for (const { value, box } of this.modes) box.checked = facts.mode === value;
+    this.primaryBox.hidden = facts.mode === 'keep';
+    if (this.rows) for (const row of this.rows) row.set();
+    for (const name of ['seats', 'effective_on', 'po_number']) {
+      const { input } = this.controls[name];
+      const text = String(facts[name] ?? '');
+      if (input.value !== text) input.value = text;
+    }
+    this.controls.po_waived.input.checked = Boolean(facts.po_waived);
+    this.controls.po_number.input.disabled = Boolean(facts.po_waived);
+    if (facts.po_waived) this.controls.po_number.input.value = '';
+  }
+
+  startOver() {
+    this.facts = structuredClone(this.base);
+    Object.keys(this.controls).forEach((name) => this.clear(name));
+    this.fail('');
+    this.note.textContent = '';
+    this.keep();
+    this.settle();
+    this.askPreview();
+    this.reviewButton.focus();
+  }
+
+  // Another quote, or none: a new one begins with what the customer has.
+  open(quote) {
+    this.quote = quote ? { id: quote.id, version: quote.version } : null;
+    this.base = quote ? quote.facts : this.state.start;
+    this.facts = structuredClone(this.base);
+    Object.keys(this.controls).forEach((name) => this.clear(name));
+    this.fail('');
+    this.note.textContent = '';
+    this.keep();
+    this.take(this.state);
+    this.title.focus();
+  }
+
+  // -- what is stored -------------------------------------------------------------------------------------------------
+
+  async renew() {
+    if (this.asking) { this.again = true; return; }
+    this.asking = true;
+    try {
+      const response = await fetch(this.address, { cache: 'no-store', signal: AbortSignal.timeout(10000) });
+      if (response.ok) this.take(await response.json());
+    } catch { /* the live dot says that there is no connection */ }
+    this.asking = false;
+    if (this.again) { this.again = false; this.renew(); }
+  }
+
+  take(state) {
+    this.state = state;
+    const mine = this.quote && state.quotes.find(({ id }) => id === this.quote.id);
+    if (this.quote && !mine) { // submitted or discarded by somebody: what is typed here begins a new one
+      if (!this.submitting) this.note.textContent = 'The quote was submitted or discarded. What you see is kept as a new one when you save it.';
+      Object.assign(this, { quote: null, base: state.start });
+    } else if (mine && mine.version !== this.quote.version && !this.isChanged) this.adopt(mine);
+    if (!this.quote) {
+      if (!this.isChanged) this.facts = structuredClone(state.start);
+      this.base = state.start;
+    }
+    this.theirs = mine && mine.version !== this.quote.version ? mine : null;
+    this.drawProducts();
+    this.date.min = state.today;
+    const now = state.customer.seats;
+    this.present.textContent = now ? `Now ${number(now)}` : 'Now none';
+    this.keep();
+    this.settle();
+    this.drawAbove();
+    if (!this.view || (this.view === 'over') !== Boolean(state.why)) this.show(state.why ? 'over' : 'form');
+    if (this.view === 'review' && !this.submitting && (state.waits_for || mine?.version !== this.reviewed.version)) {
+      this.show('form');
+      this.fail(state.waits_for || 'The quote was changed while you reviewed it. Review it again.');
+    }
+    this.head();
+    this.askPreview();
+  }
+
+  adopt(quote) {
+    this.quote = { id: quote.id, version: quote.version };
+    this.base = quote.facts;
+    this.facts = structuredClone(quote.facts);
+  }
+
+  head() {
+    const { customer, quotes } = this.state;
+    const mine = this.quote && quotes.find(({ id }) => id === this.quote.id);
+    this.title.textContent = `${this.view === 'review' ? 'Review the change order' : 'Change order'} for ${customer.name}`;
+    this.standing.replaceChildren(...(mine ? [`${mine.number}, saved by ${mine.by} `, when(mine.at)] : ['A new quote, not saved yet']));
+  }
+
+  // What is under way, and the quotes that were saved.
+  drawAbove() {
+    const { under_way: submitted, quotes, waits_for: waits, why } = this.state;
+    const parts = [];
+    if (submitted.length) parts.push(h('section', { class: 'card upgrade-card', 'aria-label': 'Under way' }, h('h2', {}, 'Under way'), ...submitted.map((order) => this.submittedRow(order))));
+    if (waits && !why) parts.push(h('p', { class: 'notice' }, `Quotes can be saved, not submitted. ${waits}`));
+    if (quotes.length && !why) parts.push(h('section', { class: 'card upgrade-card', 'aria-label': 'Saved quotes' },
+      h('div', { class: 'upgrade-card-head' }, h('h2', {}, 'Saved quotes'), this.quote && h('button', { class: 'button small', type: 'button', 'data-keep': 'new', onclick: () => this.open(null) }, 'New quote')),
+      ...quotes.map((quote) => this.quoteRow(quote))));
+    if (this.theirs) parts.push(h('p', { class: 'notice' }, `${this.theirs.by} has saved this quote meanwhile. What you typed is still here. `, h('button', { class: 'button small', type: 'button', onclick: () => this.open(this.theirs) }, 'Show theirs')));
+    const focused = this.above.contains(document.activeElement) ? document.activeElement.dataset.keep : null;
+    this.above.replaceChildren(...parts);
+    if (focused) this.above.querySelector(`[data-keep="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  }
+
+  submittedRow(order) {
+    const back = this.state.may.submit && !order.why_not_withdrawn && h('button', { class: 'button small', type: 'button', 'data-keep': `withdraw ${order.id}`, onclick: () => withdrawOrder(this.config.id, order, () => this.renew()) }, 'Withdraw');
+    return h('div', { class: 'upgrade-row' }, h('div', { class: 'upgrade-what' }, h('b', {}, order.number), ` ${order.title === 'Cancellation' ? 'ends the subscription' : `to ${number(order.seats)} licences`} on ${day(order.effective_on)}`,
+      h('div', { class: 'quiet small' }, `Submitted by ${order.by} `, when(order.at), ` · ${order.vendor}`, order.waits ? ` · ${order.waits}` : '', !order.why_not_withdrawn && order.until ? ` · can be withdrawn until ${day(order.until)}` : '')), back);
+  }
+
+  quoteRow(quote) {
+    const isOpen = this.quote?.id === quote.id;
+    const what = [`${number(quote.seats)} licences`, quote.products.join(', '), quote.monthly && `${money(quote.monthly)} ${quote.currency} a month`].filter(Boolean).join(' · ');
+    return h('div', { class: `upgrade-row${isOpen ? ' is-open' : ''}` }, h('div', { class: 'upgrade-what' }, h('b', {}, quote.number), ` ${what}`, h('div', { class: 'quiet small' }, `Saved by ${quote.by} `, when(quote.at))),
+      isOpen ? h('span', { class: 'chip' }, 'Shown below') : h('button', { class: 'button small', type: 'button', 'data-keep': `open ${quote.id}`, onclick: () => this.choose(quote) }, 'Open'),
+      h('button', { class: 'button plain small', type: 'button', 'data-keep': `discard ${quote.id}`, 'aria-label': `Discard ${quote.number}`, onclick: (event) => this.discard(quote, event.target) }, 'Discard'));
+  }
+
+  choose(quote) {
+    if (!this.isChanged) { this.open(quote); return; }
+    openForm({ title: 'Leave what you typed?', about: 'It is not saved. Save it as a quote first if it is still of use.', fields: [], button: 'Leave it', dismiss: 'Stay here', store: async () => setTimeout(() => this.open(quote)) });
+  }
+
+  discard(quote, button) {
+    return this.busy(button, async () => {
+      const { now } = await send('POST', `${this.address}/${quote.id}/discard`, { version: quote.version });
+      if (this.quote?.id === quote.id) Object.assign(this, { quote: null, base: now.start, facts: structuredClone(now.start) });
+      this.take(now);
+    });
+  }
+
+  // -- preview --------------------------------------------------------------------------------------------------------
+
+  async askPreview(again = false) {
+    if (this.state.why) return;
+    const { facts } = this;
+    const query = new URLSearchParams(Object.entries(facts).map(([name, value]) => [name, LISTS.includes(name) ? value.join(',') : String(value ?? '')]));
+    const told = JSON.stringify([String(query), this.toldCatalogue, this.state.customer.seats]);
+    if (told === this.askedPreview && !again) return;
+    this.askedPreview = told;
+    const mine = this.asks = (this.asks || 0) + 1;
+    this.preview.setAttribute('aria-busy', 'true');
+    try {
+      const found = await send('GET', `${this.address}/preview?${query}`, undefined, 10000);
+      if (mine !== this.asks) return;
+      this.previewFailed = false;
+      this.problems = found.problems;
+      this.drawPreview(found);
+    } catch (error) {
+      if (mine !== this.asks) return;
+      this.previewFailed = true;
+      this.preview.replaceChildren(h('p', { class: 'quiet' }, `The preview cannot be made just now: ${error.message}`));
+    }
+    this.preview.removeAttribute('aria-busy');
+    this.sayOfProducts();
+    this.sayAtOnce();
+  }
+
+  drawPreview({ lines, fees, problems }) {
+    if (!lines) { this.preview.replaceChildren(h('p', { class: 'quiet' }, 'It follows once the fields are right.')); return; }
+    if (!lines.length && /^Nothing/.test(problems.seats || '')) { this.preview.replaceChildren(h('p', { class: 'quiet' }, 'Nothing yet. Type a new total of licences, or choose products.')); return; }
+    this.preview.replaceChildren(lineList(lines), fees ? totals(fees, this.state.currency) : h('p', { class: 'quiet small' }, 'Your role does not include prices.'));
+  }
+
+  sayOfProducts() {
+    for (const { code, name, problem, box } of this.rows || []) {
+      const message = this.problems[`product ${code}`];
+      problem.hidden = !message;
+      problem.textContent = message ? worded(name, message) : '';
+      message ? box.setAttribute('aria-invalid', 'true') : box.removeAttribute('aria-invalid');
+    }
+  }
+
+  // What is wrong with what was typed is said at once; what is only missing, when the order is reviewed.
+  sayAtOnce() {
+    const message = this.problems.seats;
+    if (message && !/^Nothing|at least 1/.test(message)) this.mark('seats', message);
+    else this.clear('seats');
+    const primary = this.problems.primary;
+    if (primary && !/^(is empty|must not)/.test(primary)) this.mark('primary', primary);
+    else this.clear('primary');
+  }
+
+  mark(name, message) {
+    const control = this.controls[name];
+    control.problem.className = 'form-error';
+    control.problem.textContent = worded(control.label, message);
+    control.invalid?.setAttribute('aria-invalid', 'true');
+  }
+
+  clear(name) {
+    const control = this.controls[name];
+    if (!control) return;
+    control.invalid?.removeAttribute('aria-invalid');
+    control.problem.className = 'form-help';
+    control.problem.textContent = control.help;
+  }
+
+  fail(text, ...more) {
+    this.trouble.hidden = !text;
+    this.trouble.replaceChildren(...(text ? [shape('bad'), h('span', {}, text, ...more)] : []));
+  }
+
+  // -- saving, reviewing, submitting ------------------------------------------------------------------------------------
+
+  async save() {
+    const found = await send('POST', this.address, { facts: this.facts, order: this.quote?.id ?? null, version: this.theirs?.version ?? this.quote?.version ?? 0 });
+    const stored = found.now.quotes.find(({ id }) => id === found.order);
+    this.adopt(stored);
+    this.take(found.now);
+  }
+
+  async busy(button, work) {
+    if (this.working) return;
+    this.working = true;
+    button.setAttribute('aria-busy', 'true');
+    this.fail('');
+    Object.keys(this.controls).forEach((name) => this.clear(name));
+    try {
+      await work();
+    } catch (error) {
+      await this.say(error);
+    } finally {
+      this.working = false;
+      button.removeAttribute('aria-busy');
+    }
+  }
+
+  saveQuote() {
+    return this.busy(this.saveButton, async () => {
+      if (this.isChanged || !this.quote) await this.save();
+      this.note.textContent = 'Saved as a quote.';
+    });
+  }
+
+  goToReview() {
+    return this.busy(this.reviewButton, async () => {
+      if (this.isChanged || !this.quote) await this.save();
+      this.reviewed = await send('GET', `${this.address}/${this.quote.id}/review`);
+      this.show('review');
+    });
+  }
+
+  async say(error) {
+    if (error.status === 409) {
+      await this.renew();
+      this.fail(error.field === 'version' ? 'Somebody else has saved this quote meanwhile. What you typed is still here; look at it and save again.' : error.message);
+      return;
+    }
+    const wrong = Object.fromEntries(wrongFields(error));
+    for (const [name, message] of Object.entries(wrong)) if (this.controls[name]) this.mark(name, message);
+    this.problems = { ...this.problems, ...wrong };
+    this.sayOfProducts();
+    const first = ['seats', 'mode', 'primary', 'add_ons', 'effective_on', 'po_number'].find((name) => name in wrong);
+    const row = this.rows?.find(({ code }) => `product ${code}` in wrong);
+    const count = Object.keys(wrong).length;
+    this.fail(first || row ? (count === 1 ? 'Something is still missing or wrong; it is marked.' : `${count} things are still missing or wrong; they are marked.`) : error.message);
+    first ? this.controls[first].focus() : row?.box.focus();
+  }
+
+  show(view) {
+    const isNew = this.view !== view;
+    this.view = view;
+    if (isNew || view === 'review') this.main.replaceChildren(view === 'form' ? this.form : view === 'review' ? this.reviewView() : this.overView());
+    this.above.hidden = view === 'review';
+    if (!isNew) return;
+    this.head();
+    this.scroller.closest('.page')?.scrollTo({ top: 0 });
+    if (view === 'review') this.title.focus({ preventScroll: true });
+  }
+
+  overView() {
+    return h('div', { class: 'card order-over' }, h('p', {}, h('b', {}, 'Nothing can be ordered for this customer now. '), this.state.why), h('p', {}, h('a', { href: `/customers/${this.config.id}` }, 'To the customer')));
+  }
+
+  reviewView() {
+    const found = this.reviewed;
+    const { may } = this.state;
+    const fact = (title, ...content) => [h('dt', {}, title), h('dd', { dir: 'auto' }, ...content)];
+    const ticks = [
+      ['accepts_agreement', `This change order is governed by the ${found.agreement}.`],
+      ['is_authorised', 'I am authorised to place this change order.'],
+    ].map(([name, text]) => {
+      const input = h('input', { type: 'checkbox', id: `upgrade-${name}`, 'aria-describedby': `upgrade-${name}-help`, oninput: () => { problem.hidden = true; input.removeAttribute('aria-invalid'); } });
+      const problem = h('p', { class: 'form-error', id: `upgrade-${name}-help`, hidden: true }, 'Tick this to submit the change order.');
+      return { input, problem, box: h('div', { class: 'field' }, h('label', { class: 'tick' }, input, h('span', {}, text)), problem) };
+    });
+    const trouble = h('div', { class: 'notice bad', role: 'alert', hidden: true });
+    const submit = h('button', { class: 'button primary', type: 'submit' }, 'Submit change order');
+    const withdraw = found.until ? `It can be withdrawn until ${found.until}; after that it stands.` : 'Its deadline for withdrawing has passed by then: once submitted, it stands.';
+    const form = h('form', { class: 'card order-review', novalidate: true },
+      found.is_downsell && h('div', { class: 'notice upgrade-downsell', role: 'note' }, h('b', {}, 'Fewer licences. '), `The bill of ${found.bills} is the first one that is lower. ${withdraw}`),
+      h('section', { 'aria-label': 'Change order summary' }, h('dl', { class: 'facts' },
+        ...fact('MSP', found.msp), ...fact('Company name', found.company, h('span', { class: 'quiet' }, ` · ${found.code}`)),
+        ...fact('Permitted users', found.was_seats === found.seats ? `${number(found.seats)}, as they are` : `${number(found.was_seats)} → ${number(found.seats)} in total`),
+        ...fact('Primary product', found.mode), ...(found.comes.length ? fact('Comes', found.comes.join(', ')) : []), ...(found.goes.length ? fact('Goes', found.goes.join(', ')) : []),
+        ...fact('Effective from', found.effective_on), ...fact('Order (PO) number', found.po), ...(found.is_downsell ? [] : fact('Withdrawing', withdraw)))),
+      h('section', { class: 'order-review-fees', 'aria-label': 'Changes to existing products' }, h('h2', {}, 'Changes to existing products'), found.fees ? lineTable(found.lines, found.currency) : lineList(found.lines), found.fees && totals(found.fees, found.currency)),
+      may.submit ? h('section', { class: 'order-ticks', 'aria-label': 'Agreed' }, ...ticks.map(({ box }) => box)) : h('p', { class: 'notice' }, 'The quote is saved. Your role does not include submitting it: an administrator or somebody in sales does that.'), trouble,
+      h('div', { class: 'dialog-buttons' }, h('button', { class: 'button', type: 'button', onclick: () => this.show('form') }, 'Back to the quote'), may.submit && submit));
+    form.addEventListener('submit', async (event) => {
+      event.preventDefault();
+      if (this.submitting || !may.submit) return;
+      const missing = ticks.filter(({ input }) => !input.checked);
+      for (const { input, problem } of missing) { problem.hidden = false; input.setAttribute('aria-invalid', 'true'); }
+      if (missing.length) { missing[0].input.focus(); return; }
+      this.submitting = true;
+      submit.setAttribute('aria-busy', 'true');
+      trouble.hidden = true;
+      try {
+        await send('POST', `${this.address}/${found.id}/submit`, { version: found.version, fees: found.fees, accepts_agreement: true, is_authorised: true }, 60000);
+        remember(this.draft, null);
+        go(`/customers/${this.config.id}#orders`, this.scroller);
+      } catch (error) {
+        this.submitting = false;
+        trouble.hidden = false;
+        trouble.replaceChildren(shape('bad'), h('span', {}, error.message));
+        if (error.status === 409) this.renew();
+      }
+      submit.removeAttribute('aria-busy');
+    });
+    return form;
+  }
+}
+
+// -- taking back, and leaving: used by the page of a customer as well ---------------------------------------------------------
+
+// Asks before a submitted change order or cancellation ({id, number}) is taken back.
+export function withdrawOrder(customer, order, done = () => {}) {
+  openForm({
+    title: `Withdraw ${order.number}`, about: 'Nothing of the customer changes then. Where the vendor was told already, tell it that this was withdrawn.',
+    fields: [{ name: 'because', label: 'Reason', kind: 'text', help: 'If there is one to tell.' }], button: 'Withdraw', dismiss: 'Leave it', draft: `withdraw ${order.id}`,
+    store: async ({ because }) => { await send('POST', `/api/ui/customers/${customer}/orders/${order.id}/withdraw`, { because }); done(); },
+  });
+}
+
+// The form of a cancellation; `customer` is {id, name}.
+export async function cancelCustomer(customer, done = () => {}) {
+  const address = `/api/ui/customers/${customer.id}/cancellation`;
+  const { types, earliest, until } = await send('GET', address);
+  const authorised = (shared) => tickControl(shared, 'I am authorised to cancel this subscription.');
+  openForm({
+    title: `Cancel ${customer.name}`, about: until ? `The first 12 months run to their end: it takes effect on ${until} at the earliest.` : 'The contract is older than 12 months: it can take effect at once.',
+    fields: [
+      { name: 'type', label: 'What happens', kind: 'choice', choices: [['', 'Choose'], ...types], value: '' },
+      { name: 'data_export', label: 'Data export', kind: 'choice', choices: [['', 'Choose'], ['yes', 'Yes, the data have to be exported'], ['no', 'No export']], value: '' },
+      { name: 'effective_on', label: 'Effective from', value: earliest, make: (shared) => h('input', { ...shared, type: 'date', min: earliest }), help: 'The customer is closed on this day, and nothing is watched any more. Until then this can be withdrawn.' },
+      { name: 'because', label: 'Reason', kind: 'text' },
+      { name: 'is_authorised', label: 'Authorisation', make: authorised, value: '' },
+    ],
+    button: 'Submit cancellation', dismiss: 'Keep the customer', draft: `cancel ${customer.id}`,
+    store: async ({ is_authorised: ticked, ...facts }) => { await send('POST', address, { facts, is_authorised: ticked === 'yes' }, 60000); done(); },
+  });
+}
+
+// A tick that has a value, as inputs have: 'yes' or nothing.
+function tickControl(shared, text) {
+  const input = h('input', { type: 'checkbox', id: shared.id, 'aria-describedby': shared['aria-describedby'] });
+  const box = h('label', { class: 'tick' }, input, h('span', {}, text));
+  Object.defineProperty(box, 'value', { get: () => (input.checked ? 'yes' : ''), set: (value) => { input.checked = value === 'yes'; } });
+  box.focus = () => input.focus();
+  return box;
+}
+
+// -- pieces -----------------------------------------------------------------------------------------------------------------
+
+const sumOf = ({ term }) => (term === 'month' ? 'monthly' : 'annual');
+const signed = (amount) => (amount.startsWith('-') ? `−${money(amount.slice(1))}` : money(amount));
+const quantity = (n) => (n < 0 ? `−${number(-n)}` : number(n));
+
+function lineList(lines) {
+  return h('ul', { class: 'order-lines' }, ...lines.map((line) => h('li', { class: line.quantity < 0 ? 'is-gone' : '' }, h('span', {}, line.name, h('span', { class: 'quiet' }, ` × ${quantity(line.quantity)}`)),
+    line.term && h('span', { class: 'number' }, signed(line[sumOf(line)]), h('span', { class: 'quiet' }, ` a ${line.term}`)))));
+}
+
+function lineTable(lines, currency) {
+  return h('div', { class: 'plain-table-box' }, h('table', { class: 'plain-table' },
+    h('thead', {}, h('tr', {}, ...[['Product'], ['Licences', 'number'], [`A licence (${currency})`, 'number'], ['Billed'], ['One-time', 'number'], ['Sum', 'number']].map(([text, kind]) => h('th', { scope: 'col', class: kind }, text)))),
+    h('tbody', {}, ...lines.map((line) => h('tr', { class: line.quantity < 0 ? 'is-gone' : '' }, h('td', {}, h('b', {}, line.name), ' ', h('span', { class: 'mono quiet' }, line.code)),
+      h('td', { 'data-label': 'Licences', class: 'number' }, quantity(line.quantity)), h('td', { 'data-label': 'A licence', class: 'number' }, money(line.unit_price)),
+      h('td', { 'data-label': 'Billed' }, line.term === 'month' ? 'Monthly' : 'Annually'), h('td', { 'data-label': 'One-time', class: 'number' }, /[1-9]/.test(line.one_time) ? money(line.one_time) : '–'),
+      h('td', { 'data-label': 'Sum', class: 'number' }, signed(line[sumOf(line)])))))));
+}
+
+// Before, after and what lies between, for each month and each year that something is paid.
+function totals(fees, currency) {
+  const some = (text) => /[1-9]/.test(text);
+  const groups = [['monthly', 'Monthly'], ['annual', 'Annual']].filter(([name]) => name === 'monthly' || some(fees[`${name}_before`]) || some(fees[`${name}_after`]));
+  const rows = groups.flatMap(([name, words]) => [[`${words} now`, fees[`${name}_before`]], [`${words} from then on`, fees[`${name}_after`], 'is-first']]);
+  return h('dl', { class: 'order-totals' }, ...rows.flatMap(([title, amount, kind]) => [h('dt', { class: kind }, title), h('dd', { class: kind }, `${signed(amount)} ${currency}`)]),
+    ...groups.flatMap(([name, words]) => [h('dt', {}, `${words} difference`), h('dd', {}, `${fees[name].startsWith('-') || !some(fees[name]) ? '' : '+'}${signed(fees[name])} ${currency}`)]),
+    ...(some(fees.one_time) ? [h('dt', {}, 'One-time (up front)'), h('dd', {}, `${money(fees.one_time)} ${currency}`)] : []));
+}
+
+const day = (text) => new Date(`${text}T00:00:00Z`).toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' });
+
+function go(address, inside) {
+  const link = h('a', { href: address, hidden: true });
+  inside.append(link);
+  link.click(); // as any link: without loading the portal anew
+}
+
+const normal = (facts) => JSON.stringify(Object.entries(facts).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => [name, Array.isArray(value) ? [...value].sort() : typeof value === 'boolean' ? value : String(value ?? '')]));
+const same = (one, other) => normal(one) === normal(other);
+
+function recall(draft) {
+  try { return JSON.parse(sessionStorage.getItem(draft)); } catch { return null; }
+}
+
+function remember(draft, values) {
+  try {
+    if (values) sessionStorage.setItem(draft, JSON.stringify(values));
+    else sessionStorage.removeItem(draft);
+  } catch { /* the page itself still has it */ }
+}

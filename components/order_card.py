@@ -1,0 +1,152 @@
+"""The card “Orders” of a customer: every order, change and cancellation, with what the portal records and, beside it,
+what the vendor was told and said."""
+
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from models import Customer, Order, OrderKind, OrderState, Partner, VendorState, cancelling, changing
+from models.database import reader
+from models.order import UNANSWERED
+
+Mark = tuple[str, str, str]  # shape, tone and word of an icon
+STATES: dict[OrderState, tuple[str, str]] = {
+    OrderState.DRAFT: ('empty', 'none'), OrderState.SUBMITTED: ('half', 'accent'),
+    OrderState.APPLIED: ('done', 'good'), OrderState.REJECTED: ('bad', 'bad'), OrderState.WITHDRAWN: ('none', 'none'),
+}  # fmt: skip
+VENDOR: dict[VendorState, tuple[str, str]] = {
+    VendorState.NOT_TOLD: ('none', 'none'), VendorState.WAITING: ('clock', 'none'),
+    VendorState.SENDING: ('mail', 'accent'), VendorState.BY_HAND: ('person', 'accent'),
+    VendorState.DELIVERED: ('half', 'accent'), VendorState.ACCEPTED: ('done', 'good'),
+    VendorState.REJECTED: ('bad', 'bad'),
+}  # fmt: skip
+_FEES = {
+    'monthly': 'Monthly', 'annual': 'Annual', 'one_time': 'One-time', 'initial': 'First payment',
+    'monthly_before': 'Monthly before', 'monthly_after': 'Monthly from then on', 'annual_before': 'Annual before',
+    'annual_after': 'Annual from then on',
+}  # fmt: skip
+
+
+def state_mark(order: Order) -> Mark:
+    return (*STATES[order.state], order.state.title)
+
+
+def vendor_mark(order: Order) -> Mark:
+    return (*VENDOR[order.vendor], order.vendor.title)
+
+
+def _orders(customer: Customer) -> Any:
+    return Order.filter(customer_id=customer.id).using_db(reader()).order_by('-id')
+
+
+async def gist(customer: Customer) -> dict[str, str]:
+    """The newest order whose vendor's side is not settled; without one, how many there are."""
+    orders = await _orders(customer)
+    unsettled = [order for order in orders if todo_of(order, customer)]
+    worst = next((order for order in unsettled if order.vendor == VendorState.REJECTED), None)
+    if worst is not None:
+        return {'text': f'{worst.number} rejected by the vendor: {worst.decided_because}', 'tone': 'bad'}
+    if newest := next(iter(unsettled or orders), None):
+        count = f'{len(orders)} orders, ' if len(orders) > 1 else ''
+        return {'text': f'{count}{newest.number}: {_in_short(newest)}', 'tone': ''}
+    return {'text': 'None in the portal', 'tone': ''}
+
+
+def _in_short(order: Order) -> str:
+    told = order.state in (OrderState.SUBMITTED, OrderState.APPLIED)
+    said = f'{order.state.title.lower()}, {order.vendor.title.lower()}' if told else order.state.title.lower()
+    return said.replace('e-mail', 'e-mail to the vendor').replace(', accepted', ', accepted by the vendor')
+
+
+async def content(customer: Customer) -> dict[str, Any]:
+    partner = await Partner.get(id=customer.partner_id, using_db=reader())
+    by_mail = bool(partner.order_desk and partner.smtp_host)
+    return {
+        'rows': [
+            row_of(order, customer, by_mail=by_mail) | _its_day(order, partner) for order in await _orders(customer)
+        ],
+        'code': customer.account_code, 'is_provisional': customer.code_is_provisional,
+    }  # fmt: skip
+
+
+def _its_day(order: Order, partner: Partner) -> dict[str, Any]:
+    """Of a change or a cancellation: until when it can be withdrawn, whether it waits, and what is asked for."""
+    details = order.details if isinstance(order.details, dict) else {}
+    about = ''
+    if order.kind == OrderKind.CANCELLATION:
+        export = 'with' if details.get('data_export') else 'without'
+        about = f'{cancelling.TYPES.get(str(details.get("type")), "")}, {export} a data export'
+    can = order.kind != OrderKind.NEW and not changing.why_not_withdrawn(order, partner)
+    return {
+        'about': about, 'waits': changing.waits_because(order, partner), 'can_withdraw': can,
+        'withdraw_until': order.withdraw_until if can else None,
+    }  # fmt: skip
+
+
+def without_prices(found: dict[str, Any]) -> dict[str, Any]:
+    """The same for who may not see prices; they stand in its document, too."""
+    return found | {'rows': [row | {'fees': None, 'document': None} for row in found['rows']]}
+
+
+def row_of(order: Order, customer: Customer, *, by_mail: bool) -> dict[str, Any]:
+    """An order as the card shows it; what its viewer may do is asked there."""
+    moves = [verb for verb in order.moves()
+             # Where there is no way to send it, it would come back at once.
+             if verb != 'deliver_again' or order.vendor == VendorState.REJECTED or by_mail]  # fmt: skip
+    return {
+        'id': order.id, 'number': order.number, 'kind': order.kind.value, 'title': order.kind.title,
+        'is_first': order.kind == OrderKind.NEW, 'seats': order.seats, 'was_seats': order.was_seats,
+        'products': _products(order), 'fees': _fees(order), 'currency': order.currency,
+        'effective_on': order.effective_on, 'po': 'not required' if order.po_waived else order.po_number,
+        'state': order.state.value, 'state_title': order.state.title, 'state_mark': state_mark(order),
+        'by': order.submitted_by or order.created_by, 'at': order.submitted_at or order.changed_at,
+        'applied_at': order.applied_at,
+        'vendor': order.vendor.value, 'vendor_title': order.vendor.title, 'vendor_mark': vendor_mark(order),
+        'how': order.vendor_how, 'to': order.vendor_to, 'told_at': order.vendor_at, 'error': order.vendor_error,
+        'message': order.message_id,
+        'decided_by': order.decided_by, 'decided_at': order.decided_at, 'because': order.decided_because,
+        'document': order.attachment_id, 'moves': moves, 'todo': todo_of(order, customer),
+        'wants_code': order.kind == OrderKind.NEW and order.vendor == VendorState.ACCEPTED
+        and customer.code_is_provisional,
+    }  # fmt: skip
+
+
+def todo_of(order: Order, customer: Customer) -> str:
+    """What a person has to do about it now; nothing where nobody has to do anything."""
+    in_force = order.state in (OrderState.SUBMITTED, OrderState.APPLIED)
+    match order.vendor:
+        case VendorState.BY_HAND if order.state == OrderState.SUBMITTED:
+            return 'Pass it on to the vendor, then say so here.'
+        case VendorState.DELIVERED if in_force and order.vendor_at is not None:
+            waited = datetime.now(UTC) - order.vendor_at
+            if waited > UNANSWERED:
+                return f'The vendor has not answered for {waited.days} days. Ask, then record what it said.'
+        case VendorState.REJECTED if order.state == OrderState.APPLIED:
+            return 'It is in force here, and the vendor rejected it. Agree with the vendor, or order it back.'
+        case VendorState.REJECTED if in_force:
+            return 'The customer stays in Connect. Put right what was wrong, then have it delivered again.'
+        case VendorState.ACCEPTED if order.kind == OrderKind.NEW and customer.code_is_provisional:
+            return 'The account code that the vendor gave is still to be typed.'
+    return ''
+
+
+def _products(order: Order) -> list[list[Any]]:
+    """Name, code and quantity of each line; what a change takes away is negative."""
+    lines = [line for line in order.lines or [] if isinstance(line, dict)]
+    if lines:
+        return [[line.get('name', ''), line.get('code', ''), line.get('quantity', 0)] for line in lines]
+    return [['', code, order.seats] for code in order.products or []]
+
+
+def _fees(order: Order) -> list[list[str]]:
+    """Label and amount of each sum that is one."""
+    found = []
+    for name, label in _FEES.items():
+        try:
+            amount = Decimal(str((order.fees or {}).get(name, '0')))
+        except InvalidOperation:
+            continue
+        if amount:
+            is_difference = order.kind == OrderKind.CHANGE and name in ('monthly', 'annual')
+            found.append([f'{label} difference' if is_difference else label, f'{amount:,}'])
+    return found

@@ -1,0 +1,246 @@
+"""Leaving: the cancellation of a customer's subscription, or its move to another partner (domain.md 1.10).
+
+It is possible after 11 months of the contract. The first 12 months run to their end; after them it takes effect when it
+is wished. What was submitted comes about on its day, by a job (`end`), and can be withdrawn until then.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from tortoise.expressions import F
+
+from models import calendar, checking, events, rights
+from models.attachment import AttachmentKind
+from models.catalogue import for_partner, prices_of
+from models.change_form import day
+from models.changing import TOLD, held_by, require_ticks, said_day, submitted, tell, under_way
+from models.checking import Impossible, Invalid
+from models.customer import Closing, Customer, Listing, hold_monitors
+from models.documents import cancellation_pdf
+from models.events import transaction
+from models.order import Order, OrderKind, OrderState, VendorState
+from models.partner import Partner
+from models.pricing import Line, fees, line
+from models.product import ProductKind
+
+if TYPE_CHECKING:
+    from models.user import PortalUser
+
+AFTER = 11  # months of the contract
+TERM = 12  # months that run to their end whatever happens
+FARTHEST = 24  # months from now
+CANCEL, PARTNER_CHANGE = 'cancel', 'partner_change'
+TYPES = {CANCEL: 'Cancel the subscription', PARTNER_CHANGE: 'Move to another partner, who keeps the products'}
+_CLOSING = {CANCEL: Closing.CANCELLED, PARTNER_CHANGE: Closing.MOVED}
+
+
+# -- questions --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """Whether the customer can be cancelled now. `why` says why not, and when it will be possible; `earliest` is the
+    first day on which it could take effect, and `until` the end of the term that runs until then, if one does."""
+
+    is_possible: bool
+    why: str
+    earliest: date
+    until: date | None = None
+    order: Order | None = None  # the cancellation that is under way
+
+
+def contract_start(customer: Customer, partner: Partner) -> date:
+    """When the contract began: for a customer of whom nobody has said so, the day on which it was added."""
+    return customer.contract_start or calendar.day_of(partner, customer.created_at)
+
+
+async def leaving(customer: Customer, partner: Partner, *, now: datetime | None = None, within: Any = None) -> Leaving:
+    """Whether and from when on the customer can leave; `within` is the connection of a transaction."""
+    started, today = contract_start(customer, partner), calendar.today(partner, now=now)
+    possible_on, term_end = calendar.add_months(started, AFTER), calendar.add_months(started, TERM)
+    earliest, until = max(today, term_end), term_end if today < term_end else None
+    if customer.listing == Listing.CLOSED:
+        return Leaving(False, f'{customer.name} is closed already.', earliest, until)
+    if customer.listing == Listing.WAITING:
+        return Leaving(False, 'The RFI is not back yet: abandon Connect instead.', earliest, until)
+    for order in await under_way(customer, within=within):
+        if order.kind == OrderKind.CANCELLATION:
+            who = order.submitted_by or 'Somebody'
+            why = f'{who} has submitted {order.number}, which takes effect on {said_day(order.effective_on)}.'
+            return Leaving(False, why, earliest, until, order)
+    if today < possible_on:
+        why = (
+            f'Possible from {said_day(possible_on)} on, after {AFTER} months: the contract began on '
+            f'{said_day(started)}.'
+        )
+        return Leaving(False, why, earliest, until)
+    return Leaving(True, '', earliest, until)
+
+
+# -- submitting -------------------------------------------------------------------------------------------------------
+
+
+def clean(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields as they would be stored: `type`, `data_export` (None where nobody said so), `because`, and
+    `effective_on` (a date, or None). Raises `Invalid` with all that cannot be."""
+    return checking.each(facts, _clean)
+
+
+def _clean(field: str, value: Any) -> Any:
+    if field == 'type':
+        if value not in TYPES:
+            raise Invalid(field, 'is empty; choose one' if not value else 'is none of those that can be chosen')
+        return value
+    if field == 'data_export':
+        known = {'yes': True, 'no': False}
+        if not isinstance(value, bool) and value not in known:
+            raise Invalid(field, 'is empty; choose yes or no' if not value else 'must be yes or no')
+        return value if isinstance(value, bool) else known[value]
+    if field == 'because':
+        return checking.line(field, value, 300)
+    if field == 'effective_on':
+        return day(field, value)
+    raise Invalid(str(field)[:40], 'is not a field of the cancellation')
+
+
+async def submit(customer: Customer, facts: Mapping[str, Any], *, is_authorised: bool, by: 'PortalUser') -> Order:
+    """Submit a cancellation, with its PDF. Without `effective_on` it takes effect as early as it can.
+
+    Raises `Invalid` with all that is wrong, `Refused`, and `Impossible` with the reason.
+    """
+    rights.require(by, 'order.submit')
+    if by.partner_id != customer.partner_id:
+        raise rights.Refused('This customer is another MSP’s.')
+    fresh, partner = await Customer.get(id=customer.id), await Partner.get(id=customer.partner_id)
+    can = await leaving(fresh, partner)
+    if not can.is_possible:
+        raise Impossible(can.why)
+    problems, wished = checking.Problems(), {}
+    with problems.noted():
+        wished = clean({'type': '', 'data_export': '', 'because': '', 'effective_on': '', **facts})
+    with problems.noted():
+        _require_day(wished.get('effective_on'), can, calendar.today(partner))
+    with problems.noted():
+        require_ticks(is_authorised=is_authorised)
+    problems.refuse()
+    now = datetime.now(UTC)
+    order = Order(
+        partner_id=partner.id, customer_id=fresh.id, kind=OrderKind.CANCELLATION, version=0, seats=fresh.seats,
+        was_seats=fresh.seats, currency=partner.currency, po_waived=True, is_authorised=True,
+        details={name: wished[name] for name in ('type', 'data_export', 'because')},
+        effective_on=wished['effective_on'] or can.earliest, created_by_id=by.id, created_by=by.name[:120],
+        submitted_by_id=by.id, submitted_by=by.name[:120], submitted_at=now, changed_at=now,
+    )  # fmt: skip
+    order.withdraw_until = order.effective_on
+    await _list_products(order, fresh, partner)
+    # It needs its number for the document: a draft that is nowhere offered, and goes again where nothing comes of it.
+    left = Order.filter(customer_id=fresh.id, kind=OrderKind.CANCELLATION, state=OrderState.DRAFT)
+    await left.filter(created_at__lt=now - timedelta(hours=1)).delete()  # of a portal that was killed meanwhile
+    await order.save()
+    try:
+        pdf = await cancellation_pdf(
+            order, customer_name=fresh.name, customer_lines=[fresh.domain] if fresh.domain else [],
+            account_code=fresh.account_code, by=by.name, at=now, partner=partner,
+        )  # fmt: skip
+
+        async def within(connection: Any, now_there: Customer, stored: Partner) -> None:
+            still = await leaving(now_there, stored, within=connection)
+            if not still.is_possible:
+                raise Impossible(still.why)
+            _require_day(order.effective_on, still, calendar.today(stored))
+
+        title = {CANCEL: 'The cancellation', PARTNER_CHANGE: 'The move to another partner'}[wished['type']]
+        export = 'with an export of its data' if wished['data_export'] else 'without an export of its data'
+        said = f'{title} {order.number} was submitted, {export}; it takes effect on {said_day(order.effective_on)}'
+        if wished['because']:
+            said += f' – {wished["because"]}'
+        return await submitted(
+            order, fresh, within=within, pdf=pdf, kind=AttachmentKind.CANCELLATION, name=f'Cancellation {order.number}',
+            event='cancellation.requested', said=said, by=by,
+        )  # fmt: skip
+    except BaseException:
+        await Order.filter(id=order.id, state=OrderState.DRAFT).delete()
+        raise
+
+
+def _require_day(wished: date | None, can: Leaving, today: date) -> None:
+    if wished is None:
+        return
+    if wished < can.earliest:
+        if can.until is not None:
+            raise Invalid(
+                'effective_on', f'cannot be before {said_day(can.until)}: the first {TERM} months run to their end'
+            )
+        raise Invalid('effective_on', 'must be today or later')
+    if wished > max(calendar.add_months(today, FARTHEST), can.earliest):
+        raise Invalid('effective_on', f'cannot be more than {FARTHEST} months from now')
+
+
+async def _list_products(order: Order, customer: Customer, partner: Partner) -> None:
+    """What ends, for the document: products with what they cost today, as far as they have a price."""
+    catalogue, held = await for_partner(partner.id), await held_by(customer)
+    prices = await prices_of(partner.id, catalogue)
+    lines: list[Line] = []
+    found: list[tuple[bool, str, dict[str, Any]]] = []
+    for code, quantity in held.quantities.items():
+        product, price = catalogue.get(code), prices.get(code)
+        if product is None:
+            continue
+        place = (product.kind != ProductKind.PRIMARY, product.name)
+        if price is not None and price.currency == partner.currency:
+            lines.append(line(product, price, quantity, with_one_time_fee=False))
+            found.append((*place, lines[-1].as_data()))
+        else:
+            found.append((*place, {
+                'code': code, 'name': product.name, 'quantity': quantity, 'unit_price': '', 'term': '', 'one_time': '',
+                'monthly': '', 'annual': '',
+            }))  # fmt: skip
+    order.products = list(held.quantities)
+    order.lines = [data for *_, data in sorted(found, key=lambda each: each[:2])]
+    sums = fees(lines, partner.currency).as_data()
+    order.fees = {name: sums[name] for name in ('monthly', 'annual')} if len(lines) == len(found) else {}
+
+
+# -- when the day has come --------------------------------------------------------------------------------------------
+
+
+async def end(order: Order) -> bool:
+    """Close the customer, for its submitted cancellation. Whoever is second does nothing (False)."""
+    async with transaction() as connection:
+        assert order.customer_id is not None
+        await hold_monitors(connection, [order.customer_id])
+        customer = await Customer.filter(id=order.customer_id).select_for_update().get()
+        now = datetime.now(UTC)
+        mine = Order.filter(id=order.id, state=OrderState.SUBMITTED, vendor__in=list(TOLD))
+        if not await mine.update(state=OrderState.APPLIED, applied_at=now, changed_at=now, version=F('version') + 1):
+            return False
+        details = order.details if isinstance(order.details, dict) else {}
+        closing = _CLOSING.get(str(details.get('type')), Closing.CANCELLED)
+        await tell(order, customer, 'cancellation.effective', f'{order.number} took effect')
+        await customer.close(closing, str(details.get('because') or ''))
+        for other in await under_way(customer, within=connection):
+            await lapse(other, customer)
+        events.CUSTOMER_TOUCHED.emit(order.partner_id, {customer.id: frozenset({'orders'})})
+    return True
+
+
+async def lapse(order: Order, customer: Customer) -> bool:
+    """An order of a customer that was closed before its day came: it is over, and its history says why."""
+    async with transaction():
+        now = datetime.now(UTC)
+        columns: dict[str, Any] = {
+            'state': OrderState.WITHDRAWN, 'decided_at': now, 'decided_because': 'The customer was closed before.',
+            'changed_at': now, 'version': F('version') + 1,
+        }  # fmt: skip
+        if order.vendor in (VendorState.WAITING, VendorState.BY_HAND):
+            columns['vendor'] = VendorState.NOT_TOLD
+        there = Order.filter(id=order.id, state=OrderState.SUBMITTED, vendor=order.vendor)
+        if not await there.update(**columns):
+            return False
+        kind = 'change_order' if order.kind == OrderKind.CHANGE else 'cancellation'
+        said = f'{order.number} is over: the customer was closed before its day came'
+        await tell(order, customer, f'{kind}.withdrawn', said)
+        events.CUSTOMER_TOUCHED.emit(order.partner_id, {customer.id: frozenset({'orders'})})
+    return True

@@ -1,0 +1,48 @@
+"""The first orders of the demo's customers. Nothing was sent anywhere: what the vendor knows, a person has told it."""
+
+from datetime import UTC, datetime, timedelta
+
+from models.attachment import Attachment, AttachmentKind
+from models.customer import Customer, Listing
+from models.order import Order, OrderState, VendorState
+from models.product import CustomerProduct
+from models.user import PortalUser
+
+_TOLD, _ANSWERED = timedelta(hours=3), timedelta(days=2)  # after the order
+
+
+async def load_orders() -> None:
+    """Give every customer that there is its first order: accepted, but of those who wait for their RFI the newest is to
+    be passed on and the others are not answered yet. Belongs in the transaction that made them and their documents."""
+    now = datetime.now(UTC)
+    by = {user.partner_id: user for user in await PortalUser.filter(can_sign_in=True).order_by('-id')}
+    documents = dict(await Attachment.filter(kind=AttachmentKind.ORDER).values_list('customer_id', 'id'))
+    bought: dict[int, list[str]] = {}
+    for row in await CustomerProduct.all().select_related('product').order_by('id'):
+        bought.setdefault(row.customer_id, []).append(row.product.code)
+    customers = await Customer.all().order_by('created_at', 'id')
+    newest = {each.partner_id: each.id for each in customers if each.listing == Listing.WAITING}
+    await Order.bulk_create([
+        _order(each, by[each.partner_id].name, bought.get(each.id, []), documents.get(each.id), now,
+               is_newest=newest.get(each.partner_id) == each.id)
+        for each in customers
+    ])  # fmt: skip
+
+
+def _order(
+    customer: Customer, by: str, products: list[str], document: int | None, now: datetime, *, is_newest: bool
+) -> Order:  # fmt: skip
+    at = customer.created_at
+    order = Order(
+        partner_id=customer.partner_id, customer_id=customer.id, state=OrderState.SUBMITTED, seats=customer.seats,
+        products=products, po_waived=True, accepts_agreement=True, is_authorised=True, attachment_id=document,
+        created_by=by, created_at=at, changed_at=at, submitted_by=by, submitted_at=at,
+    )  # fmt: skip
+    if is_newest:
+        order.vendor = VendorState.BY_HAND
+        order.vendor_error = 'The settings name no order desk that takes orders by e-mail.'
+        return order
+    order.vendor, order.vendor_how, order.vendor_at = VendorState.DELIVERED, 'hand', min(now, at + _TOLD)
+    if customer.listing != Listing.WAITING:
+        order.vendor, order.decided_at, order.decided_by = VendorState.ACCEPTED, min(now, at + _ANSWERED), by
+    return order

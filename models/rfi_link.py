@@ -1,0 +1,360 @@
+"""Links by which somebody without an account fills in the RFI form of one customer."""
+
+import logging
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tortoise import Model, fields
+
+from models import calendar, checking, events, mailing, rights
+from models.checking import Impossible, Invalid
+from models.events import Changed, transaction
+from models.history import HistoryEvent
+from models.partner import Partner
+from models.rfi import Rfi, RfiState
+from models.session import token_hash
+from settings import settings
+
+if TYPE_CHECKING:
+    from models.customer import Customer
+    from models.user import PortalUser
+
+log = logging.getLogger(__name__)
+
+MOST = 10  # links of one customer that are open at once; the oldest makes room
+LOOKED_AGAIN = timedelta(minutes=10)  # so often at the most it is written down that somebody is still looking
+REMINDED_AT = 9  # o’clock, where the MSP is
+# What lists show of how a form was sent: fields of `rfi`, seen from the customer.
+SHOWN = frozenset({'rfi_form__sent_to', 'rfi_form__requested_at', 'rfi_form__opened_at', 'rfi_form__reminders'})
+
+
+class Issued(NamedTuple):
+    """A link that was just made: its address and token are known here and nowhere else."""
+
+    link: 'RfiLink'
+    token: str
+    address: str
+    is_mailed: bool
+
+
+class RfiLink(Model):
+    """Only the hash of the token is kept. A link is good until it expires, is revoked, or the form is complete."""
+
+    id = fields.IntField(primary_key=True)
+    customer: 'fields.ForeignKeyRelation[Customer]' = fields.ForeignKeyField(
+        'models.Customer', related_name='rfi_links', on_delete=fields.CASCADE
+    )
+    customer_id: int
+    token_hash = fields.CharField(max_length=64, unique=True)
+    # Empty where somebody took it to pass it on themselves.
+    recipient = fields.CharField(max_length=254, default='', db_default='')
+    is_reminder = fields.BooleanField(default=False, db_default=False)
+    message_id = fields.BigIntField(null=True)
+    made_by_id = fields.IntField(null=True)
+    made_by = fields.CharField(max_length=120, default='', db_default='')
+    created_at = fields.DatetimeField(auto_now_add=True)
+    expires_at = fields.DatetimeField()
+    revoked_at = fields.DatetimeField(null=True)
+    opened_at = fields.DatetimeField(null=True)
+    last_opened_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = 'rfi_link'
+        table_description = 'A link to the RFI form of a customer'
+        indexes = (('customer_id', 'created_at'), ('expires_at',))
+
+    class Unknown(LookupError):
+        """There is no such link."""
+
+    class Closed(ValueError):
+        """There was such a link, and it opens nothing any more; the sentence says why and what to do."""
+
+    # -- making --------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    async def send(cls, customer: 'Customer', *, by: 'PortalUser', at: str = '', recipient: str = '') -> Issued:
+        """Make a link for somebody who asks for one on a page; without a recipient they pass it on themselves."""
+        rights.require(by, 'rfi.send')
+        return await cls.issue(customer, by=by, at=at, recipient=recipient)
+
+    @classmethod
+    async def issue(
+        cls, customer: 'Customer', *, by: 'PortalUser | None', at: str = '', recipient: str = '',
+        is_reminder: bool = False,
+    ) -> Issued:  # fmt: skip
+        """Make a link and, where there is a recipient and a mail server, the mail with it. Belongs in a verb's
+        transaction; whether `by` may is that verb's to ask.
+
+        `at` is where the portal is (https://portal.example.com); else what is set. Raises `Impossible` where the form
+        is complete, is not asked for, or the customer is closed, and `Invalid` for a recipient that is none.
+        """
+        recipient = checking.email('recipient', recipient)
+        at = (at or settings().public_url).rstrip('/')
+        token, now = secrets.token_urlsafe(32), datetime.now(UTC)
+        async with transaction():
+            form = await _open_form(customer.id)
+            partner = await Partner.get(id=customer.partner_id)
+            ends = now + timedelta(days=partner.rfi_link_days)
+            link = cls(
+                customer_id=customer.id, token_hash=token_hash(token), recipient=recipient, is_reminder=is_reminder,
+                made_by_id=by.id if by else None, made_by=by.name[:120] if by else '', expires_at=ends,
+            )  # fmt: skip
+            address = f'{at}/rfi/{token}'
+            if recipient and at:
+                facts = {
+                    'customer': customer.name, 'link': address, 'until': f'{ends:%-d %B %Y}',
+                    'by': by.name if by else '', 'is_error': form.state == RfiState.ERROR,
+                }  # fmt: skip
+                message = await mailing.post(
+                    partner, kind='rfi_reminder' if is_reminder else 'rfi', recipient=recipient,
+                    template='rfi_reminder' if is_reminder else 'rfi', facts=facts, good_until=ends,
+                    customer_id=customer.id,
+                )  # fmt: skip
+                link.message_id = message.id if message is not None else None
+            await link.save()
+            await cls._make_room(customer.id, now)
+            await cls._told(form, partner, now, recipient=recipient, is_reminder=is_reminder)
+            if not form.answers and not form.edits:
+                # Copied: what the settings say later changes nothing about a form that was sent.
+                await Rfi.filter(id=form.id).update(answers=await form.known(customer))
+            kind, said = _entry(form, recipient, is_reminder, is_mailed=link.message_id is not None)
+            await HistoryEvent.add(customer.partner_id, kind, said, customer_id=customer.id, by=by, link=link.id)
+            _tell(customer.partner_id, customer.id, 'rfi')
+        return Issued(link, token, address, link.message_id is not None)
+
+    @classmethod
+    async def _make_room(cls, customer_id: int, now: datetime) -> None:
+        newest = await cls._open_ones(customer_id, now).order_by('-id').limit(MOST).values_list('id', flat=True)
+        await cls._open_ones(customer_id, now).exclude(id__in=list(newest)).update(revoked_at=now)
+
+    @staticmethod
+    async def _told(form: Rfi, partner: Partner, now: datetime, *, recipient: str, is_reminder: bool) -> None:
+        """Note on the form to whom it was sent when, and when it is to be asked for again."""
+        changes: dict[str, Any] = {}
+        if form.state == RfiState.NOT_REQUESTED:
+            changes['state'] = RfiState.REQUESTED
+        if is_reminder:
+            changes['reminders'] = form.reminders + 1
+        elif recipient:
+            changes |= {'requested_at': now, 'sent_to': recipient, 'opened_at': None, 'reminders': 0}
+            changes['remind_at'] = next_reminder(partner, now, now)
+        elif form.requested_at is None:
+            changes['requested_at'] = now
+        if changes:
+            await Rfi.filter(id=form.id).update(**changes)
+
+    @classmethod
+    def _open_ones(cls, customer_id: int, now: datetime):  # type: ignore[no-untyped-def]
+        return cls.filter(customer_id=customer_id, revoked_at__isnull=True, expires_at__gt=now)
+
+    async def revoke(self, *, by: 'PortalUser') -> None:
+        """Make this link worth nothing; one that opens nothing any more stays as it is."""
+        rights.require(by, 'rfi.send')
+        now = datetime.now(UTC)
+        async with transaction():
+            partner_id = await _partner_of(self.customer_id)
+            if not await self._open_ones(self.customer_id, now).filter(id=self.id).update(revoked_at=now):
+                return
+            await _revoked(partner_id, self.customer_id, 1, by)
+        self.revoked_at = now
+
+    @classmethod
+    async def revoke_all_of(cls, customer: 'Customer', *, by: 'PortalUser') -> int:
+        """Make every link of this customer worth nothing, and ask no more; how many still opened the form."""
+        rights.require(by, 'rfi.send')
+        now = datetime.now(UTC)
+        async with transaction():
+            await Rfi.filter(customer_id=customer.id).select_for_update(no_key=True).first()
+            count = await cls._open_ones(customer.id, now).update(revoked_at=now)
+            await Rfi.filter(customer_id=customer.id).update(remind_at=None)
+            if count:
+                await _revoked(customer.partner_id, customer.id, count, by)
+        return count
+
+    @classmethod
+    async def close_all_of(cls, customer_id: int) -> None:
+        """The form is complete: inside the transaction that says so. They stay closed when it is reopened."""
+        now = datetime.now(UTC)
+        await cls._open_ones(customer_id, now).update(revoked_at=now)
+
+    # -- using ---------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    async def open(cls, token: str) -> 'RfiLink':
+        """The link of this token, with its customer and their MSP; nothing is used up by looking.
+
+        Raises `Unknown`, and `Closed` for what was a link once: only who holds the token learns that, and nothing of
+        the customer.
+        """
+        found = None
+        if 20 <= len(token) <= 100 and token.isascii():
+            found = await cls.get_or_none(token_hash=token_hash(token)).select_related('customer__partner')
+        if found is None:
+            raise cls.Unknown('There is no such link.')
+        form = await Rfi.get_or_none(customer_id=found.customer_id)
+        if form is None or form.state == RfiState.NOT_APPLICABLE or found.customer.listing == 'closed':
+            raise cls.Closed('This form is not needed any more.')
+        if form.state == RfiState.COMPLETE:
+            raise cls.Closed('The form is complete, and nothing more is needed. Thank you.')
+        if why := _closed_because(found):
+            raise cls.Closed(why)
+        return found
+
+    @classmethod
+    async def still(cls, link: 'RfiLink') -> None:
+        """Raise `Closed` where the link was revoked or has expired since it was opened; inside a verb's transaction."""
+        if not await cls._open_ones(link.customer_id, datetime.now(UTC)).filter(id=link.id).exists():
+            raise cls.Closed(_closed_because(await cls.get(id=link.id)))
+
+    async def opened(self) -> None:
+        """Somebody has the form open in front of them. Not for whatever merely asks for the page: mail is scanned."""
+        now = datetime.now(UTC)
+        if self.last_opened_at is not None and now - self.last_opened_at < LOOKED_AGAIN:
+            return
+        is_first = self.opened_at is None
+        self.opened_at, self.last_opened_at = self.opened_at or now, now
+        async with transaction():
+            await RfiLink.filter(id=self.id).update(opened_at=self.opened_at, last_opened_at=now)
+            if not is_first:
+                return
+            partner_id = await _partner_of(self.customer_id)
+            if await Rfi.filter(customer_id=self.customer_id, opened_at__isnull=True).update(opened_at=now):
+                said = f'The RFI form was opened by the link for {self.recipient or "whoever it was passed on to"}'
+                await HistoryEvent.add(partner_id, 'rfi.opened', said, customer_id=self.customer_id, link=self.id)
+            _tell(partner_id, self.customer_id)
+
+    @property
+    def holder(self) -> str:
+        """What is said of who fills in the form by it."""
+        return self.recipient or 'somebody with the link'
+
+    @classmethod
+    async def list_of(cls, customer_id: int) -> list[dict[str, Any]]:
+        """The newest links of a customer, for the MSP's people: `id`, `recipient`, `is_reminder`, `made_by`, `at`,
+        `until`, `opened_at`, `last_opened_at`, `is_open`, and of the mail `mail` (waiting, sent, failed; '' for none).
+        """
+        from models.message import Message
+
+        now = datetime.now(UTC)
+        links = await cls.filter(customer_id=customer_id).order_by('-id').limit(MOST)
+        ids = [link.message_id for link in links if link.message_id is not None]
+        states = {m.id: m.state.value for m in await Message.filter(id__in=ids)} if ids else {}
+        return [
+            {
+                'id': link.id, 'recipient': link.recipient, 'is_reminder': link.is_reminder, 'made_by': link.made_by,
+                'at': link.created_at, 'until': link.expires_at, 'opened_at': link.opened_at,
+                'last_opened_at': link.last_opened_at, 'is_open': link.revoked_at is None and link.expires_at > now,
+                'mail': states.get(link.message_id, ''),
+            }
+            for link in links
+        ]  # fmt: skip
+
+    # -- reminding -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    async def remind_due(cls, now: datetime, *, at: str = '', limit: int = 50) -> int:
+        """Ask again for the forms whose reminder is due; return how many reminders were written.
+
+        However late this is called, a form is asked for once. Nothing is due where the MSP has no mail server, nobody
+        knows where the portal is, or Connect is on hold: it waits until that is over.
+        """
+        from models.customer import Customer
+
+        at = at or settings().public_url
+        if not at:
+            return 0
+        waiting = (RfiState.REQUESTED, RfiState.DRAFT, RfiState.ERROR)
+        due = await (
+            Rfi.filter(remind_at__lte=now, state__in=list(waiting), customer__held_at__isnull=True)
+            .exclude(customer__partner__smtp_host='')
+            .exclude(customer__listing='closed')
+            .order_by('remind_at', 'id').limit(limit).values_list('id', 'customer_id', 'remind_at')
+        )  # fmt: skip
+        count = 0
+        for form_id, customer_id, remind_at in due:
+            try:
+                async with transaction():
+                    customer = await Customer.get(id=customer_id).select_related('partner')
+                    form = await Rfi.filter(id=form_id).select_for_update(no_key=True).get()
+                    if form.remind_at == remind_at and form.state in waiting:  # nobody was quicker
+                        count += await cls._remind(customer, form, now, at)
+            except (Impossible, Invalid) as error:  # it must not keep the others from theirs
+                log.warning('nobody is reminded of the RFI form of customer %d any more: %s', customer_id, error)
+                await Rfi.filter(id=form_id, remind_at=remind_at).update(remind_at=None)
+        return count
+
+    @classmethod
+    async def _remind(cls, customer: 'Customer', form: Rfi, now: datetime, at: str) -> bool:
+        following = next_reminder(customer.partner, form.requested_at or now, now)
+        if not await cls._is_wanted(customer.id, form.sent_to):
+            await Rfi.filter(id=form.id).update(remind_at=None)
+            return False
+        await Rfi.filter(id=form.id).update(remind_at=following)
+        await cls.issue(customer, by=None, at=at, recipient=form.sent_to, is_reminder=True)
+        return True
+
+    @classmethod
+    async def _is_wanted(cls, customer_id: int, recipient: str) -> bool:
+        """Whether somebody waits for this form: it was sent, and not every link to it was taken back."""
+        if not recipient:
+            return False
+        last = await cls.filter(customer_id=customer_id, recipient=recipient).order_by('-id').first()
+        return last is None or last.revoked_at is None
+
+
+def next_reminder(partner: Partner, begun: datetime, now: datetime) -> datetime | None:
+    """When a form that was sent at `begun` is asked for next, after `now`; None when it is not asked for any more.
+
+    In the morning where the MSP is, so many days later.
+    """
+    first = calendar.day_of(partner, begun)
+    due = (calendar.at(partner, first + timedelta(days=day), REMINDED_AT) for day in partner.rfi_reminder_days)
+    return min((at for at in due if at > now), default=None)
+
+
+def _closed_because(link: RfiLink) -> str:
+    again = 'Ask whoever sent it to you for another one; what was filled in is kept.'
+    if link.revoked_at is not None:
+        return f'This link has been withdrawn; a newer one may be in your mail. {again}'
+    return f'This link has expired. {again}' if link.expires_at <= datetime.now(UTC) else ''
+
+
+async def _open_form(customer_id: int) -> Rfi:
+    """The form, kept from other writers; raises `Impossible` where nobody can fill it in."""
+    from models.customer import Customer, Listing
+
+    form = await Rfi.filter(customer_id=customer_id).select_for_update(no_key=True).first()
+    if form is None or form.state == RfiState.NOT_APPLICABLE:
+        raise Impossible('This customer needs no RFI form.')
+    if form.state in (RfiState.COMPLETE, RfiState.SUBMITTED):
+        raise Impossible('The RFI form has been sent back. To have it filled in again, reopen it.')
+    if await Customer.filter(id=customer_id, listing=Listing.CLOSED).exists():
+        raise Impossible('This customer is closed: nobody fills in a form for it any more.')
+    return form
+
+
+def _entry(form: Rfi, recipient: str, is_reminder: bool, *, is_mailed: bool) -> tuple[str, str]:
+    if is_reminder:
+        return 'rfi.reminded', f'{recipient} was reminded of the RFI form'
+    if not recipient:
+        return 'rfi.link_made', 'A link to the RFI form was made, to be passed on'
+    first = not form.sent_to
+    how = '' if is_mailed else ': the link is passed on by hand, because no mail can be sent'
+    return ('rfi.requested' if first else 'rfi.sent'), f'RFI form sent {"" if first else "again "}to {recipient}{how}'
+
+
+async def _revoked(partner_id: int, customer_id: int, count: int, by: 'PortalUser') -> None:
+    said = 'The link to the RFI form was revoked' if count == 1 else f'{count} links to the RFI form were revoked'
+    await HistoryEvent.add(partner_id, 'rfi.link_revoked', said, customer_id=customer_id, by=by)
+    _tell(partner_id, customer_id)
+
+
+async def _partner_of(customer_id: int) -> int:
+    from models.customer import Customer
+
+    return (await Customer.filter(id=customer_id).values('partner_id'))[0]['partner_id']
+
+
+def _tell(partner_id: int, customer_id: int, *more: str) -> None:
+    events.RFI_MOVED.emit(Changed(partner_id, {customer_id: SHOWN | set(more)}))

@@ -1,0 +1,90 @@
+"""Every order that somebody sees: what needs a person first, then what the vendor has not decided, then all of them."""
+
+from typing import Any
+
+from tortoise.expressions import Q, RawSQL
+
+from components.live_table import Choice, LiveTable
+from components.order_card import state_mark, vendor_mark
+from models import Order, OrderState, PortalUser, VendorState
+from models.database import reader
+from models.rights import may
+
+SEE = 'order.see'
+EXPLAINED = (
+    'Nothing waits for anybody. Orders are listed here when they have to be passed on by hand, when the vendor has '
+    'rejected them or has not answered for a week, and while an account code is still to be typed.'
+)
+
+
+class OrderColumn:
+    """A column that is not a field as it is; what it sorts by is SQL over `customer_order`."""
+
+    def __init__(self, name: str, heading: str, order: str, kind: str = 'text', **described: Any) -> None:
+        self.name, self.heading, self.kind, self._order, self.described = name, heading, kind, order, described
+
+    def order(self, user: PortalUser) -> Any:
+        return RawSQL(self._order)
+
+    async def fill(self, user: PortalUser, found: list[dict[str, Any]]) -> None:
+        """The columns of a row are filled together, by the last of them."""
+
+    def text(self, row: dict[str, Any]) -> Any:
+        value = row[self.name]
+        return f'{value:%Y-%m-%d %H:%M}' if self.kind == 'date' and value is not None else value
+
+
+class SinceColumn(OrderColumn):
+    """Since when the vendor's side is what it is, and with it what the other columns need."""
+
+    async def fill(self, user: PortalUser, found: list[dict[str, Any]]) -> None:
+        ids = [row['id'] for row in found]
+        read = Order.filter(id__in=ids).using_db(reader()).select_related('customer', 'prospect')
+        orders = {order.id: order for order in await read}
+        for row in found:
+            order = orders.get(row['id'])
+            if order is None:  # thrown away meanwhile
+                row.update(number='', customer='', kind='', state='', vendor='', since=None, place='')
+                continue
+            whose = order.customer or order.prospect
+            row |= {
+                'number': order.number, 'customer': whose.name if whose else '', 'kind': order.kind.title,
+                'state': order.state.title, 'state_mark': state_mark(order), 'vendor': order.vendor.title,
+                'vendor_mark': vendor_mark(order), 'since': order.since, 'place': _place(order, user),
+            }  # fmt: skip
+
+
+def _place(order: Order, user: PortalUser) -> str:
+    """Where it is worked on: the customer's card, or the form of a prospect."""
+    if order.customer_id is not None:
+        return f'/customers/{order.customer_id}#orders'
+    return f'/prospects/{order.prospect_id}{"/order" if may(user, "prospect.change") else ""}'
+
+
+_WHOSE = (
+    'COALESCE((SELECT c."name_key" FROM "customer" c WHERE c."id"="customer_order"."customer_id"), '
+    '(SELECT p."name_key" FROM "prospect" p WHERE p."id"="customer_order"."prospect_id"))'
+)
+_SINCE = ', '.join(f'"customer_order"."{name}"' for name in ('decided_at', 'vendor_at', 'submitted_at', 'changed_at'))
+_OPEN = [VendorState.WAITING, VendorState.SENDING, VendorState.BY_HAND, VendorState.DELIVERED]
+
+table = LiveTable(
+    'orders', Order, [
+        OrderColumn('customer', 'Customer', _WHOSE), OrderColumn('number', 'Order', '"customer_order"."id"'),
+        OrderColumn('kind', 'Kind', '"customer_order"."kind"'), 'seats',
+        OrderColumn('state', 'In the portal', '"customer_order"."state"', marks='state_mark'),
+        OrderColumn('vendor', 'The vendor', '"customer_order"."vendor"', marks='vendor_mark'),
+        SinceColumn('since', 'Since', f'COALESCE({_SINCE})', 'date'),
+    ],
+    Order.visible_to, noun='orders', right=SEE, narrow=('vendor',), yields=('seats', 'kind', 'state'),
+    searched='number, name, account code or domain', told_by='orders',
+    told_to=lambda user: {
+        'explained': EXPLAINED, 'links': {'number': '{+place}', 'customer': '{+place}'},
+    },
+    choice=Choice('Show', {
+        '': ('What needs a person', Order.needing_somebody),
+        'open': ('Not decided by the vendor', Q(vendor__in=_OPEN) & ~Q(state=OrderState.WITHDRAWN)),
+        'draft': ('Not submitted', Q(state=OrderState.DRAFT)),
+        'all': ('All orders', Q(id__gt=0)),
+    }),
+)  # fmt: skip

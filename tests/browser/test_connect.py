@@ -1,0 +1,119 @@
+"""Connect as people take a customer through it: steps, their checks, a rest, the end; seen in a second browser."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visitors
+from tests.browser.portal import Portal
+from tests.browser.test_customer import card, number, opened
+
+pytestmark = pytest.mark.browser
+
+
+def _step(page: Page, title: str):
+    return card(page, 'connect').locator('.step').filter(has=page.get_by_text(title, exact=True))
+
+
+def _because(page: Page, why: str, button: str) -> None:
+    dialog = page.get_by_role('dialog')
+    dialog.get_by_role('textbox').first.fill(why)
+    dialog.get_by_role('button', name=button, exact=True).click()
+    expect(dialog).to_have_count(0)
+
+
+def _no_wider(page: Page) -> None:
+    assert page.evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth')
+
+
+@pytest.mark.alone
+def test_a_customer_is_taken_through_connect_and_others_see_each_step(visitors: Visitors, portal: Portal) -> None:
+    plum = number(portal, 'Plum Telecom')
+    portal.aside("await Partner.all().update(spf_include='')")  # nobody here is to ask the name servers of the world
+    page, other = (opened(visitors, 'ana', plum, 'connect') for _ in range(2))
+    # The vendor's step, on its behalf: nothing without a reason.
+    _step(page, 'Account configuration').get_by_role('button', name='Start').click()
+    dialog = page.get_by_role('dialog', name='Start Account configuration')
+    dialog.get_by_role('button', name='Start', exact=True).click()
+    expect(dialog.get_by_role('textbox')).to_have_attribute('aria-invalid', 'true')
+    _because(page, 'the vendor called', 'Start')
+    expect(_step(other, 'Account configuration').get_by_role('img').first).to_have_accessible_name('In progress')
+    # Whoever sees it as it was is told.
+    _step(other, 'Account configuration').get_by_role('button', name='More about').click()
+    expect(_step(other, 'Account configuration').get_by_role('button', name='Check now')).to_be_visible()
+    _step(page, 'Account configuration').get_by_role('button', name='Complete').click()
+    _because(page, 'the vendor called again', 'Complete')
+    expect(_step(other, 'Account configuration')).to_contain_text('by Ana')
+    domains = _step(page, 'Validate domains')
+    domains.get_by_role('button', name='Start').click()
+    expect(domains.get_by_role('img').first).to_have_accessible_name('In progress')
+    domains.get_by_role('button', name='More about').click()
+    domains.get_by_role('button', name='Block').click()
+    _because(page, 'waits for <b>the registrar</b>', 'Block')
+    expect(_step(other, 'Validate domains')).to_contain_text('waits for <b>the registrar</b>')
+    expect(card(other, 'connect').locator('.fold-gist')).to_contain_text('blocked at Validate domains')
+    _step(page, 'Validate domains').get_by_role('button', name='Complete').click()
+    expect(_step(other, 'Outbound email').get_by_role('button', name='Start')).to_be_visible()
+    # The automatic check: without settings it says that it cannot ask.
+    outbound = _step(page, 'Outbound email')
+    outbound.get_by_role('button', name='More about').click()
+    outbound.get_by_role('button', name='Check now').click()
+    _step(other, 'Outbound email').get_by_role('button', name='More about').click()
+    expect(_step(other, 'Outbound email').locator('.evidence')).to_contain_text('the settings do not say')
+    # What a step configures is watched at once.
+    outbound.get_by_role('button', name='Complete').click()
+    icon = other.locator('.customer-signals [data-monitor=outbound_queue]')
+    expect(icon).to_have_accessible_name('Outbound email queue: Unknown')
+    # A rest, and on.
+    card(page, 'connect').get_by_role('button', name='Put on hold').click()
+    _because(page, 'waits for the board', 'Put on hold')
+    expect(card(other, 'connect').locator('.fold-gist')).to_contain_text('on hold: waits for the board')
+    expect(_step(other, 'Recipient validation').get_by_role('button', name='Start')).to_have_count(0)
+    card(other, 'connect').get_by_role('button', name='Go on now').click()
+    expect(_step(page, 'Recipient validation').get_by_role('button', name='Start')).to_have_count(0)  # still locked
+    card(page, 'connect').get_by_role('button', name='Time line').click()
+    rows = card(page, 'connect').get_by_role('table').get_by_role('row')
+    expect(rows).to_have_count(14)
+    expect(rows.filter(has_text='Outbound email')).to_contain_text(re.compile(r'\d{4}'))
+    portal.aside(f"""
+        steps = ConnectStep.filter(customer_id={plum}).exclude(state='complete')
+        await steps.update(state='skipped', completed_at=datetime.now(UTC))
+        await (await Customer.get(id={plum})).moved_on()
+    """)
+    confirm = card(other, 'connect').get_by_role('button', name='Confirm that Connect is complete')
+    confirm.click()
+    expect(page.locator('.customer-facts')).to_contain_text('Complete')
+    expect(page.locator('.recent')).to_contain_text('Connect complete: the customer is live')
+    other.set_viewport_size({'width': 390, 'height': 800})
+    _no_wider(other)
+
+
+def test_a_template_is_edited_with_the_keyboard(visitors: Visitors, portal: Portal) -> None:
+    page = visitors.page('ana', '/settings/templates')
+    steps = page.locator('.template-step .template-fold b')
+    expect(steps).to_have_count(13)
+    page.get_by_role('button', name='Move Journaling up').focus()
+    page.keyboard.press('Alt+ArrowUp')
+    expect(steps.nth(5)).to_have_text('Journaling')
+    page.keyboard.press('Alt+ArrowUp')
+    expect(steps.nth(4)).to_have_text('Journaling')
+    expect(page.get_by_role('button', name='Move Journaling up')).to_be_focused()
+    page.locator('.template-fold', has_text='Sign-off').click()
+    page.get_by_label('Title').fill('')
+    visitors.expect_trouble('422')
+    page.get_by_role('button', name='Save as a new version').click()
+    expect(page.get_by_label('Title')).to_have_attribute('aria-invalid', 'true')
+    expect(page.get_by_text('Title is empty.')).to_be_visible()
+    page.get_by_label('Title').fill('Good-bye')
+    page.reload()
+    expect(page.get_by_text('Not saved yet.')).to_be_visible()
+    expect(steps.nth(4)).to_have_text('Journaling')
+    page.get_by_role('button', name='Save as a new version').click()
+    expect(page.get_by_text('Saved as version 2.')).to_be_visible()
+    expect(steps.last).to_have_text('Good-bye')
+    page.get_by_role('button', name='Versions of').click()
+    page.get_by_role('dialog').get_by_role('button', name='Edit from this one').click()
+    expect(steps.last).to_have_text('Sign-off')
+    page.set_viewport_size({'width': 390, 'height': 800})
+    _no_wider(page)

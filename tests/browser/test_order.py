@@ -1,0 +1,99 @@
+"""The order form: fees while somebody types, drafts that outlive a reload, two people at once, and the new customer."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import List, Visitors
+from tests.browser.portal import Portal
+from tests.browser.test_pages import serious
+
+pytestmark = pytest.mark.browser
+NAME = 'Lindgren <b>Optik</b>'
+_PROSPECT = f"""
+    from models import Prospect, ProspectState
+
+    northwind = await Partner.get(slug='northwind-it')
+    mail = {{'smtp_host': '127.0.0.1', 'smtp_port': 9, 'mail_from': 'portal@northwind.example'}}
+    await Partner.filter(id=northwind.id).update(**mail)
+    prospect = Prospect(
+        partner=northwind, domain='lindgren.example', seats=40, products=['SEC'], state=ProspectState.OPEN,
+        lead_last_name='Ivers', lead_email='lena@lindgren.example',
+    )
+    prospect.set_name({NAME!r})
+    await prospect.save()
+    return prospect.id
+"""
+
+
+def _first_payment(page: Page, amount: str) -> None:
+    expect(page.locator('dd.is-first')).to_have_text(amount)
+
+
+def test_an_order_from_the_first_price_to_the_new_customer(visitors: Visitors, portal: Portal) -> None:
+    visitors.expect_trouble('409', '422')
+    address = f'/prospects/{portal.aside(_PROSPECT)}/order'
+    ana, other = visitors.page('ana', address), visitors.page('ana', address)
+    expect(ana.get_by_role('heading', level=1)).to_have_text(f'Order for {NAME}')
+    _first_payment(ana, '224.00 EUR')  # 40 × 2.60, and 120 once
+
+    # A price that somebody sets, on the form that is open; and what goes together.
+    prices = visitors.page('ana', '/settings/prices')
+    prices.get_by_role('button', name='Edit Email Security', exact=True).click()
+    prices.get_by_label('Price a licence (EUR)').fill('2.65')
+    prices.get_by_role('dialog').get_by_role('button', name='Save').click()
+    expect(prices.get_by_role('row', name=re.compile('Email Security Sample'))).to_contain_text('2.65')
+    _first_payment(ana, '226.00 EUR')
+    ana.get_by_label('Internal email protection IEP').check()
+    expect(ana.get_by_text('Internal email protection needs')).to_be_visible()
+    ana.get_by_label('Internal email protection IEP').uncheck()
+    ana.get_by_label('URL protection TTP-URL').check()
+    ana.get_by_label('Licences of URL protection, if not all').fill('10')
+    _first_payment(ana, '235.00 EUR')
+
+    # What is typed outlives a reload; what lacks is said beside its field.
+    ana.get_by_label('Licences', exact=True).fill('50')
+    ana.reload()
+    expect(ana.get_by_label('Licences', exact=True)).to_have_value('50')
+    expect(ana.get_by_text('What you had typed before is still here.')).to_be_visible()
+    expect(ana.get_by_label('URL protection TTP-URL')).to_be_checked()
+    ana.get_by_role('button', name='Review order').click()
+    expect(ana.get_by_label('Order (PO) number')).to_be_focused()
+    expect(ana.get_by_text('Order (PO) number is empty; tick that none is required if that is so.')).to_be_visible()
+
+    # That saved it. The other one sees it at once, and what they typed over is told and not lost.
+    expect(other.get_by_label('Licences', exact=True)).to_have_value('50')
+    other.get_by_label('Licences', exact=True).fill('60')
+    ana.get_by_label('Licences', exact=True).fill('70')
+    ana.get_by_label('An order number is not required').check()
+    ana.get_by_role('button', name='Review order').click()
+    expect(ana.get_by_role('heading', name='Review the order')).to_be_focused()
+    expect(other.get_by_text('has saved “70” here meanwhile')).to_be_visible()
+    expect(other.get_by_label('Licences', exact=True)).to_have_value('60')
+    other.get_by_role('button', name='Save and exit').click()
+    other.wait_for_url('**/prospects')
+    expect(ana.get_by_text('has changed the order while you reviewed it')).to_be_visible()
+    expect(ana.get_by_label('Licences', exact=True)).to_have_value('60')
+    troubles = serious(ana, 'the form') + serious(prices, 'the prices')
+
+    # Both ticks, pressed twice: one customer, on the lists of others without reloading.
+    ana.get_by_role('button', name='Review order').click()
+    expect(ana.get_by_label('Products and fees')).to_contain_text('159.00')
+    troubles += serious(ana, 'the review')
+    ana.get_by_role('button', name='Submit order').click()
+    expect(ana.get_by_text('Tick this to submit the order.')).to_have_count(2)
+    ana.get_by_label('This order is governed by the Master Service Provider Agreement.').check()
+    ana.get_by_label('I am authorised to place this order.').check()
+    waiting = List(visitors.page('ana', '/customers/waiting'))
+    assert NAME not in waiting.names()
+    watching = visitors.page('ana', address)
+    expect(watching.get_by_role('button', name='Review order')).to_be_visible()
+    ana.get_by_role('button', name='Submit order').dblclick()
+    ana.wait_for_url(re.compile(r'/customers/\d+$'))
+    expect(ana.get_by_role('heading', level=1)).to_have_text(NAME)
+    expect(ana.get_by_text('Converted from a prospect to an order').first).to_be_visible()
+    expect(watching.get_by_text(f'{NAME} is a customer now.')).to_be_visible()
+    expect(waiting.page.locator('.ag-row', has_text=NAME)).to_have_count(1)
+    assert portal.aside(f'return await Customer.filter(name={NAME!r}).count()') == 1
+    assert not troubles, '\n'.join(troubles)

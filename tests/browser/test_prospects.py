@@ -1,0 +1,81 @@
+"""What only a browser shows of prospects: what was typed stays, nobody overwrites anybody unseen, and others see it."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import Visitors
+
+pytestmark = pytest.mark.browser
+NAME = 'Zebra Crossing Signs'
+
+
+def _field(page: Page, name: str) -> Locator:
+    return page.get_by_role('textbox', name=name, exact=True)
+
+
+def test_a_prospect_is_written_down_changed_by_two_lost_and_opened_again(visitors: Visitors) -> None:
+    visitors.expect_trouble('422', '409')
+    other = visitors.page('ana', '/prospects')
+    expect(other.locator('.ag-row').first).to_be_visible()
+    page = visitors.page('ana', '/prospects/new')
+    page.get_by_role('button', name='Save prospect').click()
+    expect(page.get_by_text('Company name is empty.')).to_be_visible()
+    _field(page, 'Company name').fill(NAME)
+    _field(page, 'Domain').fill('larkspur-vets.example')  # of a prospect of the demo
+    page.get_by_role('checkbox', name='SEC Email Security').check()
+    page.reload()
+    expect(page.get_by_text('What you had typed before is still here.')).to_be_visible()
+    expect(_field(page, 'Company name')).to_have_value(NAME)
+    page.get_by_role('button', name='Save prospect').click()
+    expect(page.get_by_role('alert').get_by_role('link', name='Larkspur Veterinary Group')).to_be_visible()
+    page.get_by_role('button', name='Save all the same').click()
+    expect(page).to_have_url(re.compile(r'/prospects/\d+$'))
+    expect(page.get_by_text('Still missing: e-mail of the implementation lead.')).to_be_visible()
+    # Somebody else's list has it, and leads to its page.
+    other.get_by_role('link', name=NAME, exact=True).click()
+    expect(other.get_by_role('heading', name=NAME)).to_be_visible()
+
+    # Two change the same: the slower is told, and decides.
+    _field(page, 'Licences').fill('5')
+    _field(other, 'Licences').fill('7')
+    other.get_by_role('button', name='Save', exact=True).click()
+    expect(other.get_by_text('Saved.')).to_be_visible()
+    expect(page.get_by_text('Licences: 0 → 7')).to_be_visible()
+    expect(_field(page, 'Licences')).to_have_value('5')
+    page.get_by_role('button', name='Save', exact=True).click()
+    expect(page.get_by_text('“Licences” was changed by somebody else meanwhile. It says now: 7')).to_be_visible()
+    page.get_by_role('button', name='Save mine').click()
+    expect(_field(other, 'Licences')).to_have_value('5')
+
+    # The order begins with what is stored, so nothing typed is left behind on the way there.
+    _field(page, 'What else is known').fill('Rings back')
+    page.get_by_role('region', name='Order').get_by_role('link', name='Provision').click()
+    expect(page.get_by_text('Save what you typed first')).to_be_visible()
+    page.get_by_role('button', name='Discard changes').click()
+
+    page.get_by_role('button', name='Mark as lost').click()
+    page.get_by_role('dialog').get_by_role('textbox', name='Why').fill('Too far away')
+    page.get_by_role('dialog').get_by_role('button', name='Mark as lost').click()
+    expect(other.get_by_text('Lost: Too far away')).to_be_visible()
+    expect(other.get_by_role('button', name='Save', exact=True)).to_be_hidden()
+    other.get_by_role('button', name='Open again').click()
+    expect(page.get_by_role('button', name='Save', exact=True)).to_be_visible()
+
+
+def test_the_list_is_narrowed_by_state_and_back_undoes_it(visitors: Visitors) -> None:
+    page = visitors.page('ana', '/prospects')
+    expect(page.get_by_role('link', name='Larkspur Veterinary Group', exact=True)).to_be_visible()
+    page.get_by_role('combobox', name='Show').select_option('Lost')
+    expect(page.get_by_role('link', name='Stonebridge Recruitment', exact=True)).to_be_visible()
+    expect(page.get_by_role('link', name='Larkspur Veterinary Group', exact=True)).to_be_hidden()
+    expect(page).to_have_url(re.compile(r'\?only=lost$'))
+    page.reload()
+    expect(page.get_by_role('combobox', name='Show')).to_have_value('lost')
+    expect(page.get_by_role('link', name='Stonebridge Recruitment', exact=True)).to_be_visible()
+    page.get_by_role('combobox', name='Show').select_option('Converted')
+    expect(page.get_by_text('No prospects under “Converted”')).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role('combobox', name='Show')).to_have_value('lost')
+    expect(page.get_by_text('1 prospect', exact=True)).to_be_visible()

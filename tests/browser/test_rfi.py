@@ -1,0 +1,92 @@
+"""The RFI form as two people fill it in: one by a link and without an account, one of the MSP inside the portal."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visitors
+from tests.browser.portal import Portal
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_form_is_filled_in_by_two_and_outlives_an_outage_and_a_closed_browser(
+    visitors: Visitors, portal: Portal
+) -> None:
+    visitors.expect_trouble('Failed to load resource.*(409|422)', 'ERR_INTERNET_DISCONNECTED')
+    customer, address = portal.aside("""
+        northwind = await Partner.get(slug='northwind-it')
+        from models.rfi import RfiState
+        customer = await Customer.add(
+            northwind, name='Yarrow Press', account_code='YAR001', domain='yarrow.example', rfi=RfiState.REQUESTED
+        )
+        issued = await RfiLink.issue(customer, by=None, at='', recipient='lead@yarrow.example')
+        return [customer.id, issued.address]
+    """)
+    waiting = visitors.page('ana', '/customers/waiting')
+    row = waiting.locator('.ag-row', has_text='Yarrow Press').first
+    expect(row).to_be_visible()
+    ana = visitors.page('ana', f'/customers/{customer}/rfi')
+    expect(ana.get_by_label('First name')).to_be_visible()
+    context = visitors.context()
+    lead = context.new_page()
+    lead.goto(address)
+    expect(lead.get_by_role('heading', level=1)).to_have_text('Request for Information about Yarrow Press')
+    expect(waiting.locator('[col-id=rfi_form__opened_at]', has_text=re.compile(r'\d\d:\d\d')).first).to_be_visible()
+
+    # The platform decides what is asked.
+    expect(lead.get_by_label('Inbound IP addresses')).to_be_hidden()
+    lead.get_by_label('Mail platform').select_option('on_premises')
+    expect(lead.get_by_label('Inbound IP addresses')).to_be_visible()
+    for label, value in (('First name', 'Ida'), ('Last name', 'Berg'), ('E-mail', 'ida@yarrow.example')):
+        lead.get_by_label(label, exact=True).fill(value)
+    # Both see what the other has saved.
+    expect(ana.get_by_label('Last name')).to_have_value('Berg')
+    ana.get_by_label('Mobile').fill('+44 7700 900123')
+    expect(lead.get_by_label('Mobile')).to_have_value('+44 7700 900123', timeout=15_000)
+
+    # The server is away while they type, and the browser is closed: it comes back with what was typed.
+    context.set_offline(True)
+    lead.get_by_label('Notes').fill('Typed during the outage')
+    expect(lead.get_by_text('Not saved yet')).to_be_visible()
+    lead.close()
+    ana.get_by_label('Notes').fill('Ana’s own <b>words</b>')
+    expect(ana.locator('.rfi-saved')).to_have_text('Saved')
+    context.set_offline(False)
+    lead = context.new_page()
+    lead.goto(address)
+    # Somebody else has typed there meanwhile: nothing is overwritten without a question.
+    conflict = lead.locator('.rfi-conflict:visible')
+    expect(conflict).to_contain_text('has changed this meanwhile. It is now: Ana’s own <b>words</b>')
+    expect(lead.get_by_label('Notes')).to_have_value('Typed during the outage')
+    conflict.get_by_role('button', name='Use what I typed').click()
+    expect(ana.get_by_label('Notes')).to_have_value('Typed during the outage')
+
+    # In error once: what is wrong stands beside the field, and the summary leads there.
+    lead.get_by_label('Outbound IP addresses').fill('10.0.0.1')
+    lead.get_by_label('Inbound IP addresses').fill('8.8.4.4')
+    lead.get_by_label('Active Directory environment').select_option('none')
+    lead.get_by_label('Recipient validation').select_option('known')
+    lead.get_by_label('Protocol').select_option('smtp')
+    lead.get_by_label('Journal address').fill('journaling@journal.yarrow.example')
+    lead.get_by_label(re.compile('accurate')).check()
+    lead.get_by_role('button', name='Send the form back').click()
+    summary = lead.get_by_role('group', name='To be corrected')
+    expect(summary).to_be_focused()
+    expect(summary).to_contain_text('One answer has to be corrected')
+    expect(row).to_have_count(0)  # it has come back
+    expect(ana.get_by_role('group', name='To be corrected')).to_contain_text('10.0.0.1')
+    summary.get_by_role('link').click()
+    outbound = lead.get_by_label('Outbound IP addresses')
+    expect(outbound).to_be_focused()
+    expect(outbound).to_have_attribute('aria-invalid', 'true')
+    outbound.fill('8.8.8.8')
+    lead.get_by_label(re.compile('accurate')).check()
+    lead.get_by_role('button', name='Send the form back').click()
+    expect(lead.get_by_text('Thank you.')).to_be_visible()
+    expect(lead.get_by_role('button', name='Send the form back')).to_have_count(0)
+    # The other one reads it, and may reopen it.
+    expect(ana.get_by_role('button', name='Reopen')).to_be_visible()
+    expect(ana.get_by_text('Typed during the outage')).to_be_visible()
+    expect(ana.get_by_label('Notes')).to_have_count(0)

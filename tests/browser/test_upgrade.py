@@ -1,0 +1,50 @@
+"""A change order as people make one: what is typed survives a reload, and licences change before everybody’s eyes."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visitors
+from tests.browser.portal import Portal
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_quote_outlives_a_reload_and_its_licences_change_on_another_screen(
+    visitors: Visitors, portal: Portal
+) -> None:
+    customer, seats = portal.aside(
+        'found = await Customer.get(name="Dvořák Instruments"); return [found.id, found.seats]'
+    )
+    watching = visitors.page('tom', f'/customers/{customer}')
+    watching.wait_for_function("document.documentElement.dataset.live === 'live'")
+    page = visitors.page('ana', f'/customers/{customer}/upgrade')
+    total = page.get_by_label('New total of licences')
+    expect(total).to_have_value(str(seats))
+    total.fill(str(seats - 5))
+    page.get_by_label('Email encryption').check()
+    expect(page.get_by_text('in the same change order that changes products')).to_be_visible()
+    expect(page.locator('.order-lines .is-gone').first).to_contain_text(f'× −{seats}')
+    page.reload()
+    expect(page.get_by_label('New total of licences')).to_have_value(str(seats - 5))
+    expect(page.get_by_label('Email encryption')).to_be_checked()
+    page.get_by_label('New total of licences').fill(str(seats + 15))
+    expect(page.get_by_text('in the same change order that changes products')).to_have_count(0)
+    page.get_by_label('An order number is not required').check()
+    page.get_by_label('Effective from').fill(page.get_by_label('Effective from').get_attribute('min') or '')
+    page.get_by_role('button', name='Review order').click()
+    expect(page.get_by_role('heading', level=1)).to_have_text('Review the change order for Dvořák Instruments')
+    page.get_by_label('This change order is governed by').check()
+    page.get_by_label('I am authorised to place').check()
+    page.get_by_role('button', name='Submit change order').click()
+    expect(page).to_have_url(re.compile(f'/customers/{customer}#orders$'))
+    expect(page.locator('#orders')).to_contain_text('it waits, because the vendor has not been told yet')
+    page.get_by_role('button', name=re.compile('^Passed on: CHG-')).click()
+    page.get_by_role('dialog').get_by_role('button', name='Record').click()
+    licences = watching.locator('#products .fold-gist')
+    expect(licences).to_contain_text(f'{seats + 15} licences', timeout=45_000)
+    expect(licences).to_contain_text('ENC')
+    page.goto(f'/customers/{customer}/upgrade')
+    expect(page.get_by_label('New total of licences')).to_have_value(str(seats + 15))
+    expect(page.locator('.upgrade-row')).to_have_count(0)
