@@ -391,8 +391,8 @@ class ConnectStep(Model):
     async def check_again(cls, customer_id: int, check_key: str) -> None:
         """What this check asks about has just changed: let it run at once, and not when its pause is over."""
         open_ = cls.filter(customer_id=customer_id, check_key=check_key, state__in=list(CHECKED))
-        for step_id in await open_.values_list('id', flat=True):
-            events.CHECK_WANTED.emit(int(step_id), AUTOMATIC)
+        for step in await open_.only('id'):
+            events.CHECK_WANTED.emit(step.id, AUTOMATIC)
 
     async def found(self, evidence: Mapping[str, Any]) -> bool:
         """Attach what a check found (`at`, `by`, `asked`, `answer`, `passed`: True, False, or None where it could not

@@ -205,7 +205,7 @@ async def submit(
     # Before the transaction: nobody waits for a drawing. What it says is looked at again inside.
     pdf = await order_pdf(
         order, customer_name=prospect.name, customer_lines=_lines_about(prospect, facts), by=by.name, at=now,
-        account_code=code, infrastructure=order_form.infrastructure_said(facts), partner=partner,
+        account_code=f'{code} (provisional)', infrastructure=order_form.infrastructure_said(facts), partner=partner,
     )  # fmt: skip
     document: Attachment | None = None
     try:

@@ -177,7 +177,7 @@ export class RfiForm {
 
   // What others have saved meanwhile; not while something of ours is on its way.
   async renew() {
-    if (this.saving || this.asking || this.closed || this.gone) return;
+    if (this.saving || this.sending || this.asking || this.closed || this.gone) return;
     this.asking = true;
     try {
       const now = await this.ways.now(this.now);
@@ -186,7 +186,8 @@ export class RfiForm {
         if (this.retryTimer) this.retryNow();
       }
     } catch (error) {
-      if ([404, 410].includes(error.status)) this.close(error);
+      // Sent back meanwhile by ourselves, the link is closed because all is well.
+      if ([404, 410].includes(error.status) && !this.sending && this.isOpen) this.close(error);
     } finally {
       this.asking = false;
     }
@@ -207,7 +208,7 @@ export class RfiForm {
       this.warnings = warnings;
       this.justSent = true;
       this.take(now);
-      if (this.isOpen) { this.agrees.checked = false; this.summary.focus(); } else this.head.focus();
+      if (this.isOpen) { this.agrees.checked = false; this.summary.focus(); } else { this.head.focus(); this.said.scrollIntoView({ block: 'center' }); }
     } catch (error) {
       if ([404, 410, 401].includes(error.status)) this.close(error);
       this.saySubmit(error.status === 0 ? 'The server does not answer. Nothing is lost: try again in a moment.' : error.message);

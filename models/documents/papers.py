@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from models.documents.facts import Answers, Facts
 from models.documents.paper import Cell, Column, Msp, Paper, drawn
@@ -43,7 +44,7 @@ def addendum(msp: Msp, facts: Facts) -> bytes:
         paper.title(f'Addendum for {one_line(facts.customer)}')
         paper.facts([
             *_numbers(facts), ('Account code', facts.account_code), ('Effective', day(facts.effective_on)),
-            ('Can be withdrawn until', day(facts.withdraw_until)),
+            ('Can be withdrawn until', _withdrawn_until(facts)),
         ])  # fmt: skip
         _parties(paper, msp, facts)
         paper.heading('What changes')
@@ -67,7 +68,7 @@ def cancellation(msp: Msp, facts: Facts) -> bytes:
         paper.facts([
             *_numbers(facts), ('Account code', facts.account_code), ('Effective', day(facts.effective_on)),
             ('Data export', 'Required' if facts.details.get('data_export') else 'Not required'),
-            ('Can be withdrawn until', day(facts.withdraw_until)),
+            ('Can be withdrawn until', _withdrawn_until(facts)),
         ])  # fmt: skip
         _parties(paper, msp, facts, 'Asked for by')
         paper.heading('What is asked for')
@@ -123,6 +124,13 @@ def rfi(msp: Msp, answers: Answers) -> bytes:
 def _drawn(draw: Any, msp: Msp, facts: Facts, title: str) -> bytes:
     about = f'{title} {facts.number} · {one_line(facts.customer)}'
     return drawn(draw, msp, title=f'{title} {facts.number}', about=about, at=facts.at or facts.made_at)
+
+
+def _withdrawn_until(facts: Facts) -> str:
+    """The last day for it; a day that had passed when it was submitted is none."""
+    until, at = facts.withdraw_until, facts.at
+    passed = until is not None and at is not None and until < at.astimezone(ZoneInfo(facts.zone)).date()
+    return 'Not any more' if passed else day(until)
 
 
 def _numbers(facts: Facts) -> list[tuple[str, str]]:

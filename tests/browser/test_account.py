@@ -35,12 +35,12 @@ def test_two_factor_is_set_up_on_the_page_and_asked_for_at_the_next_sign_in(visi
     page = visitors.page('ana', '/account')
     other = visitors.page('ana', '/customers/complete')
     live(other)
-    page.get_by_role('button', name='Turn on').click()
-    expect(page.get_by_role('button', name='Turn on')).to_have_count(0)
+    page.get_by_role('button', name='Turn on', exact=True).click()
+    expect(page.get_by_role('button', name='Turn on', exact=True)).to_have_count(0)
     page.locator('.account-form input[type=password]').fill(portal.password)
     page.keyboard.press('Enter')
     expect(page.get_by_role('img', name='QR code of your key')).to_be_visible()
-    expect(page.get_by_role('button', name='Turn on')).to_have_count(1)
+    expect(page.get_by_role('button', name='Turn on', exact=True)).to_have_count(1)
     key = page.locator('.key').inner_text().replace(' ', '')
     page.get_by_role('textbox', name='Code').fill(TOTP(key).now())
     page.keyboard.press('Enter')
@@ -70,7 +70,7 @@ def test_two_factor_is_set_up_on_the_page_and_asked_for_at_the_next_sign_in(visi
     page.locator('input[type=password]').fill(portal.password)
     page.keyboard.press('Enter')
     expect(page.get_by_text('Two-factor is off')).to_be_visible()
-    expect(page.get_by_role('button', name='Turn on')).to_be_visible()
+    expect(page.get_by_role('button', name='Turn on', exact=True)).to_be_visible()
 
 
 def test_the_chosen_time_zone_is_that_of_every_time_on_the_pages(visitors: Visitors, portal: Portal) -> None:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 def opened(visitors: Visitors, who: str, address: str = '/connect') -> Page:
     page = visitors.page(who, address)
     page.wait_for_selector('.board-card')
-    page.wait_for_function("document.documentElement.dataset.live === 'live'")
+    page.wait_for_function("document.documentElement.dataset.live === 'live' && !document.getElementById('early')")
     page.evaluate('window.stillHere = true')
     return page
 
@@ -94,6 +94,7 @@ def test_what_narrows_the_board_is_a_step_that_back_undoes(visitors: Visitors) -
     )
     ana.keyboard.press('Enter')
     expect(ana).to_have_url(re.compile(r'/customers/\d+$'))
+    expect(ana.locator('.fold-title').first).to_be_visible()
 
 
 def test_somebody_is_chosen_to_look_after_a_customer_on_the_board(visitors: Visitors) -> None:

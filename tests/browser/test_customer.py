@@ -13,11 +13,11 @@ from tests.browser.portal import Portal
 pytestmark = pytest.mark.browser
 
 TITLES = (
-    'Products', 'Upgrade options', 'Infrastructure', 'RFI details', 'Connect details', 'Monitor', 'Customer notes',
-    'History log', 'Attachments',
+    'Products', 'Upgrade options', 'Infrastructure', 'RFI details', 'Connect details', 'Orders', 'Monitor',
+    'Customer notes', 'History log', 'Attachments',
 )  # fmt: skip
 KEYS = (
-    'products', 'upgrades', 'infrastructure', 'rfi', 'connect', 'monitor', 'notes', 'history', 'attachments',
+    'products', 'upgrades', 'infrastructure', 'rfi', 'connect', 'orders', 'monitor', 'notes', 'history', 'attachments',
 )  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def opened(visitors: Visitors, who: str, customer: int, *keys: str, **options: A
     return page
 
 
-def test_the_name_in_a_list_leads_to_nine_cards_in_their_order(visitors: Visitors) -> None:
+def test_the_name_in_a_list_leads_to_ten_cards_in_their_order(visitors: Visitors) -> None:
     shown = List(visitors.page('ana', '/customers/in-progress'))
     shown.loaded()
     shown.cell('Moreau Notaires').get_by_role('link').click()
@@ -63,7 +63,7 @@ def test_every_card_of_every_demo_customer_opens_without_a_fault(visitors: Visit
     page = visitors.page('ana', '/')
     for customer in ids:
         page.goto(f'/customers/{customer}')
-        expect(page.locator('.fold')).to_have_count(9)
+        expect(page.locator('.fold')).to_have_count(10)
         page.get_by_role('button', name='Open all').click()
         expect(page.locator('.fold-body .skeleton')).to_have_count(0)
         for text in ('undefined', 'NaN', '[object', 'null'):
@@ -100,7 +100,7 @@ def test_a_note_added_by_one_is_there_for_the_other_at_once(visitors: Visitors, 
     dialog.get_by_role('textbox', name='Note').fill(
         f'First line\nsee https://example.com/a?b=1.\n{MARKUP}\njavascript:alert(3)'
     )
-    dialog.get_by_role('button', name='Submit').click()
+    dialog.get_by_role('button', name='Submit', exact=True).click()
     expect(dialog).to_have_count(0)
     for page in (ana, tom):
         note = card(page, 'notes').locator('.note-body').first
@@ -118,21 +118,21 @@ def test_the_second_of_two_editors_is_told_and_loses_nothing(visitors: Visitors,
     tom = opened(visitors, 'tom', customer, 'notes')
     card(tom, 'notes').get_by_role('button', name='Add', exact=True).click()
     tom.get_by_role('textbox', name='Note').fill('What it said')
-    tom.get_by_role('button', name='Submit').click()
+    tom.get_by_role('button', name='Submit', exact=True).click()
     ana = opened(visitors, 'ana', customer, 'notes')
     for page in (ana, tom):
         page.locator('.note', has_text='What it said').get_by_role('button', name=re.compile('^Edit')).click()
     ana.get_by_role('textbox', name='Note').fill('What Ana made of it')
     tom.get_by_role('textbox', name='Note').fill('What Tom typed for half an hour')
-    ana.get_by_role('button', name='Submit').click()
+    ana.get_by_role('button', name='Submit', exact=True).click()
     expect(card(tom, 'notes').locator('.note-body').first).to_have_text('What Ana made of it')
     expect(tom.get_by_role('textbox', name='Note')).to_have_value('What Tom typed for half an hour')
     visitors.expect_trouble('409')
-    tom.get_by_role('button', name='Submit').click()
+    tom.get_by_role('button', name='Submit', exact=True).click()
     dialog = tom.get_by_role('dialog')
     expect(dialog).to_contain_text('What Ana made of it')
     expect(tom.get_by_role('textbox', name='Note')).to_have_value('What Tom typed for half an hour')
-    dialog.get_by_role('button', name='Submit').click()
+    dialog.get_by_role('button', name='Submit', exact=True).click()
     expect(card(ana, 'notes').locator('.note-body').first).to_have_text('What Tom typed for half an hour')
     ana.locator('.note').first.get_by_role('button', name=re.compile('^edited by')).click()
     for text in ('What it said', 'What Ana made of it'):
@@ -153,11 +153,11 @@ def test_what_was_typed_outlives_the_dialog_a_reload_and_a_database_that_is_away
     expect(page.get_by_role('textbox', name='Note')).to_have_value('Half a thought')
     visitors.expect_trouble('503')
     page.route('**/notes', lambda route: route.fulfill(status=503, json={'error': 'Nothing was stored. Try again.'}))
-    page.get_by_role('button', name='Submit').click()
+    page.get_by_role('button', name='Submit', exact=True).click()
     expect(page.get_by_role('alert').filter(has_text='Nothing was stored')).to_be_visible()
     expect(page.get_by_role('textbox', name='Note')).to_have_value('Half a thought')
     page.unroute('**/notes')
-    page.get_by_role('button', name='Submit').click()
+    page.get_by_role('button', name='Submit', exact=True).click()
     expect(card(page, 'notes').locator('.note-body').first).to_have_text('Half a thought')
     add.click()
     expect(page.get_by_role('textbox', name='Note')).to_have_value('')
@@ -172,7 +172,7 @@ def test_a_change_by_others_neither_closes_a_dialog_nor_moves_the_page(visitors:
     before = page.evaluate("document.querySelector('#notes').getBoundingClientRect().top")
     card(other, 'notes').get_by_role('button', name='Add', exact=True).click()
     other.get_by_role('textbox', name='Note').fill('By somebody else')
-    other.get_by_role('button', name='Submit').click()
+    other.get_by_role('button', name='Submit', exact=True).click()
     expect(card(page, 'notes').locator('.note-body').first).to_have_text('By somebody else')
     expect(page.get_by_role('textbox', name='Note')).to_be_focused()
     expect(page.get_by_role('textbox', name='Note')).to_have_value('Being typed')
@@ -391,7 +391,7 @@ def test_a_draft_knows_what_it_was_typed_against(visitors: Visitors, portal: Por
     visitors.expect_trouble('409')
     page.locator('.note', has_text='Of somebody else').get_by_role('button', name=re.compile('^Edit the')).click()
     expect(page.get_by_role('textbox', name='Note')).to_have_value('Typed and left')
-    page.get_by_role('button', name='Submit').click()
+    page.get_by_role('button', name='Submit', exact=True).click()
     expect(page.get_by_role('dialog')).to_contain_text('Of somebody else')
 
 
