@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 
-# As many at a time as there are processors: each worker has databases, a PostgreSQL and portals of its own. Tests with
-# a browser come one after the other: two browsers side by side are late for what looks at focus and scrolling.
+# As many at a time as there are processors: each worker has databases, a PostgreSQL, portals and a browser of its own.
+# The tests of one file with a browser share a portal. What is held against the clock to a second or two comes last, one
+# after the other.
 WORKERS = ['-n', str(min(4, os.cpu_count() or 1))]
 GROUPS = (
     ['-m', 'not browser and not slow', *WORKERS, '--dist', 'worksteal'],
-    ['-m', 'browser', 'tests/browser'],
+    ['-m', 'browser and not alone', 'tests/browser', *WORKERS, '--dist', 'loadfile'],
+    ['-m', 'browser and alone', 'tests/browser'],
 )
 COUNTED = re.compile(r'(\d+) (passed|failed|error|errors|skipped)')
 

@@ -1,6 +1,6 @@
 // The board of Connect: everybody who is in it, in a column for each step that somebody is at. All cards are known here,
 // so filters and search answer at once; they are drawn as far as somebody has scrolled. What is shown is in the address.
-import { h, inZone, live, number as spelled, parseTime } from './live.js';
+import { carry, h, inZone, live, number as spelled, parseTime } from './live.js';
 import { shape as drawn } from './icons.js';
 import { read } from './tips.js';
 import { lookAfter } from './looking_after.js';
@@ -96,7 +96,7 @@ class Board {
     const sent = query(this.asked, SENT);
     this.isParked = false;
     this.left = null;
-    root.append(this.root);
+    carry(this.root, root);
     if (asked) {
       this.asked = { ...asked };
       this.showAsked();

@@ -273,3 +273,12 @@ export function h(tag, attributes = {}, ...children) {
   for (const child of children.flat()) if (child != null && child !== false) element.append(child);
   return element;
 }
+
+// To another place of the page. What somebody types, has chosen or opened in there goes with it: an element that is taken
+// out and put in again has lost the focus.
+export function carry(element, parent) {
+  if (element.isConnected && parent.isConnected && parent.moveBefore) return void parent.moveBefore(element, null);
+  const focused = element.contains(document.activeElement) ? document.activeElement : null;
+  parent.append(element);
+  focused?.focus({ preventScroll: true });
+}

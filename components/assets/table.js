@@ -1,7 +1,7 @@
 // The live table: AG Grid in its infinite row model, fed by a JSON route and patched in place by the live socket.
 // Search, letter and sort live in the address; each change is a step that Back undoes.
 import * as AgGrid from 'nicegui-aggrid';
-import { h, live, number } from './live.js';
+import { carry, h, live, number } from './live.js';
 import { Tips, read } from './tips.js';
 import { Columns } from './table_columns.js';
 import { LETTERS, Letters, columnMenu, exportMenu, toolLinks } from './table_menus.js';
@@ -112,7 +112,7 @@ class Table {
 
   moveTo(root, tell, top = this.place.viewport.scrollTop) {
     Object.assign(this, { tell, isParked: false });
-    root.append(this.root);
+    carry(this.root, root);
     this.columns.fit();
     this.place.scrollTo(top);
   }

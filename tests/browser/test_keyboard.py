@@ -276,3 +276,20 @@ def test_rows_reach_the_edge_however_narrow_their_columns_are(visitors: Visitors
     edges = shown.page.evaluate("""() => ['.grid', '.ag-center-cols-container .ag-row'].map(
         each => document.querySelector(each).getBoundingClientRect().right)""")
     assert abs(edges[0] - edges[1]) <= 1
+
+
+@pytest.mark.parametrize('address', ['/customers/complete', '/connect'])
+def test_whoever_types_before_the_page_is_whole_goes_on_typing(visitors: Visitors, address: str) -> None:
+    page = visitors.browser_of('ana').new_page()
+    held: list[Any] = []
+    page.route('**/*dompurify*', lambda route: held.append(route))  # the page framework begins when it has this
+    page.goto(address, wait_until='commit')
+    search = page.get_by_role('searchbox')
+    search.press_sequentially('mo')
+    expect(page.locator('#early')).to_have_count(1)
+    for route in held:
+        route.continue_()
+    expect(page.locator('#early')).to_have_count(0)
+    expect(search).to_be_focused()
+    page.keyboard.type('reau')
+    expect(search).to_have_value('moreau')
