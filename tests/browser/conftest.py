@@ -189,10 +189,12 @@ class List:
         return self.page.evaluate(_ROWS)
 
     def loaded(self) -> list[dict[str, Any]]:
-        """The rows, as soon as none of them is still to come."""
+        """The rows, as soon as none of them is still to come and the page around them is whole: the first rows are there
+        before it (#early, components/live_table.py), and what a test reaches for beside the list is not."""
 
         def ready() -> list[dict[str, Any]]:
             rows = self.rows()
+            assert not self.page.locator('#early').count(), 'the page is not whole yet'
             assert self.count.inner_text().strip() not in ('', '…'), 'not counted yet'
             assert not any('loading' in row or not row.get('name') for row in rows), 'not read yet'
             return rows
