@@ -189,8 +189,8 @@ class List:
         return self.page.evaluate(_ROWS)
 
     def loaded(self) -> list[dict[str, Any]]:
-        """The rows, as soon as none of them is still to come and the page around them is whole: the first rows are there
-        before it (#early, components/live_table.py), and what a test reaches for beside the list is not."""
+        """The rows, as soon as none of them is still to come and the page around them is whole: the first rows are
+        there before it (#early, components/live_table.py), and what a test reaches for beside the list is not."""
 
         def ready() -> list[dict[str, Any]]:
             rows = self.rows()
