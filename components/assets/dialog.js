@@ -1,6 +1,7 @@
 // Forms in a dialog: a label above each field, what is wrong beside it, and nothing typed is ever lost: a draft outlives
 // the dialog, a reload and the end of a session, until it is stored or thrown away.
 import { h } from './live.js';
+import { recall, remember } from './drafts.js';
 
 // Send JSON; gives the answer, or throws an error with `status`, `field`, `errors` (what is wrong by field) and the whole
 // `answer`.
@@ -156,16 +157,4 @@ function control(field, id, help) {
 function setValue(input, field, value) {
   input.value = value;
   if (field.kind === 'choice' && input.value !== value) input.selectedIndex = 0;
-}
-
-function recall(draft) {
-  try { return draft ? JSON.parse(sessionStorage.getItem(`draft ${draft}`)) : null; } catch { return null; }
-}
-
-function remember(draft, values) {
-  if (!draft) return;
-  try {
-    if (values) sessionStorage.setItem(`draft ${draft}`, JSON.stringify(values));
-    else sessionStorage.removeItem(`draft ${draft}`);
-  } catch { /* the dialog itself still has it */ }
 }

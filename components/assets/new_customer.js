@@ -1,8 +1,9 @@
 // The form for a new customer: what is wrong stands beside its field, and what was typed outlives a reload.
 import { h } from './live.js';
 import { send, worded, wrongFields } from './dialog.js';
+import { recall, remember } from './drafts.js';
 
-const DRAFT = 'draft new customer';
+const DRAFT = 'new customer';
 const FIELDS = [
   ['name', 'Name', 'The customer’s full name.', { maxlength: 200 }],
   ['account_code', 'Account code', 'Without spaces. No two customers have the same one.', { maxlength: 40, spellcheck: 'false', autocapitalize: 'characters' }],
@@ -21,7 +22,7 @@ class NewCustomer {
     this.inputs = {};
     this.helps = {};
     this.labels = {};
-    const kept = recall();
+    const kept = recall(DRAFT);
     const fields = FIELDS.map(([name, label, help, more]) => this.field(name, label, help,
       h('input', { type: 'text', autocomplete: 'off', dir: 'auto', ...more })));
     const type = this.field('account_type', 'Account type', '', h('select', {}, ...config.types.map(([value, title]) => h('option', { value }, title))));
@@ -36,9 +37,9 @@ class NewCustomer {
     this.trouble = h('p', { class: 'form-error', role: 'alert', hidden: true });
     this.submit = h('button', { class: 'button primary', type: 'submit' }, 'Add the customer');
     this.form = h('form', { class: 'card page-form-card', novalidate: true }, ...fields, type, products, begins, this.trouble,
-      h('div', { class: 'dialog-buttons' }, h('a', { class: 'button', href: '/customers/in-progress', onclick: () => remember(null) }, 'Cancel'), this.submit));
+      h('div', { class: 'dialog-buttons' }, h('a', { class: 'button', href: '/customers/in-progress', onclick: () => remember(DRAFT, null) }, 'Cancel'), this.submit));
     this.form.addEventListener('submit', (event) => { event.preventDefault(); this.store(); });
-    this.form.addEventListener('input', (event) => { this.clear(event.target.name); remember(this.values()); });
+    this.form.addEventListener('input', (event) => { this.clear(event.target.name); remember(DRAFT, this.values()); });
     root.append(this.form);
     this.put(kept || { account_type: 'standard', begins: 'requested', products: [] });
     this.inputs.name.focus();
@@ -101,7 +102,7 @@ class NewCustomer {
     Object.keys(this.helps).forEach((name) => this.clear(name));
     try {
       const { id } = await send('POST', '/api/ui/customers', this.values());
-      remember(null);
+      remember(DRAFT, null);
       const link = h('a', { href: `/customers/${id}`, hidden: true });
       this.form.append(link);
       link.click(); // as any link: without loading the portal anew
@@ -111,15 +112,4 @@ class NewCustomer {
       this.submit.removeAttribute('aria-busy');
     }
   }
-}
-
-function recall() {
-  try { return JSON.parse(sessionStorage.getItem(DRAFT)); } catch { return null; }
-}
-
-function remember(values) {
-  try {
-    if (values) sessionStorage.setItem(DRAFT, JSON.stringify(values));
-    else sessionStorage.removeItem(DRAFT);
-  } catch { /* the form itself still has it */ }
 }

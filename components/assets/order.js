@@ -3,7 +3,9 @@
 import { h, live, number, when } from './live.js';
 import { shape } from './icons.js';
 import { send, worded, wrongFields } from './dialog.js';
+import { OrderingPage, fact, lineList, lineTable } from './ordering.js';
 import { money } from './prices.js';
+import { recall, remember } from './drafts.js';
 
 const PAUSE = 150; // ms without typing after which the fees are asked for
 const FEES = [['monthly', 'Monthly'], ['annual', 'Annual'], ['one_time', 'One-time (up front)']];
@@ -14,81 +16,27 @@ export function mount(root, config) {
   return { destroy: () => page.destroy() };
 }
 
-class OrderPage {
+class OrderPage extends OrderingPage {
+  kind = 'order';
+
   constructor(root, config) {
-    this.config = config;
+    super(config);
     this.address = `/api/ui/prospects/${config.id}/order`;
-    this.draft = `draft ${config.me} order ${config.id}`;
-    this.kept = recall(this.draft); // field: {value, was}, and `theirs` where somebody else has saved another value meanwhile
-    this.controls = {}; // field: {label, get, set, focus, problem}
-    this.problems = {}; // what the server said of products, by field
-    this.build(root);
+    this.draft = `${config.me} order ${config.id}`;
+    this.kept = recall(this.draft) || {}; // field: {value, was}, and `theirs` where somebody else has saved another value meanwhile
+    this.build(root, [`/prospects/${config.id}`, 'Prospect'], { title: 'Fees', name: 'Fees', store: 'Save and exit' });
     this.take(config);
     if (this.changed().length) this.note.textContent = 'What you had typed before is still here.';
     this.undo = [
       live.on('partner', ({ what }) => ['prospects', 'settings'].includes(what) && this.renew()),
       live.on('again', () => this.renew()),
-      live.on('state', (state) => state === 'live' && this.feesFailed && this.askFees()),
+      live.on('state', (state) => state === 'live' && this.askFailed && this.askFees()),
     ];
-  }
-
-  destroy() {
-    this.undo.forEach((undo) => undo());
-    clearTimeout(this.soon);
   }
 
   // -- drawing --------------------------------------------------------------------------------------------------------
 
-  build(root) {
-    this.title = h('h1', { tabindex: '-1' });
-    this.standing = h('p', { class: 'quiet order-standing' });
-    this.main = h('div', { class: 'order-main' });
-    this.scroller = h('div', { class: 'page-scroll order' },
-      h('div', { class: 'order-head' }, h('a', { class: 'back', href: `/prospects/${this.config.id}` }, 'Prospect'), this.title, this.standing), this.main);
-    root.append(this.scroller);
-    this.form = this.makeForm();
-  }
-
-  makeForm() {
-    this.trouble = h('div', { class: 'notice bad', role: 'alert', hidden: true });
-    this.note = h('p', { class: 'quiet small', role: 'status' });
-    this.saveButton = h('button', { class: 'button', type: 'button', onclick: () => this.saveAndExit() }, 'Save and exit');
-    this.reviewButton = h('button', { class: 'button primary', type: 'submit' }, 'Review order');
-    this.drop = h('button', { class: 'button plain small', type: 'button', hidden: true, onclick: () => this.discard() }, 'Discard what I typed');
-    this.feesBox = h('div', { class: 'order-fees' });
-    const panel = h('aside', { class: 'order-side', 'aria-label': 'Fees' }, h('div', { class: 'card order-panel' },
-      h('h2', {}, 'Fees'), this.feesBox, this.trouble, this.reviewButton, this.saveButton, this.note, this.drop));
-    const form = h('form', { class: 'order-form', novalidate: true }, h('div', { class: 'order-sections' },
-      this.productsSection(), this.infrastructureSection(), this.peopleSection(), this.detailsSection()), panel);
-    form.addEventListener('submit', (event) => { event.preventDefault(); this.goToReview(); });
-    return form;
-  }
-
-  section(title, about, ...content) {
-    const id = `order-${title.replace(/\W+/g, '-').toLowerCase()}`;
-    return h('section', { class: 'card order-section', 'aria-labelledby': id }, h('h2', { id }, title), about && h('p', { class: 'quiet order-about' }, about), ...content);
-  }
-
-  // A field with a label above and help or a problem below.
-  field(name, label, input, help = '') {
-    const id = `order-${name}`;
-    Object.assign(input, { id, name });
-    input.setAttribute('aria-describedby', `${id}-help`);
-    const problem = h('p', { class: 'form-help', id: `${id}-help` }, help);
-    const box = h('div', { class: 'field' }, h('label', { for: id }, label), input, problem);
-    input.addEventListener('input', () => this.typed(name));
-    this.controls[name] = { label, help, problem, box, invalid: input, get: () => input.value, set: (value) => { if (input.value !== value) input.value = value; }, focus: () => input.focus() };
-    return box;
-  }
-
-  tick(name, label) {
-    const input = h('input', { type: 'checkbox', id: `order-${name}`, name, 'aria-describedby': `order-${name}-help` });
-    const problem = h('p', { class: 'form-help', id: `order-${name}-help` });
-    input.addEventListener('input', () => this.typed(name));
-    const box = h('div', { class: 'field order-tick' }, h('label', { class: 'tick' }, input, h('span', {}, label)), problem);
-    this.controls[name] = { label, help: '', problem, box, invalid: input, get: () => input.checked, set: (value) => { input.checked = Boolean(value); }, focus: () => input.focus() };
-    return box;
-  }
+  sections() { return [this.productsSection(), this.infrastructureSection(), this.peopleSection(), this.detailsSection()]; }
 
   text(longest, more = {}) { return h('input', { type: 'text', autocomplete: 'off', spellcheck: 'false', dir: 'auto', maxlength: longest, ...more }); }
 
@@ -96,13 +44,13 @@ class OrderPage {
     this.productsBox = h('div', { class: 'order-products' });
     const problem = h('p', { class: 'form-help', id: 'order-products-help' });
     this.controls.products = {
-      label: 'The products', help: '', problem, box: this.productsBox, invalid: null,
+      label: 'The products', help: '', problem, invalid: null,
       get: () => this.products.filter(({ box }) => box.checked).map(({ code }) => code),
       set: (codes) => this.products.forEach(({ box, code }) => { box.checked = codes.includes(code); }),
       focus: () => this.productsBox.querySelector('input')?.focus(),
     };
     this.controls.quantities = {
-      label: 'Quantities', help: '', problem: h('p', { class: 'form-help' }), box: this.productsBox, invalid: null,
+      label: 'Quantities', help: '', problem: h('p', { class: 'form-help' }), invalid: null,
       get: () => Object.fromEntries(this.products.filter(({ quantity }) => quantity.value.trim()).map(({ code, quantity }) => [code, quantity.value.trim()])),
       set: (values) => this.products.forEach(({ quantity, code }) => { const value = String(values[code] ?? ''); if (quantity.value !== value) quantity.value = value; }),
       focus: () => this.productsBox.querySelector('.order-quantity input')?.focus(),
@@ -165,17 +113,6 @@ class OrderPage {
 
   changed() { return Object.keys(this.kept); }
 
-  async renew() {
-    if (this.asking) { this.again = true; return; }
-    this.asking = true;
-    try {
-      const response = await fetch(this.address, { cache: 'no-store', signal: AbortSignal.timeout(10000) });
-      if (response.ok) this.take(await response.json());
-    } catch { /* the live dot says that there is no connection */ }
-    this.asking = false;
-    if (this.again) { this.again = false; this.renew(); }
-  }
-
   // What is stored now; what is being typed stays, and is marked where it is no longer typed over the same.
   take(state) {
     this.state = state;
@@ -186,7 +123,7 @@ class OrderPage {
       else if (!same(kept.was, now)) Object.assign(kept, { was: now, theirs: true });
     }
     this.drawProducts(state.catalogue);
-    for (const [name, control] of Object.entries(this.controls)) control.set(this.asShown(name, this.value(name)));
+    for (const [name, control] of Object.entries(this.controls)) control.set(this.value(name));
     this.keep();
     this.head();
     this.settle();
@@ -197,11 +134,6 @@ class OrderPage {
       this.show('form');
       this.fail(`${state.order?.saved_by || 'Somebody'} has changed the order while you reviewed it. Review it again.`);
     }
-  }
-
-  asShown(name, value) {
-    if (Array.isArray(value) || typeof value === 'boolean' || (value && typeof value === 'object')) return value;
-    return value == null ? '' : String(value);
   }
 
   head() {
@@ -242,16 +174,14 @@ class OrderPage {
       quantity.placeholder = /^\d+$/.test(seats) ? seats : 'All';
     }
     this.mainFields.hidden = Boolean(this.value('main_is_lead'));
-    const po = this.controls.po_number.invalid;
-    po.disabled = Boolean(this.value('po_waived'));
-    if (po.disabled) po.value = '';
-    else po.value = this.asShown('po_number', this.value('po_number'));
+    const { invalid: input, set } = this.controls.po_number;
+    input.disabled = Boolean(this.value('po_waived'));
+    set(input.disabled ? '' : this.value('po_number'));
   }
 
-  discard() {
+  discardTyped() {
     this.kept = {};
-    Object.keys(this.controls).forEach((name) => this.clear(name));
-    this.fail('');
+    this.clearAll();
     this.note.textContent = '';
     this.take(this.state);
     this.reviewButton.focus();
@@ -266,11 +196,7 @@ class OrderPage {
   }
 
   clear(name) {
-    const control = this.controls[name];
-    if (!control || this.kept[name]?.theirs) return;
-    control.invalid?.removeAttribute('aria-invalid');
-    control.problem.className = 'form-help';
-    control.problem.textContent = control.help;
+    if (!this.kept[name]?.theirs) super.clear(name); // what somebody else saved stays in sight
   }
 
   // -- fees -----------------------------------------------------------------------------------------------------------
@@ -279,30 +205,16 @@ class OrderPage {
     const [seats, products, quantities] = ['seats', 'products', 'quantities'].map((name) => this.value(name));
     const query = new URLSearchParams({ seats: String(seats ?? ''), products: products.join(','), quantities: Object.entries(quantities).map(([code, n]) => `${code}:${n}`).join(',') });
     const told = JSON.stringify([String(query), this.toldCatalogue]);
-    if (told === this.askedFees && !this.feesFailed) return;
+    if (told === this.askedFees && !this.askFailed) return;
     this.askedFees = told;
-    const mine = this.asks = (this.asks || 0) + 1;
-    this.feesBox.setAttribute('aria-busy', 'true');
-    try {
-      const found = await send('GET', `${this.address}/fees?${query}`, undefined, 10000);
-      if (mine !== this.asks) return;
-      this.feesFailed = false;
-      this.problems = found.problems;
-      this.drawFees(found);
-    } catch (error) {
-      if (mine !== this.asks) return;
-      this.feesFailed = true;
-      this.feesBox.replaceChildren(h('p', { class: 'quiet' }, `The fees cannot be worked out just now: ${error.message}`));
-    }
-    this.feesBox.removeAttribute('aria-busy');
-    this.sayOfProducts();
+    await this.askComesTo(`fees?${query}`, (found) => this.drawFees(found), 'The fees cannot be worked out just now:');
   }
 
   drawFees({ lines, fees }) {
-    if (!this.state.may.prices) { this.feesBox.replaceChildren(h('p', { class: 'quiet' }, 'Your role does not include prices.')); return; }
-    if (!fees) { this.feesBox.replaceChildren(h('p', { class: 'quiet' }, 'They follow once the number of licences is right.')); return; }
-    if (!lines.length) { this.feesBox.replaceChildren(h('p', { class: 'quiet' }, 'Choose products and say how many licences.')); return; }
-    this.feesBox.replaceChildren(linesList(lines), totals(fees, this.state.currency));
+    if (!this.state.may.prices) { this.comesTo.replaceChildren(h('p', { class: 'quiet' }, 'Your role does not include prices.')); return; }
+    if (!fees) { this.comesTo.replaceChildren(h('p', { class: 'quiet' }, 'They follow once the number of licences is right.')); return; }
+    if (!lines.length) { this.comesTo.replaceChildren(h('p', { class: 'quiet' }, 'Choose products and say how many licences.')); return; }
+    this.comesTo.replaceChildren(lineList(lines), totals(fees, this.state.currency));
   }
 
   sayOfProducts(wrong = {}) {
@@ -324,27 +236,10 @@ class OrderPage {
     this.take(now);
   }
 
-  // Do this with the buttons busy; what cannot be is said where it belongs.
-  async busy(button, work) {
-    if (this.working) return;
-    this.working = true;
-    button.setAttribute('aria-busy', 'true');
-    this.fail('');
-    Object.keys(this.controls).forEach((name) => this.clear(name));
-    try {
-      await work();
-    } catch (error) {
-      await this.say(error);
-    } finally {
-      this.working = false;
-      button.removeAttribute('aria-busy');
-    }
-  }
-
-  saveAndExit() {
-    return this.busy(this.saveButton, async () => {
+  storeIt() {
+    return this.busy(this.storeButton, async () => {
       if (this.changed().length || !this.state.order) await this.save();
-      go('/prospects');
+      this.go('/prospects');
     });
   }
 
@@ -354,11 +249,6 @@ class OrderPage {
       this.reviewed = await send('GET', `${this.address}/review`);
       this.show('review');
     });
-  }
-
-  fail(text) {
-    this.trouble.hidden = !text;
-    this.trouble.replaceChildren(...(text ? [shape('bad'), h('span', {}, text)] : []));
   }
 
   async say(error) {
@@ -371,34 +261,20 @@ class OrderPage {
     this.sayOfProducts(wrong);
     let first = null;
     for (const [name, message] of Object.entries(wrong)) {
-      const control = this.controls[name];
       const row = this.products.find(({ code }) => [`product ${code}`, `quantity ${code}`].includes(name));
       if (row) first ||= name.startsWith('product') ? () => row.box.focus() : () => row.quantity.focus();
-      if (!control) continue;
-      control.problem.className = 'form-error';
-      control.problem.textContent = worded(control.label, message);
-      control.invalid?.setAttribute('aria-invalid', 'true');
+      if (name in this.controls) this.mark(name, message);
     }
     const inOrder = Object.keys(this.controls).find((name) => name in wrong); // as they stand on the page
     if (inOrder === 'seats' || !first) first = inOrder ? () => this.controls[inOrder].focus() : null;
-    const count = Object.keys(wrong).length;
-    this.fail(first ? (count === 1 ? 'Something is still missing or wrong; it is marked.' : `${count} things are still missing or wrong; they are marked.`) : error.message);
+    if (first) this.failMarked(Object.keys(wrong).length);
+    else this.fail(error.message);
     first?.();
   }
 
   // -- the views ------------------------------------------------------------------------------------------------------
 
-  show(view) {
-    const isNew = this.view !== view;
-    this.view = view;
-    const made = view === 'form' ? this.form : view === 'review' ? this.reviewView() : this.overView();
-    if (isNew || view !== 'form') this.main.replaceChildren(made);
-    if (isNew) {
-      this.head();
-      this.scroller.closest('.page')?.scrollTo({ top: 0 });
-      if (view === 'review') this.title.focus({ preventScroll: true });
-    }
-  }
+  show(view) { super.show(view, { review: () => this.reviewView(), over: () => this.overView() }); }
 
   overView() {
     remember(this.draft, null);
@@ -411,56 +287,31 @@ class OrderPage {
 
   reviewView() {
     const found = this.reviewed;
-    const { may } = this.state;
-    const fact = (title, ...content) => [h('dt', {}, title), h('dd', { dir: 'auto' }, ...content)];
     const lines = (parts) => parts.flatMap((part, index) => (index ? [h('br'), part] : [part]));
-    const ticks = [
-      ['accepts_agreement', `This order is governed by the ${found.agreement}.`],
-      ['is_authorised', 'I am authorised to place this order.'],
-    ].map(([name, text]) => {
-      const input = h('input', { type: 'checkbox', id: `order-${name}`, 'aria-describedby': `order-${name}-help`, oninput: () => { problem.hidden = true; input.removeAttribute('aria-invalid'); } });
-      const problem = h('p', { class: 'form-error', id: `order-${name}-help`, hidden: true }, 'Tick this to submit the order.');
-      return { name, input, problem, box: h('div', { class: 'field' }, h('label', { class: 'tick' }, input, h('span', {}, text)), problem) };
+    return this.reviewForm({
+      what: 'order', agreement: found.agreement,
+      parts: [
+        h('section', { 'aria-label': 'Agreement' }, h('dl', { class: 'facts' },
+          ...fact('MSP', found.msp), ...fact('Company name', found.company, found.domain && h('span', { class: 'quiet' }, ` · ${found.domain}`)),
+          ...fact('Permitted users', number(found.seats)), ...fact('Order (PO) number', found.po),
+          ...fact('Implementation lead', ...lines(found.lead)), ...fact('Main contact', ...(found.main.join() === found.lead.join() ? ['The same'] : lines(found.main))),
+          ...fact('Infrastructure', ...(found.infrastructure.length ? lines(found.infrastructure.map(([title, answer]) => `${title}: ${answer}`)) : ['Not known yet'])))),
+        h('section', { class: 'order-review-fees', 'aria-label': 'Products and fees' }, found.lines ? lineTable(found.lines, found.currency) : h('ul', {}, ...found.products.map(([name, code, n]) => h('li', {}, `${name} (${code}): ${number(n)}`))), found.fees && totals(found.fees, found.currency)),
+      ],
+      after: h('p', { class: 'quiet small' }, `The company becomes a customer, and the RFI form is mailed to ${found.lead_email}.`),
+      buttons: [
+        h('button', { class: 'button', type: 'button', onclick: () => this.show('form') }, 'Back to the order'),
+        h('button', { class: 'button', type: 'button', onclick: () => this.go('/prospects') }, this.state.may.submit ? 'Exit, submit later' : 'Exit'),
+      ],
+      instead: 'The order is saved. Your role does not include submitting it: an administrator or somebody in sales does that.',
+      submit: async (ticks) => this.landed(await send('POST', `${this.address}/submit`, { version: found.version, fees: found.fees, ...ticks }, 60000)),
     });
-    const trouble = h('div', { class: 'notice bad', role: 'alert', hidden: true });
-    const submit = h('button', { class: 'button primary', type: 'submit' }, 'Submit order');
-    const back = h('button', { class: 'button', type: 'button', onclick: () => this.show('form') }, 'Back to the order');
-    const form = h('form', { class: 'card order-review', novalidate: true },
-      h('section', { 'aria-label': 'Agreement' }, h('dl', { class: 'facts' },
-        ...fact('MSP', found.msp), ...fact('Company name', found.company, found.domain && h('span', { class: 'quiet' }, ` · ${found.domain}`)),
-        ...fact('Permitted users', number(found.seats)), ...fact('Order (PO) number', found.po),
-        ...fact('Implementation lead', ...lines(found.lead)), ...fact('Main contact', ...(found.main.join() === found.lead.join() ? ['The same'] : lines(found.main))),
-        ...fact('Infrastructure', ...(found.infrastructure.length ? lines(found.infrastructure.map(([title, answer]) => `${title}: ${answer}`)) : ['Not known yet'])))),
-      h('section', { class: 'order-review-fees', 'aria-label': 'Products and fees' }, found.lines ? linesTable(found.lines, found.currency) : h('ul', {}, ...found.products.map(([name, code, n]) => h('li', {}, `${name} (${code}): ${number(n)}`))), found.fees && totals(found.fees, found.currency)),
-      may.submit ? h('section', { class: 'order-ticks', 'aria-label': 'Agreed' }, ...ticks.map(({ box }) => box)) : h('p', { class: 'notice' }, 'The order is saved. Your role does not include submitting it: an administrator or somebody in sales does that.'),
-      may.submit && h('p', { class: 'quiet small' }, `The company becomes a customer, and the RFI form is mailed to ${found.lead_email}.`), trouble,
-      h('div', { class: 'dialog-buttons' }, back, h('button', { class: 'button', type: 'button', onclick: () => go('/prospects') }, may.submit ? 'Exit, submit later' : 'Exit'), may.submit && submit));
-    form.addEventListener('submit', async (event) => {
-      event.preventDefault();
-      if (this.submitting) return;
-      const missing = ticks.filter(({ input }) => !input.checked);
-      for (const { input, problem } of missing) { problem.hidden = false; input.setAttribute('aria-invalid', 'true'); }
-      if (missing.length) { missing[0].input.focus(); return; }
-      this.submitting = true;
-      submit.setAttribute('aria-busy', 'true');
-      trouble.hidden = true;
-      try {
-        this.landed(await send('POST', `${this.address}/submit`, { version: found.version, fees: found.fees, accepts_agreement: true, is_authorised: true }, 60000));
-      } catch (error) {
-        this.submitting = false;
-        trouble.hidden = false;
-        trouble.replaceChildren(shape('bad'), h('span', {}, error.message));
-        if (error.status === 409) this.renew();
-      }
-      submit.removeAttribute('aria-busy');
-    });
-    return form;
   }
 
   // The order is submitted: to the customer, or first to the link that nobody was mailed.
   landed({ customer, mailed, to, link }) {
     remember(this.draft, null);
-    if (mailed) { go(`/customers/${customer}`); return; }
+    if (mailed) { this.go(`/customers/${customer}`); return; }
     const field = link && h('input', { class: 'mono', type: 'text', readonly: true, value: link, 'aria-label': 'Link to the RFI form', onfocus: (event) => event.target.select() });
     const copy = link && h('button', { class: 'button', type: 'button', onclick: async () => {
       field.select();
@@ -473,21 +324,6 @@ class OrderPage {
   }
 }
 
-function linesList(lines) {
-  return h('ul', { class: 'order-lines' }, ...lines.map((line) => h('li', {}, h('span', {}, line.name, h('span', { class: 'quiet' }, ` × ${number(line.quantity)}`)), h('span', { class: 'number' }, `${money(line[sumOf(line)])}`, h('span', { class: 'quiet' }, ` a ${line.term}`)))));
-}
-
-const sumOf = ({ term }) => (term === 'month' ? 'monthly' : 'annual');
-
-function linesTable(lines, currency) {
-  return h('div', { class: 'plain-table-box' }, h('table', { class: 'plain-table' },
-    h('thead', {}, h('tr', {}, ...[['Product'], ['Licences', 'number'], [`A licence (${currency})`, 'number'], ['Billed'], ['One-time', 'number'], ['Sum', 'number']].map(([text, kind]) => h('th', { scope: 'col', class: kind }, text)))),
-    h('tbody', {}, ...lines.map((line) => h('tr', {}, h('td', {}, h('b', {}, line.name), ' ', h('span', { class: 'mono quiet' }, line.code)),
-      h('td', { 'data-label': 'Licences', class: 'number' }, number(line.quantity)), h('td', { 'data-label': 'A licence', class: 'number' }, money(line.unit_price)),
-      h('td', { 'data-label': 'Billed' }, line.term === 'month' ? 'Monthly' : 'Annually'), h('td', { 'data-label': 'One-time', class: 'number' }, /[1-9]/.test(line.one_time) ? money(line.one_time) : '–'),
-      h('td', { 'data-label': 'Sum', class: 'number' }, money(line[sumOf(line)])))))));
-}
-
 function totals(fees, currency) {
   const shown = FEES.filter(([name]) => name === 'monthly' || /[1-9]/.test(fees[name]));
   return h('dl', { class: 'order-totals' }, ...shown.flatMap(([name, title]) => [h('dt', {}, title), h('dd', {}, `${money(fees[name])} ${currency}`)]),
@@ -495,12 +331,6 @@ function totals(fees, currency) {
 }
 
 // -- small things ---------------------------------------------------------------------------------------------------------
-
-function go(address) {
-  const link = h('a', { href: address, hidden: true });
-  document.querySelector('.order').append(link);
-  link.click(); // as any link: without loading the portal anew
-}
 
 const normal = (value) => (Array.isArray(value) ? [...value].map(String).sort() : value && typeof value === 'object' ? Object.entries(value).map(([key, each]) => [key, String(each)]).sort() : typeof value === 'boolean' ? value : String(value ?? ''));
 const same = (one, other) => JSON.stringify(normal(one)) === JSON.stringify(normal(other));
@@ -511,15 +341,4 @@ function plain(value, name, config) {
   if (typeof value === 'boolean') return value ? 'ticked' : 'not ticked';
   const choices = config.infrastructure.find(([field]) => field === name)?.[2];
   return choices ? Object.fromEntries(choices)[value] || '' : String(value ?? '');
-}
-
-function recall(draft) {
-  try { return JSON.parse(sessionStorage.getItem(draft)) || {}; } catch { return {}; }
-}
-
-function remember(draft, values) {
-  try {
-    if (values) sessionStorage.setItem(draft, JSON.stringify(values));
-    else sessionStorage.removeItem(draft);
-  } catch { /* the page itself still has it */ }
 }

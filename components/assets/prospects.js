@@ -4,6 +4,7 @@ import { h, live, number, when } from './live.js';
 import { shape, stateIcon } from './icons.js';
 import { openForm, send, worded, wrongFields } from './dialog.js';
 import { read } from './tips.js';
+import { recall, remember } from './drafts.js';
 
 const ADDRESS = '/api/ui/prospects';
 const TONES = { good: { shape: 'good', tone: 'good', word: 'Good' }, bad: { shape: 'bad', tone: 'bad', word: 'Problem' }, unknown: { shape: 'unknown', tone: 'unknown', word: 'Unknown' } };
@@ -16,8 +17,8 @@ export function mount(root, config) {
 class ProspectPage {
   constructor(root, config) {
     Object.assign(this, { root, config, id: config.id, address: `${ADDRESS}/${config.id}` });
-    this.draft = `draft prospect ${config.me} ${config.id ?? 'new'}`;
-    this.kept = recall(this.draft); // name: {value, was}
+    this.draft = `prospect ${config.me} ${config.id ?? 'new'}`;
+    this.kept = recall(this.draft) || {}; // name: {value, was}
     this.build();
     this.take(config.state);
     this.undo = this.id ? [live.on('partner', ({ what }) => what === 'prospects' && this.load()), live.on('again', () => this.load())] : [];
@@ -431,14 +432,3 @@ function named(alike) {
 
 // A value as it stands in its field; codes in one order, whatever order they were chosen in.
 function plain(value) { return Array.isArray(value) ? [...value].sort().join('\n') : value ? String(value) : ''; }
-
-function recall(draft) {
-  try { return JSON.parse(sessionStorage.getItem(draft)) || {}; } catch { return {}; }
-}
-
-function remember(draft, values) {
-  try {
-    if (values) sessionStorage.setItem(draft, JSON.stringify(values));
-    else sessionStorage.removeItem(draft);
-  } catch { /* the form itself still has it */ }
-}

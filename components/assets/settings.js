@@ -3,6 +3,7 @@
 import { h, live, number, when } from './live.js';
 import { shape } from './icons.js';
 import { openForm, send, worded, wrongFields } from './dialog.js';
+import { recall, remember } from './drafts.js';
 
 const RENEW = 15000; // ms after which mail and backups are asked for again
 const ADDRESS = '/api/ui/settings';
@@ -359,8 +360,8 @@ class Form {
     this.page = page;
     this.fields = fields;
     this.onChange = onChange;
-    this.draft = `draft settings ${id}`;
-    this.kept = recall(this.draft); // name: {value, was}
+    this.draft = `settings ${id}`;
+    this.kept = recall(this.draft) || {}; // name: {value, was}
     this.beforeSave = () => {};
     this.inputs = {};
     this.helps = {};
@@ -510,15 +511,4 @@ class Form {
 
 function plain(value) {
   return Array.isArray(value) ? value.join('\n') : value == null ? '' : String(value);
-}
-
-function recall(draft) {
-  try { return JSON.parse(sessionStorage.getItem(draft)) || {}; } catch { return {}; }
-}
-
-function remember(draft, values) {
-  try {
-    if (values) sessionStorage.setItem(draft, JSON.stringify(values));
-    else sessionStorage.removeItem(draft);
-  } catch { /* the page itself still has it */ }
 }

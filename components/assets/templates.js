@@ -4,6 +4,7 @@ import { h, live, when } from './live.js';
 import { shape } from './icons.js';
 import { openForm, openText, send, worded, wrongFields } from './dialog.js';
 import { read } from './tips.js';
+import { recall, remember } from './drafts.js';
 
 const ADDRESS = '/api/ui/templates';
 const NAMES = { key: 'Key', title: 'Title', services: 'For', owner: 'Owner', needs: 'Needs', is_optional: 'Optional', not_on: 'Left out on', directories: 'Only with', due_days: 'Due', help_url: 'Help', check_key: 'Automatic check' };
@@ -42,7 +43,7 @@ class TemplatesPage {
     this.key = key;
     this.opened.clear();
     this.problems = {};
-    const kept = recall(key);
+    const kept = recall(`template ${key}`);
     this.draft = kept || { was: this.template.version, name: this.template.name, steps: structuredClone(this.template.steps) };
   }
 
@@ -63,7 +64,7 @@ class TemplatesPage {
   }
 
   keep() {
-    remember(this.key, this.changed ? this.draft : null);
+    remember(`template ${this.key}`, this.changed ? this.draft : null);
     this.showButtons();
   }
 
@@ -129,7 +130,7 @@ class TemplatesPage {
     name.addEventListener('input', () => { draft.name = name.value; delete this.problems.name; this.keep(); });
     this.steps = h('ol', { class: 'template-steps' }, ...draft.steps.map((step, index) => this.step(step, index)));
     this.save = h('button', { class: 'button primary', type: 'submit' }, 'Save as a new version');
-    this.drop = h('button', { class: 'button plain', type: 'button', onclick: () => { remember(this.key, null); this.choose(this.key); this.show(); this.save.focus(); } }, 'Discard changes');
+    this.drop = h('button', { class: 'button plain', type: 'button', onclick: () => { remember(`template ${this.key}`, null); this.choose(this.key); this.show(); this.save.focus(); } }, 'Discard changes');
     this.note = h('span', { class: 'quiet small', role: 'status' });
     this.trouble = h('p', { class: 'form-error', role: 'alert', hidden: !this.problems[''] }, this.problems[''] || '');
     const form = h('form', { class: 'form template-form', novalidate: true },
@@ -288,7 +289,7 @@ class TemplatesPage {
     this.problems = {};
     try {
       const { version, now } = await send('POST', `${ADDRESS}/${this.key}`, this.draft);
-      remember(this.key, null);
+      remember(`template ${this.key}`, null);
       this.templates = now.templates;
       this.choose(this.key);
       this.show();
@@ -315,14 +316,3 @@ class TemplatesPage {
 }
 
 const pick = (choices, value) => choices.find(([known]) => known === value)?.[1] || value;
-
-function recall(key) {
-  try { return JSON.parse(sessionStorage.getItem(`draft template ${key}`)); } catch { return null; }
-}
-
-function remember(key, draft) {
-  try {
-    if (draft) sessionStorage.setItem(`draft template ${key}`, JSON.stringify(draft));
-    else sessionStorage.removeItem(`draft template ${key}`);
-  } catch { /* the page itself still has it */ }
-}

@@ -1,9 +1,10 @@
 // The change order of a customer: what is to change, with a preview of old and new lines beside it, saved quotes, the review
 // and what was submitted. What is typed outlives a reload until it is saved or thrown away.
 import { h, live, number, when } from './live.js';
-import { shape } from './icons.js';
 import { openForm, send, worded, wrongFields } from './dialog.js';
 import { money } from './prices.js';
+import { OrderingPage, fact, lineList, lineTable, signed } from './ordering.js';
+import { recall, remember } from './drafts.js';
 
 const PAUSE = 150; // ms without typing after which the preview is asked for
 const LISTS = ['primary', 'add_ons', 'drop'];
@@ -13,19 +14,19 @@ export function mount(root, config) {
   return { destroy: () => page.destroy() };
 }
 
-class UpgradePage {
+class UpgradePage extends OrderingPage {
+  kind = 'upgrade';
+
   constructor(root, config) {
-    this.config = config;
+    super(config);
     this.address = `/api/ui/customers/${config.id}/upgrade`;
-    this.draft = `draft ${config.me} upgrade ${config.id}`;
+    this.draft = `${config.me} upgrade ${config.id}`;
     this.state = config;
-    this.problems = {}; // by field, as the preview or the review told
-    this.controls = {}; // field: {label, problem, invalid, focus}
     const kept = recall(this.draft);
     this.quote = kept?.quote ?? null; // {id, version} of the quote that is open
     this.base = kept?.base ?? config.start; // what was typed against
     this.facts = kept?.facts ?? structuredClone(config.start);
-    this.build(root);
+    this.build(root, [`/customers/${config.id}`, 'Customer'], { title: 'What changes', name: 'Preview', store: 'Save quote' });
     this.take(config);
     if (kept) this.note.textContent = 'What you had typed before is still here.';
     live.watch('customer', config.id);
@@ -33,59 +34,18 @@ class UpgradePage {
       live.on('customer', ({ id, parts }) => id === config.id && parts.some((part) => ['orders', 'products', 'facts', 'rfi', 'connect', 'all'].includes(part)) && this.renew()),
       live.on('partner', ({ what }) => what === 'settings' && this.renew()),
       live.on('again', () => this.renew()),
-      live.on('state', (state) => state === 'live' && this.previewFailed && this.askPreview(true)),
+      live.on('state', (state) => state === 'live' && this.askFailed && this.askPreview(true)),
     ];
   }
 
   destroy() {
     live.watch(null);
-    this.undo.forEach((undo) => undo());
-    clearTimeout(this.soon);
+    super.destroy();
   }
 
   // -- drawing --------------------------------------------------------------------------------------------------------
 
-  build(root) {
-    this.title = h('h1', { tabindex: '-1' });
-    this.standing = h('p', { class: 'quiet order-standing' });
-    this.above = h('div', { class: 'upgrade-above' });
-    this.main = h('div', { class: 'order-main' });
-    this.scroller = h('div', { class: 'page-scroll order' },
-      h('div', { class: 'order-head' }, h('a', { class: 'back', href: `/customers/${this.config.id}` }, 'Customer'), this.title, this.standing), this.above, this.main);
-    root.append(this.scroller);
-    this.form = this.makeForm();
-  }
-
-  makeForm() {
-    this.trouble = h('div', { class: 'notice bad', role: 'alert', hidden: true });
-    this.note = h('p', { class: 'quiet small', role: 'status' });
-    this.saveButton = h('button', { class: 'button', type: 'button', onclick: () => this.saveQuote() }, 'Save quote');
-    this.reviewButton = h('button', { class: 'button primary', type: 'submit' }, 'Review order');
-    this.drop = h('button', { class: 'button plain small', type: 'button', hidden: true, onclick: () => this.startOver() }, 'Discard what I typed');
-    this.preview = h('div', { class: 'order-fees' });
-    const panel = h('aside', { class: 'order-side', 'aria-label': 'Preview' }, h('div', { class: 'card order-panel' },
-      h('h2', {}, 'What changes'), this.preview, this.trouble, this.reviewButton, this.saveButton, this.note, this.drop));
-    const form = h('form', { class: 'order-form', novalidate: true }, h('div', { class: 'order-sections' },
-      this.licencesSection(), this.productsSection(), this.detailsSection()), panel);
-    form.addEventListener('submit', (event) => { event.preventDefault(); this.goToReview(); });
-    return form;
-  }
-
-  section(title, about, ...content) {
-    const id = `upgrade-${title.replace(/\W+/g, '-').toLowerCase()}`;
-    return h('section', { class: 'card order-section', 'aria-labelledby': id }, h('h2', { id }, title), about && h('p', { class: 'quiet order-about' }, about), ...content);
-  }
-
-  // A field with a label above and help or a problem below.
-  field(name, label, input, help = '', beside = '') {
-    const id = `upgrade-${name}`;
-    Object.assign(input, { id, name });
-    input.setAttribute('aria-describedby', `${id}-help`);
-    const problem = h('p', { class: 'form-help', id: `${id}-help` }, help);
-    input.addEventListener('input', () => this.typed(name, input.type === 'checkbox' ? input.checked : input.value));
-    this.controls[name] = { label, help, problem, invalid: input, input, focus: () => input.focus() };
-    return h('div', { class: 'field' }, h('label', { for: id }, label), beside ? h('span', { class: 'upgrade-beside' }, input, beside) : input, problem);
-  }
+  sections() { return [this.licencesSection(), this.productsSection(), this.detailsSection()]; }
 
   licencesSection() {
     this.present = h('span', { class: 'quiet' });
@@ -113,12 +73,10 @@ class UpgradePage {
 
   detailsSection() {
     this.date = h('input', { type: 'date', required: true });
-    const waived = h('input', { type: 'checkbox', id: 'upgrade-po_waived', name: 'po_waived', 'aria-describedby': 'upgrade-po_waived-help', oninput: () => this.typed('po_waived', waived.checked) });
-    this.controls.po_waived = { label: 'That none is required', help: '', problem: h('p', { class: 'form-help', id: 'upgrade-po_waived-help' }), invalid: waived, input: waived, focus: () => waived.focus() };
     return this.section('Order details', '', h('div', { class: 'order-fields' },
       this.field('effective_on', 'Effective from', this.date, 'Licences and products change on this day.'), h('span', { class: 'upgrade-gap' }),
       this.field('po_number', 'Order (PO) number', h('input', { type: 'text', maxlength: 60, autocomplete: 'off', spellcheck: 'false', dir: 'auto' })),
-      h('div', { class: 'field order-tick' }, h('label', { class: 'tick' }, waived, h('span', {}, 'An order number is not required')), this.controls.po_waived.problem)));
+      this.tick('po_waived', 'An order number is not required', 'That none is required')));
   }
 
   drawProducts() {
@@ -165,7 +123,7 @@ class UpgradePage {
     this.typed(name, on === (name !== 'drop') ? [...others, code] : others);
   }
 
-  typed(name, value) {
+  typed(name, value = this.controls[name].get()) {
     this.facts[name] = value;
     this.note.textContent = '';
     this.clear(name === 'drop' ? 'add_ons' : name);
@@ -190,20 +148,15 @@ class UpgradePage {
     for (const { value, box } of this.modes) box.checked = facts.mode === value;
     this.primaryBox.hidden = facts.mode === 'keep';
     if (this.rows) for (const row of this.rows) row.set();
-    for (const name of ['seats', 'effective_on', 'po_number']) {
-      const { input } = this.controls[name];
-      const text = String(facts[name] ?? '');
-      if (input.value !== text) input.value = text;
-    }
-    this.controls.po_waived.input.checked = Boolean(facts.po_waived);
-    this.controls.po_number.input.disabled = Boolean(facts.po_waived);
-    if (facts.po_waived) this.controls.po_number.input.value = '';
+    for (const name of ['seats', 'effective_on', 'po_waived']) this.controls[name].set(facts[name]);
+    const { invalid: input, set } = this.controls.po_number;
+    input.disabled = Boolean(facts.po_waived);
+    set(input.disabled ? '' : facts.po_number);
   }
 
-  startOver() {
+  discardTyped() {
     this.facts = structuredClone(this.base);
-    Object.keys(this.controls).forEach((name) => this.clear(name));
-    this.fail('');
+    this.clearAll();
     this.note.textContent = '';
     this.keep();
     this.settle();
@@ -216,8 +169,7 @@ class UpgradePage {
     this.quote = quote ? { id: quote.id, version: quote.version } : null;
     this.base = quote ? quote.facts : this.state.start;
     this.facts = structuredClone(this.base);
-    Object.keys(this.controls).forEach((name) => this.clear(name));
-    this.fail('');
+    this.clearAll();
     this.note.textContent = '';
     this.keep();
     this.take(this.state);
@@ -225,17 +177,6 @@ class UpgradePage {
   }
 
   // -- what is stored -------------------------------------------------------------------------------------------------
-
-  async renew() {
-    if (this.asking) { this.again = true; return; }
-    this.asking = true;
-    try {
-      const response = await fetch(this.address, { cache: 'no-store', signal: AbortSignal.timeout(10000) });
-      if (response.ok) this.take(await response.json());
-    } catch { /* the live dot says that there is no connection */ }
-    this.asking = false;
-    if (this.again) { this.again = false; this.renew(); }
-  }
 
   take(state) {
     this.state = state;
@@ -329,28 +270,14 @@ class UpgradePage {
     const told = JSON.stringify([String(query), this.toldCatalogue, this.state.customer.seats]);
     if (told === this.askedPreview && !again) return;
     this.askedPreview = told;
-    const mine = this.asks = (this.asks || 0) + 1;
-    this.preview.setAttribute('aria-busy', 'true');
-    try {
-      const found = await send('GET', `${this.address}/preview?${query}`, undefined, 10000);
-      if (mine !== this.asks) return;
-      this.previewFailed = false;
-      this.problems = found.problems;
-      this.drawPreview(found);
-    } catch (error) {
-      if (mine !== this.asks) return;
-      this.previewFailed = true;
-      this.preview.replaceChildren(h('p', { class: 'quiet' }, `The preview cannot be made just now: ${error.message}`));
-    }
-    this.preview.removeAttribute('aria-busy');
-    this.sayOfProducts();
+    await this.askComesTo(`preview?${query}`, (found) => this.drawPreview(found), 'The preview cannot be made just now:');
     this.sayAtOnce();
   }
 
   drawPreview({ lines, fees, problems }) {
-    if (!lines) { this.preview.replaceChildren(h('p', { class: 'quiet' }, 'It follows once the fields are right.')); return; }
-    if (!lines.length && /^Nothing/.test(problems.seats || '')) { this.preview.replaceChildren(h('p', { class: 'quiet' }, 'Nothing yet. Type a new total of licences, or choose products.')); return; }
-    this.preview.replaceChildren(lineList(lines), fees ? totals(fees, this.state.currency) : h('p', { class: 'quiet small' }, 'Your role does not include prices.'));
+    if (!lines) { this.comesTo.replaceChildren(h('p', { class: 'quiet' }, 'It follows once the fields are right.')); return; }
+    if (!lines.length && /^Nothing/.test(problems.seats || '')) { this.comesTo.replaceChildren(h('p', { class: 'quiet' }, 'Nothing yet. Type a new total of licences, or choose products.')); return; }
+    this.comesTo.replaceChildren(lineList(lines), fees ? totals(fees, this.state.currency) : h('p', { class: 'quiet small' }, 'Your role does not include prices.'));
   }
 
   sayOfProducts() {
@@ -372,26 +299,6 @@ class UpgradePage {
     else this.clear('primary');
   }
 
-  mark(name, message) {
-    const control = this.controls[name];
-    control.problem.className = 'form-error';
-    control.problem.textContent = worded(control.label, message);
-    control.invalid?.setAttribute('aria-invalid', 'true');
-  }
-
-  clear(name) {
-    const control = this.controls[name];
-    if (!control) return;
-    control.invalid?.removeAttribute('aria-invalid');
-    control.problem.className = 'form-help';
-    control.problem.textContent = control.help;
-  }
-
-  fail(text, ...more) {
-    this.trouble.hidden = !text;
-    this.trouble.replaceChildren(...(text ? [shape('bad'), h('span', {}, text, ...more)] : []));
-  }
-
   // -- saving, reviewing, submitting ------------------------------------------------------------------------------------
 
   async save() {
@@ -401,24 +308,8 @@ class UpgradePage {
     this.take(found.now);
   }
 
-  async busy(button, work) {
-    if (this.working) return;
-    this.working = true;
-    button.setAttribute('aria-busy', 'true');
-    this.fail('');
-    Object.keys(this.controls).forEach((name) => this.clear(name));
-    try {
-      await work();
-    } catch (error) {
-      await this.say(error);
-    } finally {
-      this.working = false;
-      button.removeAttribute('aria-busy');
-    }
-  }
-
-  saveQuote() {
-    return this.busy(this.saveButton, async () => {
+  storeIt() {
+    return this.busy(this.storeButton, async () => {
       if (this.isChanged || !this.quote) await this.save();
       this.note.textContent = 'Saved as a quote.';
     });
@@ -444,20 +335,14 @@ class UpgradePage {
     this.sayOfProducts();
     const first = ['seats', 'mode', 'primary', 'add_ons', 'effective_on', 'po_number'].find((name) => name in wrong);
     const row = this.rows?.find(({ code }) => `product ${code}` in wrong);
-    const count = Object.keys(wrong).length;
-    this.fail(first || row ? (count === 1 ? 'Something is still missing or wrong; it is marked.' : `${count} things are still missing or wrong; they are marked.`) : error.message);
+    if (first || row) this.failMarked(Object.keys(wrong).length);
+    else this.fail(error.message);
     first ? this.controls[first].focus() : row?.box.focus();
   }
 
   show(view) {
-    const isNew = this.view !== view;
-    this.view = view;
-    if (isNew || view === 'review') this.main.replaceChildren(view === 'form' ? this.form : view === 'review' ? this.reviewView() : this.overView());
+    super.show(view, { review: () => this.reviewView(), over: () => this.overView() });
     this.above.hidden = view === 'review';
-    if (!isNew) return;
-    this.head();
-    this.scroller.closest('.page')?.scrollTo({ top: 0 });
-    if (view === 'review') this.title.focus({ preventScroll: true });
   }
 
   overView() {
@@ -466,51 +351,26 @@ class UpgradePage {
 
   reviewView() {
     const found = this.reviewed;
-    const { may } = this.state;
-    const fact = (title, ...content) => [h('dt', {}, title), h('dd', { dir: 'auto' }, ...content)];
-    const ticks = [
-      ['accepts_agreement', `This change order is governed by the ${found.agreement}.`],
-      ['is_authorised', 'I am authorised to place this change order.'],
-    ].map(([name, text]) => {
-      const input = h('input', { type: 'checkbox', id: `upgrade-${name}`, 'aria-describedby': `upgrade-${name}-help`, oninput: () => { problem.hidden = true; input.removeAttribute('aria-invalid'); } });
-      const problem = h('p', { class: 'form-error', id: `upgrade-${name}-help`, hidden: true }, 'Tick this to submit the change order.');
-      return { input, problem, box: h('div', { class: 'field' }, h('label', { class: 'tick' }, input, h('span', {}, text)), problem) };
-    });
-    const trouble = h('div', { class: 'notice bad', role: 'alert', hidden: true });
-    const submit = h('button', { class: 'button primary', type: 'submit' }, 'Submit change order');
     const withdraw = found.until ? `It can be withdrawn until ${found.until}; after that it stands.` : 'Its deadline for withdrawing has passed by then: once submitted, it stands.';
-    const form = h('form', { class: 'card order-review', novalidate: true },
-      found.is_downsell && h('div', { class: 'notice upgrade-downsell', role: 'note' }, h('b', {}, 'Fewer licences. '), `The bill of ${found.bills} is the first one that is lower. ${withdraw}`),
-      h('section', { 'aria-label': 'Change order summary' }, h('dl', { class: 'facts' },
-        ...fact('MSP', found.msp), ...fact('Company name', found.company, h('span', { class: 'quiet' }, ` · ${found.code}`)),
-        ...fact('Permitted users', found.was_seats === found.seats ? `${number(found.seats)}, as they are` : `${number(found.was_seats)} → ${number(found.seats)} in total`),
-        ...fact('Primary product', found.mode), ...(found.comes.length ? fact('Comes', found.comes.join(', ')) : []), ...(found.goes.length ? fact('Goes', found.goes.join(', ')) : []),
-        ...fact('Effective from', found.effective_on), ...fact('Order (PO) number', found.po), ...(found.is_downsell ? [] : fact('Withdrawing', withdraw)))),
-      h('section', { class: 'order-review-fees', 'aria-label': 'Changes to existing products' }, h('h2', {}, 'Changes to existing products'), found.fees ? lineTable(found.lines, found.currency) : lineList(found.lines), found.fees && totals(found.fees, found.currency)),
-      may.submit ? h('section', { class: 'order-ticks', 'aria-label': 'Agreed' }, ...ticks.map(({ box }) => box)) : h('p', { class: 'notice' }, 'The quote is saved. Your role does not include submitting it: an administrator or somebody in sales does that.'), trouble,
-      h('div', { class: 'dialog-buttons' }, h('button', { class: 'button', type: 'button', onclick: () => this.show('form') }, 'Back to the quote'), may.submit && submit));
-    form.addEventListener('submit', async (event) => {
-      event.preventDefault();
-      if (this.submitting || !may.submit) return;
-      const missing = ticks.filter(({ input }) => !input.checked);
-      for (const { input, problem } of missing) { problem.hidden = false; input.setAttribute('aria-invalid', 'true'); }
-      if (missing.length) { missing[0].input.focus(); return; }
-      this.submitting = true;
-      submit.setAttribute('aria-busy', 'true');
-      trouble.hidden = true;
-      try {
-        await send('POST', `${this.address}/${found.id}/submit`, { version: found.version, fees: found.fees, accepts_agreement: true, is_authorised: true }, 60000);
+    return this.reviewForm({
+      what: 'change order', agreement: found.agreement,
+      parts: [
+        found.is_downsell && h('div', { class: 'notice upgrade-downsell', role: 'note' }, h('b', {}, 'Fewer licences. '), `The bill of ${found.bills} is the first one that is lower. ${withdraw}`),
+        h('section', { 'aria-label': 'Change order summary' }, h('dl', { class: 'facts' },
+          ...fact('MSP', found.msp), ...fact('Company name', found.company, h('span', { class: 'quiet' }, ` · ${found.code}`)),
+          ...fact('Permitted users', found.was_seats === found.seats ? `${number(found.seats)}, as they are` : `${number(found.was_seats)} → ${number(found.seats)} in total`),
+          ...fact('Primary product', found.mode), ...(found.comes.length ? fact('Comes', found.comes.join(', ')) : []), ...(found.goes.length ? fact('Goes', found.goes.join(', ')) : []),
+          ...fact('Effective from', found.effective_on), ...fact('Order (PO) number', found.po), ...(found.is_downsell ? [] : fact('Withdrawing', withdraw)))),
+        h('section', { class: 'order-review-fees', 'aria-label': 'Changes to existing products' }, h('h2', {}, 'Changes to existing products'), found.fees ? lineTable(found.lines, found.currency) : lineList(found.lines), found.fees && totals(found.fees, found.currency)),
+      ],
+      buttons: [h('button', { class: 'button', type: 'button', onclick: () => this.show('form') }, 'Back to the quote')],
+      instead: 'The quote is saved. Your role does not include submitting it: an administrator or somebody in sales does that.',
+      submit: async (ticks) => {
+        await send('POST', `${this.address}/${found.id}/submit`, { version: found.version, fees: found.fees, ...ticks }, 60000);
         remember(this.draft, null);
-        go(`/customers/${this.config.id}#orders`, this.scroller);
-      } catch (error) {
-        this.submitting = false;
-        trouble.hidden = false;
-        trouble.replaceChildren(shape('bad'), h('span', {}, error.message));
-        if (error.status === 409) this.renew();
-      }
-      submit.removeAttribute('aria-busy');
+        this.go(`/customers/${this.config.id}#orders`);
+      },
     });
-    return form;
   }
 }
 
@@ -555,24 +415,6 @@ function tickControl(shared, text) {
 
 // -- pieces -----------------------------------------------------------------------------------------------------------------
 
-const sumOf = ({ term }) => (term === 'month' ? 'monthly' : 'annual');
-const signed = (amount) => (amount.startsWith('-') ? `−${money(amount.slice(1))}` : money(amount));
-const quantity = (n) => (n < 0 ? `−${number(-n)}` : number(n));
-
-function lineList(lines) {
-  return h('ul', { class: 'order-lines' }, ...lines.map((line) => h('li', { class: line.quantity < 0 ? 'is-gone' : '' }, h('span', {}, line.name, h('span', { class: 'quiet' }, ` × ${quantity(line.quantity)}`)),
-    line.term && h('span', { class: 'number' }, signed(line[sumOf(line)]), h('span', { class: 'quiet' }, ` a ${line.term}`)))));
-}
-
-function lineTable(lines, currency) {
-  return h('div', { class: 'plain-table-box' }, h('table', { class: 'plain-table' },
-    h('thead', {}, h('tr', {}, ...[['Product'], ['Licences', 'number'], [`A licence (${currency})`, 'number'], ['Billed'], ['One-time', 'number'], ['Sum', 'number']].map(([text, kind]) => h('th', { scope: 'col', class: kind }, text)))),
-    h('tbody', {}, ...lines.map((line) => h('tr', { class: line.quantity < 0 ? 'is-gone' : '' }, h('td', {}, h('b', {}, line.name), ' ', h('span', { class: 'mono quiet' }, line.code)),
-      h('td', { 'data-label': 'Licences', class: 'number' }, quantity(line.quantity)), h('td', { 'data-label': 'A licence', class: 'number' }, money(line.unit_price)),
-      h('td', { 'data-label': 'Billed' }, line.term === 'month' ? 'Monthly' : 'Annually'), h('td', { 'data-label': 'One-time', class: 'number' }, /[1-9]/.test(line.one_time) ? money(line.one_time) : '–'),
-      h('td', { 'data-label': 'Sum', class: 'number' }, signed(line[sumOf(line)])))))));
-}
-
 // Before, after and what lies between, for each month and each year that something is paid.
 function totals(fees, currency) {
   const some = (text) => /[1-9]/.test(text);
@@ -585,22 +427,5 @@ function totals(fees, currency) {
 
 const day = (text) => new Date(`${text}T00:00:00Z`).toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' });
 
-function go(address, inside) {
-  const link = h('a', { href: address, hidden: true });
-  inside.append(link);
-  link.click(); // as any link: without loading the portal anew
-}
-
 const normal = (facts) => JSON.stringify(Object.entries(facts).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => [name, Array.isArray(value) ? [...value].sort() : typeof value === 'boolean' ? value : String(value ?? '')]));
 const same = (one, other) => normal(one) === normal(other);
-
-function recall(draft) {
-  try { return JSON.parse(sessionStorage.getItem(draft)); } catch { return null; }
-}
-
-function remember(draft, values) {
-  try {
-    if (values) sessionStorage.setItem(draft, JSON.stringify(values));
-    else sessionStorage.removeItem(draft);
-  } catch { /* the page itself still has it */ }
-}
