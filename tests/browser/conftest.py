@@ -13,9 +13,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.portal import CHROMIUM_ARGUMENTS, Portal, chromium
+
+# s within which anything comes true on a machine that has much else to do. What has to come sooner says so itself.
+PATIENCE = 15
+expect.set_options(timeout=PATIENCE * 1000)
 
 CAST = {'ana': 'ana@northwind.example', 'tom': 'tom@northwind.example', 'eve': 'eve@fabrikam.example'}
 MARKUP, QUOTED = '<script>alert(1)</script> Ltd', '"><img src=x onerror=alert(2)> & Sons'
@@ -107,7 +111,7 @@ class Visitors:
         """A browser where nobody has signed in."""
         given = {'base_url': self.portal.address, 'viewport': {'width': 1440, 'height': 900}, 'locale': 'en-GB'}
         context = self.browser.new_context(**given | options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE * 1000)
         context.on('request', self._requested)
         context.on('console', lambda said: said.type == 'error' and self.troubles.append(f'console: {said.text}'))
         context.on('weberror', lambda error: self.troubles.append(f'page: {error.error}'))
@@ -227,7 +231,7 @@ class List:
         return self.cell(customer, monitor).get_by_role('img')
 
 
-def eventually(page: Page, check: Callable[[], Any], timeout: float = 5) -> Any:
+def eventually(page: Page, check: Callable[[], Any], timeout: float = PATIENCE) -> Any:
     """What `check` gives as soon as it holds; the page goes on meanwhile."""
     until = time.monotonic() + timeout
     while True:

@@ -27,7 +27,7 @@ def sign_in(page: Page, password: str) -> None:
 
 
 def live(page: Page) -> None:
-    expect(page.locator('html')).to_have_attribute('data-live', 'live', timeout=10_000)
+    expect(page.locator('html')).to_have_attribute('data-live', 'live')
 
 
 def test_two_factor_is_set_up_on_the_page_and_asked_for_at_the_next_sign_in(visitors: Visitors, portal: Portal) -> None:

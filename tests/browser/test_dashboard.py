@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 def opened(visitors: Visitors, address: str = '/', **options) -> Page:
     page = visitors.page('ana', address, **options)
-    expect(page.locator('html')).to_have_attribute('data-live', 'live', timeout=10_000)
+    expect(page.locator('html')).to_have_attribute('data-live', 'live')
     page.locator('.figure .spark, .wall-count').first.wait_for()
     return page
 

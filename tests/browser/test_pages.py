@@ -109,7 +109,7 @@ def test_axe_finds_nothing_serious_on_any_page(visitors: Visitors, portal: Porta
         f'/customers/{birch}', '/help/connect/journaling', '/noc',
     ):  # fmt: skip
         page.goto(address)
-        expect(page.locator('html')).to_have_attribute('data-live', 'live', timeout=10_000)
+        expect(page.locator('html')).to_have_attribute('data-live', 'live')
         if address.startswith('/customers/') and not address[-1].isdigit():
             List(page).loaded()
         found += serious(page, address)
@@ -136,7 +136,7 @@ def test_axe_finds_nothing_serious_on_any_page(visitors: Visitors, portal: Porta
 def serious(page: Page, where: str) -> list[str]:
     for _ in range(4):
         # While axe looks, the page hears nothing; one that has become stale for it is grey on purpose: it looks again.
-        expect(page.locator('html:not([data-stale=yes])')).to_have_count(1, timeout=10_000)
+        expect(page.locator('html:not([data-stale=yes])')).to_have_count(1)
         violations = Axe().run(page).response['violations']
         if page.locator('html[data-stale=yes]').count() == 0:
             break

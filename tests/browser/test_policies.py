@@ -38,7 +38,7 @@ def test_no_page_runs_into_its_policy(visitors: Visitors, portal: Portal, scheme
     addresses = [path for path in ROUTES if '{' not in path]
     for address in [*addresses, f'/customers/{customer}', '/help/status/blocked', '/noc']:
         page.goto(address)
-        expect(page.locator('html')).to_have_attribute('data-live', 'live', timeout=10_000)
+        expect(page.locator('html')).to_have_attribute('data-live', 'live')
         assert _violations(page) == [], address
 
 
