@@ -135,7 +135,7 @@ class Portal:
             self.wait_until_ready()
         return self
 
-    def wait_until_ready(self, timeout: float = 30) -> None:
+    def wait_until_ready(self, timeout: float = 120) -> None:
         until = time.monotonic() + timeout
         while time.monotonic() < until:
             assert self._server is not None

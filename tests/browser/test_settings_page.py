@@ -71,5 +71,6 @@ def test_another_name_and_what_is_wrong_reach_everybody_who_has_to_know(visitors
     for name in ('Northwind & Daughters', 'Northwind IT'):
         msp.get_by_label('Name').fill(name)
         msp.get_by_role('button', name='Save').click()
+        expect(msp.get_by_text('Saved.')).to_be_visible()
         expect(other.locator('#brand .brand-name')).to_have_text(name)
         expect(other.get_by_role('link', name=f'MSP Portal, {name}')).to_be_visible()
