@@ -41,6 +41,7 @@ from models import (
     RfiState,
     Sample,
     StepOwner,
+    StepState,
     cancelling,
     changing,
     history_reading,
@@ -48,7 +49,7 @@ from models import (
 )
 from models.checking import phone_shown
 from models.connect_checks import CHECKS
-from models.connect_step import BY_KEY, CHECKED, RFI
+from models.connect_step import BY_KEY, CHECKED, DONE, RFI
 from models.customer import CONSOLE_HEADING, current_of
 from models.database import reader, rows
 from models.rfi import FILLING
@@ -169,7 +170,7 @@ _RFI = {
     RfiState.NOT_REQUESTED: 'Not sent yet',
     RfiState.REQUESTED: 'Sent, not back yet',
     RfiState.DRAFT: 'Being filled in',
-    RfiState.SUBMITTED: 'Sent back, being checked',
+    RfiState.SUBMITTED: 'Sent back, to be checked',
     RfiState.COMPLETE: 'Complete',
     RfiState.ERROR: 'In error',
     RfiState.NOT_APPLICABLE: 'Not applicable',
@@ -187,19 +188,27 @@ async def _rfi_gist(customer: Customer) -> Gist:
     if form.state == RfiState.ERROR:
         wrong = counted(len(form.errors or []), 'field', 'fields') + ' to correct'
         return said(f'In error: {wrong}' if form.errors else 'In error; what is wrong was not told', 'bad')
-    return said(_RFI[form.state])
+    return said(_form_state(form))
+
+
+def _form_state(form: Rfi) -> str:
+    if form.state == RfiState.REQUESTED and form.sent_to and form.requested_at is None:
+        return 'To be sent'  # no mail could be sent, and nobody was told the link
+    return _RFI[form.state]
 
 
 async def _rfi(customer: Customer) -> dict[str, Any]:
     form = await _form(customer)
     if form is None:
-        nothing: dict[str, Any] = {name: [] for name in ('answers', 'errors', 'happened', 'links')}
+        nothing: dict[str, Any] = {name: [] for name in ('answers', 'errors', 'warnings', 'happened', 'links')}
         return {'state': 'Not applicable', 'icon': int(customer.rfi), **nothing}
     entries, _ = await history_reading.page(customer.id, group='rfi', limit=20)
     return {
-        'state': _RFI[form.state], 'icon': int(form.state.icon), 'since': entries[0]['at'] if entries else None,
+        'state': _form_state(form), 'icon': int(form.state.icon), 'since': entries[0]['at'] if entries else None,
         'requested_at': form.requested_at, 'returned_at': form.returned_at, 'completed_at': form.completed_at,
-        'errors': [_wrong(error) for error in form.errors or []], 'is_open': form.state in FILLING,
+        'errors': [_wrong(error) for error in form.errors or []],
+        'warnings': [_wrong(warning) for warning in form.warnings or []],
+        'is_open': form.state in FILLING, 'is_unchecked': form.state == RfiState.SUBMITTED,
         'answers': [
             [rfi_schema.full_label(name) if name in rfi_schema.FIELDS else worded(name), _answered(name, value)]
             for name, value in sorted((form.answers or {}).items(), key=lambda each: _ORDER.get(each[0], len(_ORDER)))
@@ -272,6 +281,8 @@ async def _connect_gist(customer: Customer) -> Gist:
         return said(f'{text}, on hold: {customer.hold_because}')
     if customer.blocked_because:
         return said(f'{text}, blocked at {customer.connect_status}', 'bad')
+    if customer.listing == Listing.COMPLETE and customer.connect_owner:
+        return said(f'{text}; live, {customer.connect_status} to be set up')
     is_done = customer.steps_done >= customer.steps_of
     return said(f'{text}, {customer.connect_status}' if not is_done else f'{text}, {_done(customer)}')
 
@@ -296,7 +307,7 @@ async def _connect(customer: Customer) -> dict[str, Any]:
     return {
         'responsible': _called(await known.first()) if known else '',
         'steps': [
-            _step(step, steps, customer, stopped=why_not is not None) | (wrong if step.key == RFI else {})
+            _step(step, steps, customer) | (wrong if step.key == RFI else {})
             for step in steps.values()
         ],
         'done': customer.steps_done, 'of': customer.steps_of, 'status': customer.connect_status,
@@ -304,13 +315,16 @@ async def _connect(customer: Customer) -> dict[str, Any]:
         'begun_at': customer.created_at, 'closed_because': customer.closed_because, 'closed_at': customer.closed_at,
         'hold': {'because': customer.hold_because, 'until': customer.hold_until, 'since': customer.held_at}
         if customer.held_at is not None else None,
+        'later': [step.title for step in steps.values() if step.is_later and step.state not in DONE]
+        if customer.listing == Listing.COMPLETE else [],
         'is_ready': why_not is None and bool(steps) and current_of(steps.values()) is None,
     }  # fmt: skip
 
 
-def _step(step: ConnectStep, steps: dict[str, ConnectStep], customer: Customer, *, stopped: bool) -> dict[str, Any]:
-    check = CHECKS.get(step.check_key)
+def _step(step: ConnectStep, steps: dict[str, ConnectStep], customer: Customer) -> dict[str, Any]:
+    check, stopped = CHECKS.get(step.check_key), customer.why_no_step_moves(step) is not None
     open_ = step.state in CHECKED and not stopped
+    no_check = check.why_not(customer) if check else ''
     return {
         'key': step.key, 'title': step.title, 'owner': _OWNER[step.owner], 'is_vendors': step.owner == StepOwner.VENDOR,
         'is_optional': step.is_optional, 'state': step.state.value, 'reason': step.reason,
@@ -319,8 +333,10 @@ def _step(step: ConnectStep, steps: dict[str, ConnectStep], customer: Customer, 
         'needs': [key for key in step.needs or () if key in steps], 'seen': step.seen,
         'help': step.help_url or (f'step/{step.key}' if step.key in BY_KEY else ''),
         'moves': [] if stopped else step.possible(steps),
-        'check': check.asks if check else '', 'can_check': bool(check) and open_,
-        'checking': bool(check) and open_ and step.checked_at is None and bool(step.evidence),
+        'check': f'{check.asks} Not possible yet: {no_check}' if check and no_check else check.asks if check else '',
+        'can_check': bool(check) and open_ and not no_check,
+        'checking': bool(check) and open_ and step.state != StepState.BLOCKED and step.checked_at is None
+        and bool(step.evidence),
         'checked_at': step.checked_at, 'evidence': step.evidence or [],
     }  # fmt: skip
 

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import re
 import shutil
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from models.database import reader, rows
 PORTION = 200  # rows read, and written, between two turns of the event loop
 AT_ONCE = asyncio.Semaphore(2)  # exports that work at a time; a third waits
 _FORMULA = ('=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n')
+_AFTER = re.compile(r'(;[\s"]*)(?=[=+\-@＝＋－＠])')
 
 
 class Failed(Exception):
@@ -26,11 +28,12 @@ class Failed(Exception):
 def defused(value: Any) -> Any:
     """The value, unable to be a formula where a spreadsheet opens the CSV (OWASP, CSV injection).
 
-    A cell of an Excel file says itself that it is a text, and stays as it is.
+    Where a spreadsheet takes semicolons for what parts cells, another cell begins after each. A cell of an Excel file
+    says itself that it is a text, and stays as it is.
     """
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return "'" + value
-    return value
+    if not isinstance(value, str):
+        return value
+    return _AFTER.sub(r"\1'", "'" + value if value.lstrip(' ').startswith(_FORMULA) else value)
 
 
 async def portions(table: LiveTable, user: PortalUser, asked: Asked) -> AsyncIterator[list[list[Any]]]:

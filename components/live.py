@@ -358,23 +358,24 @@ class Hub:
                 del self._gathered[partner_id]
 
     async def _send_out(self, partner_id: int, changed: dict[int, set[str]], joined: set[int], many: bool) -> None:
-        audiences = [a for a in self.audiences.values() if a.user.partner_id == partner_id]
-        number = self.numbers[partner_id] = self.number(partner_id) + 1
-        if not audiences:
-            return
-        if many:
-            for audience in audiences:
-                audience.send(f'{{"t":"many","n":{number}}}')
-                self.renew_overview(audience)
-            return
-        cells = await live_table.changed_cells(changed)
-        for audience in audiences:
+        """Tell every audience. The message has its number when it goes out: a heartbeat while it is being read must not
+        tell of one that nobody has, or every page would ask again for everything."""
+        ready: dict[str, dict[str, Any]] = {}
+        audiences = self._audiences_of(partner_id)
+        cells = await live_table.changed_cells(changed) if audiences and not many else {}
+        for audience in audiences if not many else ():
             seen = set(changed) if audience.sees_all else await _visible(audience.user, changed)
-            message: dict[str, Any] = {'t': 'd', 'n': number, 'rows': {str(i): cells[i] for i in seen if i in cells}}
+            message: dict[str, Any] = {'t': 'd', 'rows': {str(i): cells[i] for i in seen if i in cells}}
             if mine := joined & seen:
                 message['lists'] = await live_table.lists_of(audience.user, mine)
-            audience.send(orjson.dumps(message).decode())
+            ready[audience.key] = message
+        number = self.numbers[partner_id] = self.number(partner_id) + 1
+        for audience in self._audiences_of(partner_id):  # whoever came meanwhile asks
+            audience.send(orjson.dumps(ready.get(audience.key, {'t': 'many'}) | {'n': number}).decode())
             self.renew_overview(audience)
+
+    def _audiences_of(self, partner_id: int) -> list[Audience]:
+        return [audience for audience in self.audiences.values() if audience.user.partner_id == partner_id]
 
     # -- pages of a customer -------------------------------------------------------------------------------------------
 

@@ -5,20 +5,23 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from models import Customer, Order, OrderKind, OrderState, Partner, VendorState, cancelling, changing
+from models import Customer, Order, OrderKind, OrderState, Partner, VendorState, cancelling, changing, correcting
+from models.checking import phone_shown
 from models.database import reader
-from models.order import UNANSWERED
+from models.order import STUCK, UNANSWERED
 
 Mark = tuple[str, str, str]  # shape, tone and word of an icon
 STATES: dict[OrderState, tuple[str, str]] = {
     OrderState.DRAFT: ('empty', 'none'), OrderState.SUBMITTED: ('half', 'accent'),
+    OrderState.ACCEPTED: ('done', 'good'),
     OrderState.APPLIED: ('done', 'good'), OrderState.REJECTED: ('bad', 'bad'), OrderState.WITHDRAWN: ('none', 'none'),
 }  # fmt: skip
 VENDOR: dict[VendorState, tuple[str, str]] = {
     VendorState.NOT_TOLD: ('none', 'none'), VendorState.WAITING: ('clock', 'none'),
     VendorState.SENDING: ('mail', 'accent'), VendorState.BY_HAND: ('person', 'accent'),
     VendorState.DELIVERED: ('half', 'accent'), VendorState.ACCEPTED: ('done', 'good'),
-    VendorState.REJECTED: ('bad', 'bad'),
+    VendorState.REJECTED: ('bad', 'bad'), VendorState.RECALL: ('person', 'accent'),
+    VendorState.RECALLED: ('done', 'none'),
 }  # fmt: skip
 _FEES = {
     'monthly': 'Monthly', 'annual': 'Annual', 'one_time': 'One-time', 'initial': 'First payment',
@@ -32,11 +35,11 @@ def state_mark(order: Order) -> Mark:
 
 
 def vendor_mark(order: Order) -> Mark:
-    return (*VENDOR[order.vendor], order.vendor.title)
+    return (*VENDOR[order.vendor], order.vendor_said)
 
 
 def _orders(customer: Customer) -> Any:
-    return Order.filter(customer_id=customer.id).using_db(reader()).order_by('-id')
+    return Order.filter(Order.SHOWN, customer_id=customer.id).using_db(reader()).order_by('-id')
 
 
 async def gist(customer: Customer) -> dict[str, str]:
@@ -53,8 +56,10 @@ async def gist(customer: Customer) -> dict[str, str]:
 
 
 def _in_short(order: Order) -> str:
-    told = order.state in (OrderState.SUBMITTED, OrderState.APPLIED)
-    said = f'{order.state.title.lower()}, {order.vendor.title.lower()}' if told else order.state.title.lower()
+    told = order.state in (OrderState.SUBMITTED, OrderState.APPLIED) or order.vendor == VendorState.RECALL
+    if order.state.value == order.vendor.value:  # accepted or rejected: there is nothing that differs
+        return f'{order.state.value} by the vendor'
+    said = f'{order.state.title.lower()}, {order.vendor_said.lower()}' if told else order.state.title.lower()
     return said.replace('e-mail', 'e-mail to the vendor').replace(', accepted', ', accepted by the vendor')
 
 
@@ -76,6 +81,8 @@ def _its_day(order: Order, partner: Partner) -> dict[str, Any]:
     if order.kind == OrderKind.CANCELLATION:
         export = 'with' if details.get('data_export') else 'without'
         about = f'{cancelling.TYPES.get(str(details.get("type")), "")}, {export} a data export'
+    elif lead := changing.lead_said(order):
+        about = f'led by {lead.splitlines()[0]}'
     can = order.kind != OrderKind.NEW and not changing.why_not_withdrawn(order, partner)
     return {
         'about': about, 'waits': changing.waits_because(order, partner), 'can_withdraw': can,
@@ -90,9 +97,12 @@ def without_prices(found: dict[str, Any]) -> dict[str, Any]:
 
 def row_of(order: Order, customer: Customer, *, by_mail: bool) -> dict[str, Any]:
     """An order as the card shows it; what its viewer may do is asked there."""
+    leaving = order.vendor in (VendorState.WAITING, VendorState.SENDING) and not order.vendor_error
     moves = [verb for verb in order.moves()
              # Where there is no way to send it, it would come back at once.
-             if verb != 'deliver_again' or order.vendor == VendorState.REJECTED or by_mail]  # fmt: skip
+             if (verb != 'deliver_again' or by_mail)
+             # Most mail is gone in a second.
+             and not (leaving and verb in ('passed_on', 'correct'))]  # fmt: skip
     return {
         'id': order.id, 'number': order.number, 'kind': order.kind.value, 'title': order.kind.title,
         'is_first': order.kind == OrderKind.NEW, 'seats': order.seats, 'was_seats': order.was_seats,
@@ -101,14 +111,20 @@ def row_of(order: Order, customer: Customer, *, by_mail: bool) -> dict[str, Any]
         'state': order.state.value, 'state_title': order.state.title, 'state_mark': state_mark(order),
         'by': order.submitted_by or order.created_by, 'at': order.submitted_at or order.changed_at,
         'applied_at': order.applied_at,
-        'vendor': order.vendor.value, 'vendor_title': order.vendor.title, 'vendor_mark': vendor_mark(order),
+        'vendor': order.vendor.value, 'vendor_title': order.vendor_said, 'vendor_mark': vendor_mark(order),
         'how': order.vendor_how, 'to': order.vendor_to, 'told_at': order.vendor_at, 'error': order.vendor_error,
         'message': order.message_id,
         'decided_by': order.decided_by, 'decided_at': order.decided_at, 'because': order.decided_because,
         'document': order.attachment_id, 'moves': moves, 'todo': todo_of(order, customer),
+        'version': order.version, 'correctable': _correctable(order) if 'correct' in moves else None,
         'wants_code': order.kind == OrderKind.NEW and order.vendor == VendorState.ACCEPTED
         and customer.code_is_provisional,
     }  # fmt: skip
+
+
+def _correctable(order: Order) -> dict[str, Any]:
+    facts = correcting.facts_of(order)
+    return facts | {'lead_phone': phone_shown(facts['lead_phone'])}
 
 
 def todo_of(order: Order, customer: Customer) -> str:
@@ -117,14 +133,18 @@ def todo_of(order: Order, customer: Customer) -> str:
     match order.vendor:
         case VendorState.BY_HAND if order.state == OrderState.SUBMITTED:
             return 'Pass it on to the vendor, then say so here.'
+        case VendorState.SENDING if in_force and datetime.now(UTC) - order.changed_at > STUCK:
+            return 'Its e-mail has not left for an hour. Pass it on by hand, or see to the mail server.'
+        case VendorState.RECALL:
+            return 'The vendor has it. Tell it that this was withdrawn, then say so here.'
         case VendorState.DELIVERED if in_force and order.vendor_at is not None:
             waited = datetime.now(UTC) - order.vendor_at
             if waited > UNANSWERED:
                 return f'The vendor has not answered for {waited.days} days. Ask, then record what it said.'
         case VendorState.REJECTED if order.state == OrderState.APPLIED:
             return 'It is in force here, and the vendor rejected it. Agree with the vendor, or order it back.'
-        case VendorState.REJECTED if in_force:
-            return 'The customer stays in Connect. Put right what was wrong, then have it delivered again.'
+        case VendorState.REJECTED if order.kind == OrderKind.NEW:
+            return 'The customer stays in Connect. Correct what was wrong, and it is delivered again.'
         case VendorState.ACCEPTED if order.kind == OrderKind.NEW and customer.code_is_provisional:
             return 'The account code that the vendor gave is still to be typed.'
     return ''

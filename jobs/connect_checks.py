@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+from tortoise.expressions import Q
 
 from jobs.sources import CheckSource
 from models import ConnectStep, Customer, Listing, StepState, connect_checks, database, events
@@ -91,17 +92,20 @@ class ConnectChecks:
         A portion at a time, whether or not any of them is due: what waits long may not keep others from their turn.
         """
         query = ConnectStep.filter(
-            id__gt=self._cursor, state__in=[StepState.TODO, StepState.IN_PROGRESS],
-            customer__listing__in=[Listing.WAITING, Listing.IN_PROGRESS], customer__held_at__isnull=True,
+            Q(customer__listing__in=[Listing.WAITING, Listing.IN_PROGRESS])
+            | Q(customer__listing=Listing.COMPLETE, is_later=True),
+            id__gt=self._cursor, state__in=[StepState.TODO, StepState.IN_PROGRESS], customer__held_at__isnull=True,
         ).exclude(check_key='').exclude(key=RFI)  # fmt: skip # the form itself moves its step
         found = await rows(
             query.order_by('id').limit(PORTION).values(
-                'id', 'checked_at', 'evidence', is_simulated='customer__is_simulated'
+                'id', 'checked_at', 'check_key', 'evidence', is_simulated='customer__is_simulated'
             )
         )  # fmt: skip
         self._cursor = found[-1]['id'] if len(found) == PORTION else 0
         due = [row for row in found if row['id'] not in self._running and _is_due(row, now)]
-        ours = [row['id'] for row in due if not row['is_simulated']][:MOST_AT_ONCE]
+        ours = [
+            row['id'] for row in due if not row['is_simulated'] and row['check_key'] not in connect_checks.OF_VENDOR
+        ][:MOST_AT_ONCE]
         simulated = [row['id'] for row in due if row['is_simulated']] if self._simulated is not None else []
         # The one that was not checked for longest: of many simulated ones all have their turn.
         by_age = {row['id']: str(row['checked_at'] or '') for row in due}

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from models import Attachment, Message, Partner, events
 from models.sealed import Unreadable
-from models.smtp import Document, Refused, Server, Unusable, connected
+from models.smtp import Document, Lost, Refused, Server, Unusable, connected
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +38,13 @@ class Mailing:
         self._clock = clock
         self._tasks: dict[int, asyncio.Task] = {}
         self._pauses: dict[int, _Pause] = {}
+        self._changed: set[int] = set()  # MSPs whose settings were changed
         self._stopping = False
         self._silence: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """Hear of changed settings from now on: a pause ends with them."""
-        self._silence = events.PARTNER_CHANGED.subscribe(lambda partner_id: self._pauses.pop(partner_id, None))
+        self._silence = events.PARTNER_CHANGED.subscribe(self._changed.add)
 
     async def stop(self) -> None:
         """Let what is being sent come to its end, for a while; what is cut off is due again later."""
@@ -58,6 +59,10 @@ class Mailing:
     async def work(self) -> None:
         """Give up what is too old, and start a task for every MSP with something due that has none."""
         now = self._clock()
+        while self._changed:
+            partner_id = self._changed.pop()
+            if self._pauses.pop(partner_id, None):
+                await Message.resume(partner_id, now)
         if gone := await Message.give_up(now):
             log.warning('%d messages could not be sent in time', gone)
         for partner_id in await Message.partners_with_due(now):
@@ -80,26 +85,35 @@ class Mailing:
             if message is None:
                 return
             async with connected(partner) as server:
-                self._pauses.pop(partner_id, None)
                 for _ in range(BATCH):
                     await self._send(server, message)
+                    self._pauses.pop(partner_id, None)
                     message = None if self._stopping else await Message.claim(partner_id, self._clock())
                     if message is None:
                         break
             if message is not None:
                 await message.release(self._clock())
+        except Lost as error:
+            # If it is this message on which the server breaks, the others go first the next time.
+            self._pause(partner_id, str(error))
+            if message is not None:
+                await message.failed_for_now(str(error), self._clock())
         except Unusable as error:
-            await self._pause(partner_id, message, str(error))
+            until = self._pause(partner_id, str(error))
+            # Not the pauses of a message: when the server is back, all that waited for it goes out at once.
+            if message is not None:
+                await message.failed_for_now(str(error), self._clock(), due=until)
+            await Message.rest(partner_id, until)
         except Exception as error:  # of the database, say; the message is due again when its claim is over
             log.error('mail of MSP %d: %s: %s', partner_id, type(error).__name__, error)
 
-    async def _pause(self, partner_id: int, message: Message | None, why: str) -> None:
+    def _pause(self, partner_id: int, why: str) -> datetime:
+        """Leave the mail server alone; until when."""
         now, before = self._clock(), self._pauses.get(partner_id)
         length = min(before.length * 2, LONGEST_PAUSE) if before else FIRST_PAUSE
-        self._pauses[partner_id] = _Pause(length, now + length)
+        self._pauses[partner_id] = pause = _Pause(length, now + length)
         log.warning('mail of MSP %d waits: %s', partner_id, why)
-        if message is not None:
-            await message.failed_for_now(why, now)
+        return pause.until
 
     async def _send(self, server: Server, message: Message) -> None:
         try:
@@ -132,6 +146,7 @@ async def _document(message: Message) -> Document | None:
     if found is None:
         raise Refused('The document that belongs to it is not there any more.', for_good=True)
     try:
+        await found.is_there()
         return Document(found.pdf_name, await asyncio.to_thread(found.pdf.read_bytes))
     except FileNotFoundError:
         raise Refused(

@@ -190,12 +190,15 @@ class AdminConsole(Model):
     async def sign_on_to(cls, customer: 'Customer', *, by: 'PortalUser', issuer: str) -> SignOn:
         """Sign somebody on to the console of a customer, whom they were found to see; `issuer` is the portal's address.
 
-        Raises `Refused`, and `Impossible` where they do not hold Partner Administrator there now, where the console has
-        no address or the portal no key. Each sign-on is in the history of the customer and of the MSP.
+        Raises `Refused`, and `Impossible` where they do not hold Partner Administrator there now, where the customer is
+        closed, the console has no address or the portal no key. Each sign-on is in the history of the customer and of
+        the MSP.
         """
         from models.access import DelegatedAccess, is_partner
 
         rights.require(by, 'console.open')
+        if customer.listing == 'closed':
+            raise Impossible(f'{customer.name} is closed: its console is not opened from here any more.')
         async with transaction() as connection:
             held = await DelegatedAccess.roles_of(by, [customer.id], connection=connection)
             if not is_partner(role := held.get(customer.id)):

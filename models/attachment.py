@@ -12,6 +12,7 @@ from tortoise import Model, fields
 from models import attachment_files as files
 from models import events
 from models.database import rows, rows_within
+from models.documents.facts import Pdf
 from models.events import transaction
 from models.history import HistoryEvent
 from models.rights import require
@@ -156,6 +157,7 @@ class Attachment(Model):
     ) -> Self:
         """Keep a PDF that the portal itself has made: it is safe, and there is no original."""
         digest, stored, now = hashlib.sha256(pdf).hexdigest(), files.new_stored(), datetime.now(UTC)
+        pages = pdf.pages if isinstance(pdf, Pdf) else None
         try:
             async with transaction() as connection:
                 await _lock(connection, customer.id)
@@ -164,8 +166,9 @@ class Attachment(Model):
                 await asyncio.to_thread(files.write_pdf, stored, pdf)
                 made = await cls.create(
                     customer_id=customer.id, kind=kind, name=files.clean_name(name), stored=stored, size=len(pdf),
-                    sha256=digest, state=AttachmentState.READY, pdf_size=len(pdf), uploaded_by_id=by.id if by else None,
-                    uploaded_by=by.name[:120] if by else '', uploaded_at=now, done_at=now,
+                    sha256=digest, state=AttachmentState.READY, pages=pages, pdf_size=len(pdf),
+                    uploaded_by_id=by.id if by else None, uploaded_by=by.name[:120] if by else '', uploaded_at=now,
+                    done_at=now,
                 )  # fmt: skip
                 await _told(
                     customer.partner_id, customer.id, 'attachment.added', f'“{made.name}” was added', by=by,
@@ -267,6 +270,16 @@ class Attachment(Model):
     @property
     def pdf(self) -> Path:
         return files.pdf_of(self.stored)
+
+    async def is_there(self) -> bool:
+        """Whether its safe PDF is in its place. An order of the demo is drawn when it is first asked for."""
+        if await asyncio.to_thread(self.pdf.is_file):
+            return True
+        if self.sha256 or self.state != AttachmentState.READY:
+            return False
+        from models.demo_documents import draw
+
+        return await draw(self)
 
     @property
     def pdf_name(self) -> str:

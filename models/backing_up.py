@@ -365,6 +365,8 @@ class _Writing:
 
     def attachment(self, stored: str, sha256: str, state: str, started_at: Any, original_deleted_at: Any) -> None:
         """The files of this row, as many as it says there are."""
+        if not sha256:  # of the demo, and nobody has looked at it yet: it is drawn when somebody does
+            return
         is_ready, was_uploaded = state == 'ready', state != 'ready' or started_at is not None
         if was_uploaded and original_deleted_at is None:
             self._file(f'attachments/original/{stored}', attachment_files.original_of(stored), sha256)

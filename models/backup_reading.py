@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
+from models import calendar
 from models.backup_archive import Damaged, NotReadable, Reader
 from settings import Settings
 
@@ -45,7 +46,7 @@ class Contents:
     def in_words(self) -> str:
         counts = [(self.rows('customer'), 'customer'), (self.rows('portal_user'), 'user'), (self.files, 'file')]
         listed = ', '.join(f'{count:,} {what}{"" if count == 1 else "s"}' for count, what in counts)
-        return f'{self.engine}, {self.made_at:%d %B %Y %H:%M} UTC, {listed}'
+        return f'{self.engine}, {calendar.said(self.made_at)} {self.made_at:%H:%M} UTC, {listed}'
 
     @property
     def files(self) -> int:

@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tortoise.expressions import F
-
 from models import calendar, checking, events, rights
 from models.attachment import AttachmentKind
 from models.catalogue import for_partner, prices_of
 from models.change_form import day
-from models.changing import TOLD, held_by, require_ticks, said_day, submitted, tell, under_way
+from models.changing import held_by, require_ticks, said_day, submitted, take_back, taken_up, tell, under_way
 from models.checking import Impossible, Invalid
-from models.customer import Closing, Customer, Listing, hold_monitors
+from models.customer import Closing, Customer, Listing
 from models.documents import cancellation_pdf
 from models.events import transaction
-from models.order import Order, OrderKind, OrderState, VendorState
+from models.order import Order, OrderKind, OrderState
 from models.partner import Partner
 from models.pricing import Line, fees, line
 from models.product import ProductKind
 
 if TYPE_CHECKING:
+    from tortoise.backends.base.client import BaseDBAsyncClient
+
     from models.user import PortalUser
 
 AFTER = 11  # months of the contract
@@ -135,8 +135,9 @@ async def submit(customer: Customer, facts: Mapping[str, Any], *, is_authorised:
     )  # fmt: skip
     order.withdraw_until = order.effective_on
     await _list_products(order, fresh, partner)
-    # It needs its number for the document: a draft that is nowhere offered, and goes again where nothing comes of it.
-    left = Order.filter(customer_id=fresh.id, kind=OrderKind.CANCELLATION, state=OrderState.DRAFT)
+    # It needs its number for the document: a draft that nobody sees (`Order.SHOWN`), and that goes again where nothing
+    # comes of it.
+    left = Order.filter(partner_id=partner.id, state=OrderState.DRAFT, kind=OrderKind.CANCELLATION)
     await left.filter(created_at__lt=now - timedelta(hours=1)).delete()  # of a portal that was killed meanwhile
     await order.save()
     try:
@@ -209,38 +210,33 @@ async def _list_products(order: Order, customer: Customer, partner: Partner) -> 
 async def end(order: Order) -> bool:
     """Close the customer, for its submitted cancellation. Whoever is second does nothing (False)."""
     async with transaction() as connection:
-        assert order.customer_id is not None
-        await hold_monitors(connection, [order.customer_id])
-        customer = await Customer.filter(id=order.customer_id).select_for_update().get()
-        now = datetime.now(UTC)
-        mine = Order.filter(id=order.id, state=OrderState.SUBMITTED, vendor__in=list(TOLD))
-        if not await mine.update(state=OrderState.APPLIED, applied_at=now, changed_at=now, version=F('version') + 1):
+        customer = await taken_up(order, connection)
+        if customer is None:
             return False
+        await lapse_all(customer, connection)
         details = order.details if isinstance(order.details, dict) else {}
         closing = _CLOSING.get(str(details.get('type')), Closing.CANCELLED)
         await tell(order, customer, 'cancellation.effective', f'{order.number} took effect')
         await customer.close(closing, str(details.get('because') or ''))
-        for other in await under_way(customer, within=connection):
-            await lapse(other, customer)
         events.CUSTOMER_TOUCHED.emit(order.partner_id, {customer.id: frozenset({'orders'})})
     return True
+
+
+async def lapse_all(customer: Customer, connection: 'BaseDBAsyncClient') -> None:
+    """Let all lapse that is under way of a customer that is being closed, within that transaction."""
+    orders = await under_way(customer, within=connection)
+    # All of them before the history: whoever tells the vendor holds an order and then writes.
+    await Order.filter(id__in=[order.id for order in orders]).order_by('id').select_for_update(no_key=True)
+    for order in orders:
+        await lapse(order, customer)
 
 
 async def lapse(order: Order, customer: Customer) -> bool:
     """An order of a customer that was closed before its day came: it is over, and its history says why."""
     async with transaction():
-        now = datetime.now(UTC)
-        columns: dict[str, Any] = {
-            'state': OrderState.WITHDRAWN, 'decided_at': now, 'decided_because': 'The customer was closed before.',
-            'changed_at': now, 'version': F('version') + 1,
-        }  # fmt: skip
-        if order.vendor in (VendorState.WAITING, VendorState.BY_HAND):
-            columns['vendor'] = VendorState.NOT_TOLD
-        there = Order.filter(id=order.id, state=OrderState.SUBMITTED, vendor=order.vendor)
-        if not await there.update(**columns):
+        fresh = await Order.filter(id=order.id, state=OrderState.SUBMITTED).select_for_update(no_key=True).first()
+        if fresh is None:
             return False
-        kind = 'change_order' if order.kind == OrderKind.CHANGE else 'cancellation'
-        said = f'{order.number} is over: the customer was closed before its day came'
-        await tell(order, customer, f'{kind}.withdrawn', said)
-        events.CUSTOMER_TOUCHED.emit(order.partner_id, {customer.id: frozenset({'orders'})})
+        said = f'{fresh.number} is over: the customer was closed before its day came'
+        await take_back(fresh, customer, said, 'The customer was closed before.')
     return True

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 RULES = ('requires', 'excludes', 'replaces')
 SERVICES = {'S': 'Email security', 'A': 'Archiving'}
 MOST = 300  # own products of an MSP
-HIGHEST = Decimal(1_000_000)  # price or fee: a mistake, not a price
+HIGHEST = Decimal(100_000_000)  # price or fee: a mistake, not a price; a coffee is 50,000 of some currencies
 # What the history and the page call the facts of a product and its price.
 TITLES = {
     'code': 'Code', 'name': 'Name', 'kind': 'Kind', 'connect_services': 'Connect services', 'requires': 'Needs one of',
@@ -37,6 +37,7 @@ TITLES = {
     'term': 'Billed', 'one_time_fee': 'One-time fee',
 }  # fmt: skip
 _PRICE = ('price', 'term', 'one_time_fee')
+EXAMPLES = {0: '260', 2: '2.60', 3: '2.600'}  # an amount in each kind of currency
 _CODE = re.compile(r'[A-Za-z0-9][A-Za-z0-9+._/-]{0,19}')
 _AMOUNT = re.compile(r'[0-9]{1,9}(\.[0-9]{1,6})?')
 
@@ -281,18 +282,17 @@ def money(field: str, value: object, currency: str) -> str:
     text = checking.line(field, value, 40)
     if not text:
         return ''
-    digits = min(2, minor_units(currency))
-    example = '2.60' if digits else '260'
+    digits = minor_units(currency)
     try:
         if not _AMOUNT.fullmatch(text):
             raise InvalidOperation
         amount = Decimal(text)
     except InvalidOperation:
-        raise Invalid(field, f'{checking.quoted(text, 40)} is not an amount such as {example}') from None
+        raise Invalid(field, f'{checking.quoted(text, 40)} is not an amount such as {EXAMPLES[digits]}') from None
     if amount > HIGHEST:
         raise Invalid(field, f'cannot be more than {HIGHEST:,}')
     if amount != round(amount, digits):
-        some = 'cannot have digits' if not digits else f'cannot have more than {digits} digits'
+        some = f'cannot have more than {digits} digits' if digits else 'cannot have digits'
         raise Invalid(field, f'{some} behind the point in {currency}')
     return '' if field == 'one_time_fee' and not amount else shown(rounded(amount, currency), currency)
 

@@ -6,7 +6,7 @@ Nothing here is stored.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,8 @@ from models.product import Product, ProductKind
 if TYPE_CHECKING:
     from models.order import Order
 
-FIELDS = ('mode', 'seats', 'primary', 'add_ons', 'drop', 'effective_on', 'po_number', 'po_waived')
+FIELDS = ('mode', 'seats', 'primary', 'add_ons', 'drop', 'lead', 'effective_on', 'po_number', 'po_waived')
+NOBODY = 'is nobody who sees this customer and can sign in'
 FARTHEST = 24  # months from now: what is meant to happen later is ordered later
 
 
@@ -40,11 +41,12 @@ def first_of_next_month(today: date) -> date:
     return add_months(today.replace(day=1), 1)
 
 
-def empty_for(held: Held, today: date) -> dict[str, Any]:
-    """What the form begins with: everything as it is, from the first of next month on."""
+def empty_for(held: Held, today: date, lead: int | None = None) -> dict[str, Any]:
+    """What the form begins with: everything as it is, from the first of next month on. `lead` is who looks after the
+    customer."""
     return {
         'mode': ChangeMode.KEEP.value, 'seats': held.seats or '', 'primary': [], 'add_ons': [], 'drop': [],
-        'effective_on': first_of_next_month(today).isoformat(), 'po_number': '', 'po_waived': False,
+        'lead': lead or '', 'effective_on': first_of_next_month(today).isoformat(), 'po_number': '', 'po_waived': False,
     }  # fmt: skip
 
 
@@ -54,7 +56,7 @@ def stored(order: 'Order') -> dict[str, Any]:
     return {
         'mode': (order.mode or ChangeMode.KEEP).value, 'seats': order.seats or '',
         **{name: list(details.get(name, ())) for name in ('primary', 'add_ons', 'drop')},
-        'effective_on': order.effective_on.isoformat() if order.effective_on else '',
+        'lead': details.get('lead', ''), 'effective_on': order.effective_on.isoformat() if order.effective_on else '',
         'po_number': order.po_number, 'po_waived': order.po_waived,
     }  # fmt: skip
 
@@ -66,7 +68,7 @@ def put(order: 'Order', facts: Mapping[str, Any]) -> None:
     order.po_number, order.po_waived = facts['po_number'], facts['po_waived']
     order.details = {
         **(order.details if isinstance(order.details, dict) else {}),
-        **{name: facts[name] for name in ('primary', 'add_ons', 'drop')},
+        **{name: facts[name] for name in ('primary', 'add_ons', 'drop', 'lead')},
     }  # fmt: skip
 
 
@@ -96,6 +98,8 @@ def _clean(name: str, value: Any) -> Any:
         if len(codes) > MOST_PRODUCTS:
             raise Invalid(name, f'cannot have more than {MOST_PRODUCTS} entries')
         return codes
+    if name == 'lead':
+        return _person(name, value)
     if name == 'effective_on':
         found = day(name, value)
         return found.isoformat() if found else ''
@@ -119,6 +123,15 @@ def day(name: str, value: Any) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         raise Invalid(name, f'{checking.quoted(text)} is not a day such as 2027-01-31') from None
+
+
+def _person(name: str, value: Any) -> int | str:
+    """The id of one of the MSP's people; nothing is the empty text."""
+    if value in (None, ''):
+        return ''
+    if isinstance(value, bool) or not re.fullmatch('[0-9]{1,9}', str(value)):
+        raise Invalid(name, NOBODY)
+    return int(value) or ''
 
 
 def _number(name: str, value: Any) -> int | str:
@@ -145,6 +158,7 @@ class Judged:
     added: list[str]
     removed: list[str]
     problems: Problems
+    is_priced: bool  # everything that there is and would be has a price: without, the sums of `fees` are too small
 
     @property
     def lines_data(self) -> list[dict[str, Any]]:
@@ -153,11 +167,12 @@ class Judged:
 
 def judged(
     facts: Mapping[str, Any], held: Held, catalogue: Mapping[str, Product], prices: Mapping[str, Price], currency: str,
-    today: date,
+    today: date, leads: Container[int] | None = None,
 ) -> Judged:  # fmt: skip
     """Old lines negative, new lines positive, and what the form still lacks, field by field.
 
-    `facts` are as `clean` has made them. A product that is at fault is the field `product CODE`.
+    `facts` are as `clean` has made them; `leads` are the people (ids) who can lead the change. A product that is at
+    fault is the field `product CODE`.
     """
     problems = Problems()
     after = _after(facts, held, catalogue, problems)
@@ -177,11 +192,14 @@ def judged(
         problems.found.append(
             Invalid('seats', 'Nothing changes: type another number of licences, or choose other products')
         )
+    if leads is not None and facts['lead'] and facts['lead'] not in leads:
+        problems.found.append(Invalid('lead', NOBODY))
     _agreed(facts, today, problems)
     can = {code: (catalogue[code], price) for code, price in prices.items()
            if code in catalogue and price.currency == currency}  # fmt: skip
     lines = list(_lines(dict.fromkeys([*held.quantities, *after]), held, after, can))
-    return Judged(lines, _fees(lines, held, after, can, currency), currency, after, added, removed, problems)
+    costs = _fees(lines, held, after, can, currency)
+    return Judged(lines, costs, currency, after, added, removed, problems, {*held.quantities, *after} <= can.keys())
 
 
 def _after(

@@ -6,34 +6,38 @@ changes on the effective day, by a job (`apply`), once the vendor has been told.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tortoise.expressions import F
 
-from models import attachment_files, calendar, change_form, checking, events, rights
+from models import attachment_files, calendar, change_form, checking, connect_fitting, events, rights
 from models.attachment import Attachment, AttachmentKind
 from models.catalogue import for_partner, prices_of
 from models.change_form import Held, Judged, changes_said
 from models.checking import ChangedMeanwhile, Impossible, Invalid
+from models.connect_step import DONE, ConnectStep
 from models.customer import Customer, Listing, follow_seats, hold_monitors
 from models.database import reader
 from models.documents import addendum_pdf
 from models.events import Changed, transaction
 from models.history import HistoryEvent
+from models.looking_after import who_can
 from models.order import Order, OrderKind, OrderState, VendorState
 from models.partner import Partner
-from models.product import CustomerProduct, Product, load_catalogue
+from models.product import CustomerProduct, Product, load_catalogue, renewal
+from models.rfi_knowing import services_of
+from models.user import PortalUser
 
 if TYPE_CHECKING:
     from tortoise.backends.base.client import BaseDBAsyncClient
 
-    from models.user import PortalUser
-
 MOST_QUOTES = 30  # of one customer
-SAVED_BY = 'saved_by'
+# What their events in the history begin with.
+EVENTS = {OrderKind.CHANGE: 'change_order', OrderKind.CANCELLATION: 'cancellation'}
+SAVED_BY, LEAD_SAID = 'saved_by', 'lead_said'  # of `details`
 # What the vendor must have been told before anything changes here.
 TOLD = (VendorState.DELIVERED, VendorState.ACCEPTED)
 
@@ -92,9 +96,30 @@ def _quotes(customer: Customer) -> Any:
 
 async def judge(customer: Customer, partner: Partner, facts: Mapping[str, Any]) -> Judged:
     """What a change with these facts costs now and what it lacks; `facts` are as `change_form.clean` has made them."""
-    catalogue = await for_partner(partner.id)
+    catalogue, leads = await for_partner(partner.id), await leads_of(customer)
     held, prices = await held_by(customer), await prices_of(partner.id, catalogue)
-    return change_form.judged(facts, held, catalogue, prices, partner.currency, calendar.today(partner))
+    return change_form.judged(facts, held, catalogue, prices, partner.currency, calendar.today(partner), leads)
+
+
+async def to_set_up(customer: Customer, codes: Iterable[str], catalogue: Mapping[str, Product]) -> list[str]:
+    """What would have to be set up (titles of steps) if the customer had these products."""
+    services = {letter for code in codes if code in catalogue for letter in catalogue[code].connect_services}
+    return await connect_fitting.to_set_up(customer, ''.join(sorted(services)))
+
+
+async def leads_of(customer: Customer) -> dict[int, PortalUser]:
+    """Who can lead a change of this customer, by id and in the order of their names."""
+    return {person.id: person for person in await who_can(customer)}
+
+
+def start_of(customer: Customer, partner: Partner, held: Held) -> dict[str, Any]:
+    """What the form of a change order begins with."""
+    return change_form.empty_for(held, calendar.today(partner), customer.responsible_id)
+
+
+def lead_said(order: Order) -> str:
+    """Who leads the change, as it was when the quote was saved or submitted: name and e-mail, on two lines."""
+    return str((order.details or {}).get(LEAD_SAID, ''))
 
 
 def is_downsell(order: Order) -> bool:
@@ -128,14 +153,14 @@ def waits_because(order: Order, partner: Partner, *, now: datetime | None = None
 
 
 def said_day(day: date | None) -> str:
-    return f'{day.day} {day:%B %Y}' if day else 'no day'
+    return calendar.said(day, none='no day')
 
 
 # -- quotes -----------------------------------------------------------------------------------------------------------
 
 
 async def save(
-    customer: Customer, facts: Mapping[str, Any], *, order_id: int | None = None, version: int = 0, by: 'PortalUser'
+    customer: Customer, facts: Mapping[str, Any], *, order_id: int | None = None, version: int = 0, by: PortalUser
 ) -> Order:
     """Keep the form as a quote: a new one, or the one with this id as it was at `version`.
 
@@ -157,14 +182,14 @@ async def save(
                 partner_id=partner.id, customer_id=fresh.id, kind=OrderKind.CHANGE, version=0, created_by_id=by.id,
                 created_by=by.name[:120],
             )  # fmt: skip
-            start = change_form.empty_for(held, calendar.today(partner))
+            start = start_of(fresh, partner, held)
         else:
             order = await _quote(fresh, order_id, version)
             before = start = change_form.stored(order)
         change_form.put(order, {**start, **clean})
         after = change_form.clean(change_form.stored(order))
         found = await _judged_within(connection, fresh, partner, after, held)
-        _price(order, found, held)
+        await _put_found(order, found, held)
         if before is not None and before == change_form.stored(order):
             return order
         order.version += 1
@@ -180,7 +205,7 @@ async def save(
     return order
 
 
-async def discard(customer: Customer, order_id: int, *, version: int, by: 'PortalUser') -> None:
+async def discard(customer: Customer, order_id: int, *, version: int, by: PortalUser) -> None:
     """Throw a quote away. Raises `Refused`, `Impossible`, and `ChangedMeanwhile` where it is not what was seen."""
     rights.require(by, 'prospect.change')
     async with transaction():
@@ -195,7 +220,7 @@ async def discard(customer: Customer, order_id: int, *, version: int, by: 'Porta
         _touch(fresh, 'orders')
 
 
-async def _held(customer: Customer, by: 'PortalUser') -> tuple[Customer, Partner]:
+async def _held(customer: Customer, by: PortalUser) -> tuple[Customer, Partner]:
     """The customer as it is now, and its MSP; whoever else orders for it waits. Raises `Refused`."""
     if by.partner_id != customer.partner_id:
         raise rights.Refused('This customer is another MSP’s.')
@@ -210,24 +235,30 @@ async def _quote(customer: Customer, order_id: int, version: int) -> Order:
     if order is None:
         raise Impossible('This quote is not there any more: somebody has discarded it.')
     if order.state != OrderState.DRAFT:
-        who = order.submitted_by or 'Somebody'
-        raise Impossible(f'{who} has submitted {order.number} already.')
+        raise Impossible(_submitted_already(order))
     if order.version != version:
         raise ChangedMeanwhile('version', change_form.stored(order))
     return order
+
+
+def _submitted_already(order: Order) -> str:
+    return f'{order.submitted_by or "Somebody"} has submitted {order.number} already.'
 
 
 async def _judged_within(
     connection: 'BaseDBAsyncClient', customer: Customer, partner: Partner, facts: Mapping[str, Any], held: Held
 ) -> Judged:
     catalogue = await load_catalogue(partner.id)
-    prices = await prices_of(partner.id, catalogue, within=connection)
-    return change_form.judged(facts, held, catalogue, prices, partner.currency, calendar.today(partner))
+    prices, leads = await prices_of(partner.id, catalogue, within=connection), await leads_of(customer)
+    return change_form.judged(facts, held, catalogue, prices, partner.currency, calendar.today(partner), leads)
 
 
-def _price(order: Order, found: Judged, held: Held) -> None:
-    order.lines, order.fees, order.currency = found.lines_data, found.fees, found.currency
+async def _put_found(order: Order, found: Judged, held: Held) -> None:
+    order.lines, order.currency = found.lines_data, found.currency
+    order.fees = found.fees if found.is_priced else {}
     order.products, order.was_seats = list(found.after), held.seats
+    lead = await PortalUser.get_or_none(id=order.details.get('lead') or 0, partner_id=order.partner_id)
+    order.details = {**order.details, LEAD_SAID: f'{lead.name}\n{lead.email}' if lead else ''}
 
 
 # -- review and submitting --------------------------------------------------------------------------------------------
@@ -250,17 +281,18 @@ class Reviewed:
 
 async def review(customer: Customer, partner: Partner, order_id: int) -> Reviewed:
     """The quote as it would be submitted; raises `Invalid` with everything that it lacks, and `Impossible`."""
-    if why := why_no_upgrade(customer, partner) or why_not_submitted(await under_way(customer)):
+    submitted = await under_way(customer)
+    if mine := [order for order in submitted if order.id == order_id]:
+        raise Impossible(_submitted_already(mine[0]))
+    if why := why_no_upgrade(customer, partner) or why_not_submitted(submitted):
         raise Impossible(why)
     order = await _quotes(customer).filter(id=order_id).using_db(reader()).first()
     if order is None:
         raise Impossible('This quote is not there any more: it was submitted or discarded.')
     catalogue, held = await for_partner(partner.id), await held_by(customer)
-    prices = await prices_of(partner.id, catalogue)
-    facts = change_form.clean(change_form.stored(order))
-    found = change_form.judged(facts, held, catalogue, prices, partner.currency, calendar.today(partner))
+    found = await judge(customer, partner, change_form.clean(change_form.stored(order)))
     found.problems.refuse()
-    _price(order, found, held)
+    await _put_found(order, found, held)
     assert order.effective_on is not None  # without one there is a problem
     order.withdraw_until = withdraw_until(partner, order.effective_on)
     return Reviewed(order, found, held, catalogue)
@@ -268,7 +300,7 @@ async def review(customer: Customer, partner: Partner, order_id: int) -> Reviewe
 
 async def submit(
     customer: Customer, order_id: int, *, version: int, fees: Mapping[str, Any], accepts_agreement: bool,
-    is_authorised: bool, by: 'PortalUser',
+    is_authorised: bool, by: PortalUser,
 ) -> Order:  # fmt: skip
     """Submit a quote, with its addendum as a PDF; nothing of the customer changes before its effective day.
 
@@ -297,9 +329,9 @@ async def submit(
 
     async def within(connection: 'BaseDBAsyncClient', fresh: Customer, stored: Partner) -> None:
         drawn = (order.lines, order.fees, order.currency, order.was_seats, order.withdraw_until)
+        quote = await _quote(fresh, order_id, version)
         if why := why_no_upgrade(fresh, stored) or why_not_submitted(await under_way(fresh, within=connection)):
             raise Impossible(why)
-        quote = await _quote(fresh, order_id, version)
         held = await held_by(fresh, within=connection)
         facts = change_form.clean(change_form.stored(quote))
         found = await _judged_within(connection, fresh, stored, facts, held)
@@ -324,7 +356,7 @@ def require_ticks(**ticks: bool) -> None:
 
 async def submitted(
     order: Order, customer: Customer, *, within: Any, pdf: bytes, kind: AttachmentKind, name: str, event: str,
-    said: str, by: 'PortalUser',
+    said: str, by: PortalUser,
 ) -> Order:  # fmt: skip
     """Store an order as submitted with its document, or nothing. `within` is asked inside the transaction, with the
     customer locked, whether everything is still as it was drawn; it raises where it is not."""
@@ -349,7 +381,7 @@ async def submitted(
 
 
 async def tell(
-    order: Order, customer: Customer, kind: str, said: str, *, by: 'PortalUser | None' = None, **more: Any
+    order: Order, customer: Customer, kind: str, said: str, *, by: PortalUser | None = None, **more: Any
 ) -> None:
     """Write it down in the customer's history and in the MSP's own: it is a contract of both."""
     about: dict[str, Any] = {'order': order.id, **more}
@@ -366,9 +398,8 @@ def _touch(customer: Customer, *parts: str) -> None:
 # -- withdrawing ------------------------------------------------------------------------------------------------------
 
 
-async def withdraw(customer: Customer, order_id: int, *, by: 'PortalUser', because: str = '') -> Order:
-    """Take back a change order or a cancellation before its deadline. What the vendor was told already is not
-    forgotten: the history says that it has to be told again.
+async def withdraw(customer: Customer, order_id: int, *, by: PortalUser, because: str = '') -> Order:
+    """Take back a change order or a cancellation before its deadline.
 
     Raises `Refused`, `Impossible` with the reason, and `Invalid`.
     """
@@ -381,39 +412,50 @@ async def withdraw(customer: Customer, order_id: int, *, by: 'PortalUser', becau
             raise Impossible('There is no such order of this customer.')
         if why := why_not_withdrawn(order, partner):
             raise Impossible(why)
-        was_told = order.vendor not in (VendorState.NOT_TOLD, VendorState.WAITING, VendorState.BY_HAND)
-        columns: dict[str, Any] = {
-            'state': OrderState.WITHDRAWN, 'decided_at': datetime.now(UTC), 'decided_by': by.name[:120],
-            'decided_because': because, 'changed_at': datetime.now(UTC), 'version': order.version + 1,
-        }  # fmt: skip
-        if not was_told:
-            columns['vendor'] = VendorState.NOT_TOLD
-        await Order.filter(id=order.id, state=OrderState.SUBMITTED).update(**columns)
-        order.update_from_dict(columns)
         said = f'{order.number} was withdrawn{f" – {because}" if because else ""}'
-        if was_told:
-            said += '. The vendor has it already and has to be told'
-        prefix = 'change_order' if order.kind == OrderKind.CHANGE else 'cancellation'
-        await tell(order, fresh, f'{prefix}.withdrawn', said, by=by)
-        _touch(fresh, 'orders')
+        await take_back(order, fresh, said, because, by=by)
     return order
 
 
+async def take_back(order: Order, customer: Customer, said: str, because: str, *, by: PortalUser | None = None) -> None:
+    """Make a submitted order a withdrawn one, within the transaction that has it locked. Where the vendor has it, the
+    order stays with those that need somebody until the vendor was told."""
+    now = datetime.now(UTC)
+    columns: dict[str, Any] = {
+        'state': OrderState.WITHDRAWN, 'decided_at': now, 'decided_by': by.name[:120] if by else '',
+        'decided_because': because, 'changed_at': now, 'version': order.version + 1, 'vendor': await order.untold(),
+    }  # fmt: skip
+    await Order.filter(id=order.id).update(**columns)
+    order.update_from_dict(columns)
+    if order.vendor == VendorState.RECALL:
+        said += '. The vendor has it already and has to be told'
+    await tell(order, customer, f'{EVENTS[order.kind]}.withdrawn', said, by=by)
+    _touch(customer, 'orders')
+
+
 # -- when the day has come --------------------------------------------------------------------------------------------
+
+
+async def taken_up(order: Order, connection: 'BaseDBAsyncClient') -> Customer | None:
+    """Mark a submitted order that the vendor was told of as applied, within the transaction that does what it says;
+    the customer, whom nobody else changes until then. None where somebody was quicker, or it is not to be applied."""
+    assert order.customer_id is not None
+    await hold_monitors(connection, [order.customer_id])
+    customer = await Customer.filter(id=order.customer_id).select_for_update().get()
+    now = datetime.now(UTC)
+    mine = Order.filter(id=order.id, state=OrderState.SUBMITTED, vendor__in=list(TOLD))
+    is_mine = await mine.update(state=OrderState.APPLIED, applied_at=now, changed_at=now, version=F('version') + 1)
+    return customer if is_mine else None
 
 
 async def apply(order: Order) -> bool:
     """Make a submitted change come about: products and licences are what it says from now on. Whoever is second does
     nothing (False). Whether its day has come is asked before (models/effective.py)."""
     async with transaction() as connection:
-        assert order.customer_id is not None
-        await hold_monitors(connection, [order.customer_id])
-        customer = await Customer.filter(id=order.customer_id).select_for_update().get()
-        now = datetime.now(UTC)
-        mine = Order.filter(id=order.id, state=OrderState.SUBMITTED, vendor__in=list(TOLD))
-        if not await mine.update(state=OrderState.APPLIED, applied_at=now, changed_at=now, version=F('version') + 1):
+        customer = await taken_up(order, connection)
+        if customer is None:
             return False
-        was = customer.seats
+        was, had = customer.seats, await services_of(customer.id)
         added, removed = await _exchange(order, customer)
         customer.seats = order.seats
         await follow_seats(connection, order.partner_id, {customer.id: (was, order.seats)})
@@ -434,10 +476,25 @@ async def apply(order: Order) -> bool:
                     order.partner_id, kind, f'{product.name} ({product.code}) was {verb}', customer_id=customer.id,
                     product=product.code, **about,
                 )  # fmt: skip
+        await _have_it_led(order, customer, await connect_fitting.set_up_products(customer, had=had))
         changed = frozenset({'seats', 'products_in_short'})
         events.CUSTOMERS_CHANGED.emit(Changed(order.partner_id, {customer.id: changed}))
         _touch(customer, 'orders', 'products')
     return True
+
+
+async def _have_it_led(order: Order, customer: Customer, titles: list[str]) -> None:
+    """What is to be set up now is seen to by whoever leads the change, if they still can."""
+    lead = (await leads_of(customer)).get((order.details or {}).get('lead') or 0)
+    if lead is None or not titles or lead.id == customer.responsible_id:
+        return
+    steps = ConnectStep.filter(customer_id=customer.id, title__in=titles, assignee_id__isnull=True)
+    if await steps.exclude(state__in=list(DONE)).update(assignee_id=lead.id):
+        said = f'{", ".join(titles)}, seen to by: {lead.name}, who leads {order.number}'
+        await HistoryEvent.add(
+            order.partner_id, 'connect.step_assigned', said, customer_id=customer.id, order=order.id
+        )  # fmt: skip
+        await (await Customer.get(id=customer.id)).moved_on()
 
 
 def _ordered(order: Order) -> dict[str, int]:
@@ -461,8 +518,9 @@ async def _exchange(order: Order, customer: Customer) -> tuple[list[Product], li
         elif quantity and code not in bought:
             added.append(catalogue[code])
             await CustomerProduct.create(
-                customer_id=customer.id, product_id=catalogue[code].id, quantity=quantity, since=order.effective_on
-            )
+                customer_id=customer.id, product_id=catalogue[code].id, quantity=quantity, since=order.effective_on,
+                renews_on=renewal(customer.contract_start, order.effective_on) if order.effective_on else None,
+            )  # fmt: skip
     return added, removed
 
 

@@ -39,9 +39,17 @@ BLOCKED = ~Q(blocked_because='')
 HELD = Q(held_at__isnull=False)
 
 
+def going_on() -> Q:
+    """Those in Connect, and live ones for whom something that they bought later is to be set up: it is somebody's turn.
+
+    One range of the index for each list, however many customers are live.
+    """
+    return Q(listing__in=[*IN_CONNECT, Listing.COMPLETE], connect_owner__gt='')
+
+
 def in_connect(user: PortalUser) -> QuerySet[Customer]:
-    """Every customer in Connect that this person sees, those waiting for their RFI too."""
-    return Customer.listed(user, *IN_CONNECT)
+    """Every customer with steps to be done that this person sees, those waiting for their RFI too."""
+    return Customer.visible_to(user).filter(going_on())
 
 
 def narrowed(customers: QuerySet[Customer], user: PortalUser, asked: Mapping[str, str]) -> QuerySet[Customer]:

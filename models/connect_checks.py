@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MOST_DOMAINS = 20  # of one customer, asked at once
 RECENT = timedelta(hours=24)  # a good reading older than that proves nothing
 _LONGEST = 1000  # of an answer that is kept
+NO_VENDOR = 'the portal has no connection to the vendor for this customer.'
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,16 @@ def cannot(asked: str, why: str) -> Outcome:
 
 @dataclass(frozen=True)
 class Check:
-    """`title` is what a template's editor shows, `asks` what passes it."""
+    """`title` is what a template's editor shows, `asks` what passes it. `of_vendor`: nobody but the vendor knows."""
 
     title: str
     asks: str
     run: 'Callable[[Customer, ConnectStep], Awaitable[Outcome]]'
+    of_vendor: bool = False
+
+    def why_not(self, customer: 'Customer') -> str:
+        """Why it cannot be asked of this customer at all; empty where it can. The simulated vendor knows its own."""
+        return NO_VENDOR if self.of_vendor and not customer.is_simulated else ''
 
 
 async def run(customer: 'Customer', step: ConnectStep) -> Outcome:
@@ -201,6 +207,10 @@ async def _monitors(customer: 'Customer', step: ConnectStep) -> Outcome:
     return cannot(asked, answer) if never else Outcome(asked, answer, passed)
 
 
+async def _at_vendor(customer: 'Customer', step: ConnectStep) -> Outcome:
+    return cannot(CHECKS[step.check_key].asks, NO_VENDOR)
+
+
 _STATES = {
     MonitorState.GOOD: 'good', MonitorState.BAD: 'problem', MonitorState.UNKNOWN: 'unknown',
     MonitorState.NOT_CONFIGURED: 'not configured',
@@ -217,5 +227,13 @@ CHECKS: dict[str, Check] = {
     'account': Check('Account code', 'The vendor has accepted the order and given the account code.', _account),
     'dns_mx': Check('MX records', 'The MX records of every domain lead to the vendor, and nowhere else.', _dns_mx),
     'dns_spf': Check('SPF record', 'The SPF record of every domain includes the vendor.', _dns_spf),
+    'domains': Check(
+        'Domains at the vendor', 'The vendor has every domain of the RFI form, and none of them waits to be confirmed.',
+        _at_vendor, of_vendor=True,
+    ),
+    'recipients': Check(
+        'Recipients at the vendor', 'The vendor takes mail for known recipients only.', _at_vendor, of_vendor=True
+    ),
     'monitors': Check('Readings', 'The signals that the step configures have had good readings today.', _monitors),
-}
+}  # fmt: skip
+OF_VENDOR = frozenset(key for key, check in CHECKS.items() if check.of_vendor)

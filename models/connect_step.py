@@ -16,6 +16,7 @@ from models.checking import Impossible
 from models.events import transaction
 from models.history import HistoryEvent
 from models.monitor import Monitor, MonitorKind
+from models.text import printable
 
 if TYPE_CHECKING:
     from tortoise.backends.base.client import BaseDBAsyncClient
@@ -84,13 +85,13 @@ TEMPLATES = (
     Template('account_configuration', 'Account configuration', 'SA', StepOwner.VENDOR, ('rfi',), due_days=4,
              check='account'),
     Template('domain_validation', 'Validate domains', 'SA', StepOwner.CUSTOMER, ('account_configuration',),
-             due_days=7),
+             due_days=7, check='domains'),
     Template('outbound_email', 'Outbound email', 'S', StepOwner.CUSTOMER,
              ('account_configuration', 'domain_validation'), due_days=11, check='dns_spf'),
     Template('directory_sync', 'Directory synchronization', 'SA', StepOwner.CUSTOMER, ('account_configuration',),
              directories=_WITH_A_DIRECTORY, due_days=14, check='monitors'),
     Template('recipient_validation', 'Recipient validation', 'SA', StepOwner.PARTNER,
-             ('domain_validation', 'directory_sync'), due_days=17),
+             ('domain_validation', 'directory_sync'), due_days=17, check='recipients'),
     Template('journaling', 'Journaling', 'A', StepOwner.CUSTOMER, ('account_configuration', 'domain_validation'),
              due_days=21, check='monitors'),
     Template('user_authentication', 'User authentication', 'SA', StepOwner.PARTNER, ('directory_sync',), True),
@@ -164,6 +165,7 @@ MOVES: dict[str, Move] = {
 DONE = (StepState.COMPLETE, StepState.SKIPPED)
 CHECKED = (StepState.TODO, StepState.IN_PROGRESS, StepState.BLOCKED)  # the states in which a check can complete it
 AUTOMATIC = 'Automatic check'
+BY_RULE = 'Portal'  # who skipped what does not apply: it comes back once it does
 # Which signals are there once a step is done: they are watched from then on.
 CONFIGURES: dict[str, tuple[MonitorKind, ...]] = {
     'outbound_email': (MonitorKind.OUTBOUND_QUEUE,), 'inbound_email': (MonitorKind.INBOUND_QUEUE,),
@@ -171,6 +173,7 @@ CONFIGURES: dict[str, tuple[MonitorKind, ...]] = {
     'directory_sync': (MonitorKind.DIRECTORY_CONNECTOR,),
 }  # fmt: skip
 EVIDENCE_KEPT = 10
+NO_FORM = 'No RFI form is asked for'
 LONGEST_REASON = 200
 
 
@@ -212,6 +215,8 @@ class ConnectStep(Model):
     # What automatic checks found, newest first, a few: `at`, `by`, `asked`, `answer`, `passed`.
     evidence: Any = fields.JSONField(default=list, db_default='[]')
     checked_at = fields.DatetimeField(null=True)
+    # Of a product that a live customer bought later: it is set up while the customer stays live.
+    is_later = fields.BooleanField(default=False, db_default=False)
     done_by_id = fields.IntField(null=True)
     done_by = fields.CharField(max_length=120, default='', db_default='')
     assignee: 'fields.ForeignKeyNullableRelation[PortalUser]' = fields.ForeignKeyField(
@@ -269,7 +274,7 @@ class ConnectStep(Model):
         `seen` is what somebody saw (`ConnectStep.seen`). Raises `Refused`, and `ConnectStep.NotAllowed` with the rule
         that is in the way, also when somebody else was quicker.
         """
-        because = ' '.join(because.split())
+        because = printable(because)
         if (move := MOVES.get(verb)) is None:
             raise ConnectStep.NotAllowed('There is no such move.')
         for_vendor = by is not None and self.owner == StepOwner.VENDOR
@@ -293,6 +298,8 @@ class ConnectStep(Model):
                 raise ConnectStep.NotAllowed(f'{self.title}: somebody else was quicker.')
             self.update_from_dict(changes)
             await unlock(self.customer_id)
+            if move.leads_to in DONE:
+                fresh._wake(steps)
             if verb == 'complete':
                 await Monitor.begin(connection, self.customer_id, CONFIGURES.get(self.key, ()))
             more: dict[str, Any] = {'for_vendor': True} if for_vendor else {}
@@ -319,7 +326,7 @@ class ConnectStep(Model):
         self, verb: str, move: Move, customer: 'Customer', steps: Mapping[str, 'ConnectStep'], seen: str | None
     ) -> None:
         """Raise `NotAllowed` with the rule that does not allow this now."""
-        if (why := customer.why_no_step_moves()) is not None:
+        if (why := customer.why_no_step_moves(self)) is not None:
             raise ConnectStep.NotAllowed(why)
         if seen is not None and seen != self.seen:
             raise ConnectStep.NotAllowed(f'{self._now(capital=True)}. You saw it as it was before; look again.')
@@ -329,6 +336,12 @@ class ConnectStep(Model):
             raise ConnectStep.NotAllowed(f'{self._now(capital=True)}; it cannot be {move.past} now.')
         if verb == 'complete' and self._missing(steps):
             raise ConnectStep.NotAllowed(self._locked(steps, verb))
+
+    def _wake(self, steps: Mapping[str, 'ConnectStep']) -> None:
+        """Steps that have passed their check and waited for this one are asked again at once."""
+        for step in steps.values():
+            if self.key in (step.needs or ()) and step.can_be_checked and step.evidence and step.evidence[0]['passed']:
+                events.CHECK_WANTED.emit(step.id, AUTOMATIC)
 
     def _now(self, *, capital: bool = False) -> str:
         """How the step is, for whoever was not the quickest: 'Outbound email is complete already (Ana)'."""
@@ -363,20 +376,32 @@ class ConnectStep(Model):
         if verb in ('start', 'reopen') or (verb == 'complete' and self.started_at is None):
             changes['started_at'] = now
         if verb == 'reopen':
-            changes['checked_at'] = now  # what was found before is not asked again at once
+            changes |= self.overruled(by.name if by else done_by or 'the vendor')
         return changes
+
+    def overruled(self, who: str) -> dict[str, Any]:
+        """What is kept of a step that is reopened: its check is not asked again at once, and where the check had
+        passed, the same answer once more does not complete the step."""
+        evidence = [dict(each) for each in self.evidence or ()]
+        if evidence and evidence[0]['passed'] is True:
+            evidence[0]['overruled'] = who
+        return {'checked_at': datetime.now(UTC), 'evidence': evidence}
 
     # -- automatic checks ---------------------------------------------------------------------------------------------
 
     async def want_check(self, *, by: 'PortalUser') -> None:
         """Let the automatic check run at once (jobs/connect_checks.py). Raises `Refused` and `NotAllowed`."""
+        from models.connect_checks import CHECKS
+
         rights.require(by, 'step.check')
         async with transaction() as connection:
             customer = await self._held(connection, begins=False)
             fresh = await ConnectStep.get(id=self.id)
-            if not fresh.check_key:
+            if (check := CHECKS.get(fresh.check_key)) is None:
                 raise ConnectStep.NotAllowed(f'{self.title} has no automatic check.')
-            if (why := customer.why_no_step_moves()) is not None:
+            if why := check.why_not(customer):
+                raise ConnectStep.NotAllowed(f'{self.title} cannot be checked: {why}')
+            if (why := customer.why_no_step_moves(fresh)) is not None:
                 raise ConnectStep.NotAllowed(why)
             if fresh.state not in CHECKED:
                 steps = {step.key: step for step in await ConnectStep.filter(customer_id=self.customer_id)}
@@ -396,16 +421,23 @@ class ConnectStep(Model):
 
     async def found(self, evidence: Mapping[str, Any]) -> bool:
         """Attach what a check found (`at`, `by`, `asked`, `answer`, `passed`: True, False, or None where it could not
-        be asked); what passed is complete. Return whether it came to be."""
+        be asked); what passed is complete. Return whether it came to be.
+
+        Somebody who reopened a step that had passed knows better: the job finding the same again does not complete it.
+        """
         async with transaction() as connection:
             customer = await self._held(connection, begins=True)
             fresh = await ConnectStep.get_or_none(id=self.id)
             if fresh is None:
                 return False
-            kept = [dict(evidence), *(fresh.evidence or [])][:EVIDENCE_KEPT]
+            newest, before = dict(evidence), list(fresh.evidence or ())
+            who = before[0].get('overruled') if before else None
+            if is_overruled := bool(who) and newest['passed'] is not False and newest['by'] == AUTOMATIC:
+                newest['overruled'] = who
+            kept = [newest, *before][:EVIDENCE_KEPT]
             await ConnectStep.filter(id=self.id).update(evidence=kept, checked_at=datetime.now(UTC))
             events.CUSTOMER_TOUCHED.emit(customer.partner_id, {customer.id: frozenset({'connect'})})
-            if evidence['passed'] is not True or fresh.state not in CHECKED:
+            if newest['passed'] is not True or is_overruled or fresh.state not in CHECKED:
                 return False
             try:
                 await fresh.move('complete', done_by=AUTOMATIC, evidence=evidence)
@@ -430,6 +462,7 @@ async def begin(customer_id: int, templates: Iterable[Template], *, form: 'RfiSt
         ConnectStep(
             customer_id=customer_id, position=position, **ConnectStep.columns(template), state=state,
             completed_at=now if template.key == RFI and done else None,
+            reason=NO_FORM if state == StepState.SKIPPED else '',
         )
         for position, (template, state) in enumerate(zip(templates, states(templates, done), strict=True), 1)
     ])  # fmt: skip
@@ -457,29 +490,38 @@ async def unlock(customer_id: int) -> None:
             await ConnectStep.filter(id=step.id, state=StepState.TODO).update(state=StepState.LOCKED)
 
 
+def begins(customer: 'Customer', now: datetime) -> datetime:
+    """From when on what is planned now is reckoned. While Connect rests it is the day on which that began: as it goes
+    on, all that is due moves by the days that it rested."""
+    return customer.held_at if customer.held_at is not None else now
+
+
 async def plan_open(customer_id: int, begun: datetime, *, is_back: bool) -> None:
     """Give the open steps that have none their due dates."""
-    customer = await _kept(customer_id)
+    customer = await kept(customer_id)
     steps = await ConnectStep.filter(customer_id=customer_id).order_by('position')
     waiting = [s for s in steps if s.state not in DONE]
-    for key, due in plan(waiting, begun, customer.partner, is_back=is_back).items():
+    for key, due in plan(waiting, begins(customer, begun), customer.partner, is_back=is_back).items():
         if due is not None:
             await ConnectStep.filter(customer_id=customer_id, key=key, due_at__isnull=True).update(due_at=due)
 
 
-async def step_done(customer_id: int, key: str, at: datetime, *, by: 'PortalUser | None' = None) -> None:
+async def step_done(
+    customer_id: int, key: str, at: datetime, *, evidence: Mapping[str, Any], by: 'PortalUser | None' = None
+) -> None:
     """Note that a step came to be complete by what happened elsewhere (the RFI was accepted, say)."""
-    await _kept(customer_id)
-    await ConnectStep.filter(customer_id=customer_id, key=key, completed_at__isnull=True).update(
-        state=StepState.COMPLETE, completed_at=at, reason='', done_by_id=by.id if by else None,
-        done_by=by.name[:120] if by else '',
-    )  # fmt: skip
+    await kept(customer_id)
+    for step in await ConnectStep.filter(customer_id=customer_id, key=key, completed_at__isnull=True):
+        await ConnectStep.filter(id=step.id).update(
+            state=StepState.COMPLETE, completed_at=at, reason='', done_by_id=by.id if by else None,
+            done_by=by.name[:120] if by else '', evidence=[dict(evidence), *(step.evidence or ())][:EVIDENCE_KEPT],
+        )  # fmt: skip
     await unlock(customer_id)
 
 
 async def step_undone(customer_id: int, key: str) -> None:
     """Note that a step came to be open again by what happened elsewhere (the RFI was reopened, say)."""
-    await _kept(customer_id)
+    await kept(customer_id)
     await ConnectStep.filter(customer_id=customer_id, key=key, state__in=DONE).update(
         state=StepState.IN_PROGRESS, started_at=datetime.now(UTC), completed_at=None, reason='', done_by_id=None,
         done_by='',
@@ -487,51 +529,7 @@ async def step_undone(customer_id: int, key: str) -> None:
     await unlock(customer_id)
 
 
-async def fit(customer_id: int, *, by: 'PortalUser | None' = None) -> list[str]:
-    """Skip the open steps that the infrastructure, as it is known by now, does not need; return their titles.
-
-    Called within a transaction by whoever learns of the infrastructure, before `restate`.
-    """
-    from models.connect_template import ConnectTemplate
-    from models.infrastructure import Infrastructure
-
-    customer = await _kept(customer_id)
-    if not customer.is_in_connect:
-        return []
-    known = await Infrastructure.get_or_none(customer_id=customer_id)
-    still = await ConnectStep.filter(customer_id=customer_id, state__in=[*CHECKED, StepState.LOCKED]).order_by(
-        'position'
-    )
-    if known is None or not still:
-        return []
-    of = await ConnectTemplate.that_made(customer)
-    skipped = []
-    for step in still:
-        template = of.get(step.key)
-        why = template.why_not(known.mail_platform, known.directory) if template else ''
-        if not why:
-            continue
-        now = datetime.now(UTC)
-        await ConnectStep.filter(id=step.id).update(
-            state=StepState.SKIPPED, reason=why, completed_at=now, done_by_id=None, done_by='',
-        )  # fmt: skip
-        await HistoryEvent.add(
-            customer.partner_id, 'connect.step_skipped', f'{step.title}: skipped – {why}', customer_id=customer_id,
-            by=by, step=step.key,
-        )  # fmt: skip
-        skipped.append(step.title)
-    if skipped:
-        await unlock(customer_id)
-    return skipped
-
-
-async def refit(customer_id: int, *, by: 'PortalUser') -> None:
-    """The same for whoever changes what is known of the infrastructure, with all that follows from it."""
-    if await fit(customer_id, by=by):
-        await (await _kept(customer_id)).moved_on()
-
-
-async def _kept(customer_id: int) -> 'Customer':
+async def kept(customer_id: int) -> 'Customer':
     """The customer, kept from whoever else moves its Connect on; before the steps, as `ConnectStep.move` does."""
     from models.customer import Customer
 

@@ -8,7 +8,7 @@ from tortoise import Model, fields
 
 from models import checking, events, rights
 from models.checking import ChangedMeanwhile, Impossible, Invalid
-from models.connect_step import RFI, TEMPLATES, ConnectStep, StepOwner, Template, among
+from models.connect_step import RFI, TEMPLATES, StepOwner, Template, among
 from models.events import transaction
 from models.history import HistoryEvent
 from models.infrastructure import Directory, MailPlatform
@@ -86,16 +86,9 @@ class ConnectTemplate(Model):
 
     @classmethod
     async def that_made(cls, customer: 'Customer') -> dict[str, Template]:
-        """The steps as they were when this customer began Connect, by key: of the version that has all of its steps,
-        the default one before others, the newest of those that were there then before what is newer."""
-        keys = set(await ConnectStep.filter(customer_id=customer.id).values_list('key', flat=True))
-        versions = [*await cls.filter(partner_id=customer.partner_id).order_by('-id')]
-        versions.sort(key=lambda one: (one.created_at > customer.created_at, one.key != DEFAULT))
-        for one in versions:
-            steps = one.by_key()
-            if keys <= set(steps):
-                return steps
-        return {template.key: template for template in TEMPLATES}
+        """The steps, by key, of the version that this customer's were copied from; the portal's own where none was."""
+        made = await cls.get_or_none(id=customer.template_id) if customer.template_id is not None else None
+        return made.by_key() if made is not None else {template.key: template for template in TEMPLATES}
 
     def by_key(self) -> dict[str, Template]:
         return {step['key']: from_data(step) for step in self.steps}
@@ -153,10 +146,10 @@ class ConnectTemplate(Model):
         async with transaction():
             model = await cls._held(partner, key, by)
             known = set(await cls.filter(partner_id=partner.id).values_list('key', flat=True))
-            if len(known) >= MOST_TEMPLATES:
+            if len(await cls.of(partner.id)) >= MOST_TEMPLATES:
                 raise Impossible(f'There are {MOST_TEMPLATES} templates already.')
             await cls._require_free(partner, called)
-            new = next(free for n in range(1, MOST_TEMPLATES + 2) if (free := f'own_{n}') not in known)
+            new = next(free for n in range(1, len(known) + 2) if (free := f'own_{n}') not in known)
             made = await cls.create(partner=partner, key=new, name=called, steps=model.steps, made_by=by.name[:120])
             await HistoryEvent.add(
                 partner.id, 'settings.changed', f'Connect template “{called}” was made from “{model.name}”', by=by,
@@ -179,6 +172,21 @@ class ConnectTemplate(Model):
                 partner.id, 'settings.changed', f'New customers begin with the Connect template “{chosen.name}”', by=by,
                 template=key,
             )  # fmt: skip
+            events.PARTNER_CHANGED.emit(partner.id)
+
+    @classmethod
+    async def remove(cls, partner: Partner, key: str, *, by: 'PortalUser') -> None:
+        """New customers cannot begin with this one any more; whoever did keeps its steps. Raises `Refused`, and
+        `Impossible` for the one that they begin with."""
+        rights.require(by, 'template.change')
+        async with transaction():
+            gone = await cls._held(partner, key, by)
+            if gone.is_default:
+                raise Impossible('New customers begin with this template. Make another one the default first.')
+            await cls.filter(partner_id=partner.id, key=key).update(is_current=False)
+            await HistoryEvent.add(
+                partner.id, 'settings.changed', f'Connect template “{gone.name}” was removed', by=by, template=key
+            )
             events.PARTNER_CHANGED.emit(partner.id)
 
     @classmethod
@@ -255,11 +263,12 @@ def check(steps: object) -> list[dict[str, Any]]:
             problems.found.append(Invalid(f'steps {n} key', f'{checking.quoted(key)} is the key of another step'))
     if RFI not in keys:
         problems.found.append(Invalid('steps', 'must have the step of the RFI form, with the key rfi'))
+    typed = [step.get('key') for step in steps]  # a key that cannot be is told where it stands, not where it is needed
     for n, step in enumerate(clean, 1):
         if step.get('key') == RFI and (step.get('is_optional') or step.get('not_on') or step.get('directories')
                                        or step.get('services', 'SA') != 'SA'):  # fmt: skip
             problems.found.append(Invalid(f'steps {n} is_optional', 'cannot be: every customer fills in the RFI form'))
-        unknown = [key for key in step.get('needs', ()) if key not in keys or key == step.get('key')]
+        unknown = [key for key in step.get('needs', ()) if key not in typed or key == step.get('key')]
         if unknown:
             which = 'itself' if unknown[0] == step.get('key') else f'{checking.quoted(unknown[0])}, which is no step'
             problems.found.append(Invalid(f'steps {n} needs', f'names {which}'))

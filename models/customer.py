@@ -11,12 +11,13 @@ from tortoise.expressions import Q, Subquery
 from tortoise.functions import Lower
 from tortoise.queryset import QuerySet
 
-from models import checking, events, rights
+from models import calendar, checking, events, rights
 from models.access import CustomerAccess
 from models.calendar import add_months, at, day_of, today
 from models.connect_step import (
     CHECKED,
     LONGEST_REASON,
+    RFI,
     TEMPLATES,
     ConnectStep,
     StepOwner,
@@ -110,6 +111,8 @@ class Customer(Model):
     connect_person_id = fields.IntField(null=True)
     steps_done = fields.SmallIntField(default=0, db_default=0)
     steps_of = fields.SmallIntField(default=0, db_default=0)
+    # The version of the template that its steps were copied from; none where they are the portal's own.
+    template_id = fields.IntField(null=True)
     hold_because = fields.CharField(max_length=200, default='', db_default='', description='On hold because')
     hold_until = fields.DateField(null=True, description='On hold until')
     held_at = fields.DatetimeField(null=True)
@@ -160,7 +163,9 @@ class Customer(Model):
             ('partner_id', 'listing', 'initial', 'name_key'),
             ('partner_id', 'worst', 'name_key'),
             ('partner_id', 'listing', 'connect_since'),
+            ('partner_id', 'listing', 'connect_owner'),
             ('partner_id', 'listing', 'seats', 'name_key'),
+            ('partner_id', 'domain'),
             *(('partner_id', 'listing', kind.value, 'name_key') for kind in MonitorKind),
         )
 
@@ -289,9 +294,11 @@ class Customer(Model):
         cls, partner: Partner, clean: dict[str, Any], *, by: 'PortalUser | None', rfi: RfiState, listing: Listing,
         products: Sequence[str], template: str,
     ) -> 'Customer':  # fmt: skip
-        from models.product import CustomerProduct, load_catalogue
+        from models.product import CustomerProduct, load_catalogue, renewal
 
         now = datetime.now(UTC)
+        since = clean['contract_start'] or now.date()
+        renews_on = renewal(clean['contract_start'], since)
         async with transaction():
             await cls._require_free(partner.id, clean['account_code'])
             catalogue = await load_catalogue(partner.id) if products else {}
@@ -312,13 +319,17 @@ class Customer(Model):
             await Rfi.create(customer=customer, state=rfi, requested_at=now if rfi == RfiState.REQUESTED else None)
             await CustomerProduct.bulk_create(
                 [
-                    CustomerProduct(customer=customer, product=product, quantity=customer.seats, since=now.date())
+                    CustomerProduct(
+                        customer=customer, product=product, quantity=customer.seats, since=since, renews_on=renews_on
+                    )
                     for product in (catalogue[code] for code in products)
                 ]
             )
             services = ''.join(catalogue[code].connect_services for code in products)
             if listing != Listing.COMPLETE:
                 chosen = await ConnectTemplate.current(partner, template)
+                await Customer.filter(id=customer.id).update(template_id=chosen.id)
+                customer.template_id = chosen.id
                 await begin(customer.id, chosen.applicable(services), form=rfi)
                 is_back = customer.rfi_returned or rfi == RfiState.NOT_APPLICABLE
                 await plan_open(customer.id, now, is_back=is_back)
@@ -430,6 +441,8 @@ class Customer(Model):
             self.connect_status, self.connect_key = self.closing.title or 'Closed', 'closed'
         elif self.listing == Listing.COMPLETE:
             self.connect_status, self.connect_key = 'Complete', 'complete'
+            if (later := current_of(step for step in steps if step.is_later)) is not None:
+                self._restate_later(later)
         else:
             self._restate_connect(current_of(steps), steps)
         changed = {name for name, old in before.items() if old != getattr(self, name)}
@@ -439,10 +452,17 @@ class Customer(Model):
         await self.save(update_fields=[*RESTATED, 'connect_since', 'rfi', 'rfi_returned', 'completed_at'])
         return changed
 
+    def _restate_later(self, current: ConnectStep) -> None:
+        """A live customer for whom something that was bought later is to be set up."""
+        self.connect_status, self.connect_key = current.title, current.key
+        self.connect_owner, self.connect_due = current.owner.value, current.due_at
+        self.connect_person_id = current.assignee_id or self.responsible_id
+        if current.state == StepState.BLOCKED:
+            self.blocked_because = current.reason
+
     def _restate_connect(self, current: ConnectStep | None, steps: Sequence[ConnectStep]) -> None:
         """List and status of a customer that is in Connect."""
-        is_back = self.rfi_returned or self.rfi == RfiIcon.NOT_APPLICABLE
-        self.listing = Listing.IN_PROGRESS if is_back else Listing.WAITING
+        self.listing = Listing.IN_PROGRESS if self.is_form_back else Listing.WAITING
         if self.listing == Listing.WAITING:
             current = next((step for step in steps if step.key == 'rfi'), current)
             self.connect_status, self.connect_key = 'RFI requested', 'rfi_requested'
@@ -466,17 +486,24 @@ class Customer(Model):
         return current_of(await ConnectStep.filter(customer_id=self.id).order_by('position'))
 
     @property
+    def is_form_back(self) -> bool:
+        """Whether the RFI form has come back, or none is asked for."""
+        return self.rfi_returned or self.rfi == RfiIcon.NOT_APPLICABLE
+
+    @property
     def is_in_connect(self) -> bool:
         return self.listing in (Listing.WAITING, Listing.IN_PROGRESS)
 
-    def why_no_step_moves(self) -> str | None:
-        """Why no step of this customer can be moved now; None where one can."""
+    def why_no_step_moves(self, step: ConnectStep | None = None) -> str | None:
+        """Why no step of this customer, or not this one, can be moved now; None where it can."""
         if self.listing == Listing.CLOSED:
             return f'{self.name} is closed; nothing of its Connect changes any more.'
         if self.listing == Listing.COMPLETE:
+            if step is not None and (step.is_later or step.is_optional):
+                return None  # neither makes or unmakes a live customer
             return f'Connect of {self.name} is complete; reopen it first.'
         if self.held_at is not None:
-            until = f' until {self.hold_until:%d %B %Y}' if self.hold_until else ''
+            until = f' until {calendar.said(self.hold_until)}' if self.hold_until else ''
             return f'Connect is on hold{until}: {self.hold_because}. Let it go on first.'
         return None
 
@@ -488,6 +515,10 @@ class Customer(Model):
         events.CONNECT_MOVED.emit(Changed(
             self.partner_id, {self.id: frozenset(changed)}, frozenset({self.id} if self.listing != was else ()),
         ))  # fmt: skip
+        await self.complete_by_rule()
+
+    async def complete_by_rule(self) -> None:
+        """Complete Connect where all that applies is done and the MSP wants nobody to confirm it."""
         if (self.connect_key, self.connect_status) == ('handover', 'Ready to complete') and self.steps_of:
             partner = await Partner.get(id=self.partner_id)
             if partner.completion == CompletionRule.AUTOMATIC:
@@ -525,14 +556,16 @@ class Customer(Model):
         async with transaction():
             fresh = await self._fresh()
             known = await ConnectStep.get_or_none(customer_id=fresh.id, key=step_key)
-            made_by = {t.key: t for t in TEMPLATES} | (await ConnectTemplate.current(fresh.partner_id)).by_key()
+            made_by = {t.key: t for t in TEMPLATES} | await ConnectTemplate.that_made(fresh)
             template = made_by.get(step_key)
             if known is None and template is None:
-                raise ConnectStep.NotAllowed(f'There is no step {step_key!r:.40}.')
+                raise ConnectStep.NotAllowed('There is no such step.')
             if fresh.listing == Listing.CLOSED:
                 raise ConnectStep.NotAllowed(f'{fresh.name} is closed.')
             if fresh.listing != Listing.COMPLETE:
                 raise ConnectStep.NotAllowed('The customer is in Connect already.')
+            if step_key == RFI:
+                raise ConnectStep.NotAllowed('This step follows the RFI form: reopen the form, or choose another step.')
             if not await Customer.filter(id=fresh.id, listing=fresh.listing).update(listing=Listing.IN_PROGRESS):
                 return
             again: dict[str, Any] = {
@@ -540,7 +573,7 @@ class Customer(Model):
                 'completed_at': None, 'reason': '', 'done_by_id': None, 'done_by': '',
             }  # fmt: skip
             if known is not None:
-                await ConnectStep.filter(id=known.id).update(**again)
+                await ConnectStep.filter(id=known.id).update(**again | known.overruled(by.name if by else 'the vendor'))
             elif template is not None:
                 place = {'position': 1 + list(made_by).index(step_key), 'customer_id': fresh.id}
                 await ConnectStep(**(ConnectStep.columns(template) | place | again)).save()
@@ -569,13 +602,13 @@ class Customer(Model):
             if until is not None and until > add_months(today(partner), 24):
                 raise checking.Invalid('until', 'cannot be more than two years from now')
             fresh.hold_because, fresh.hold_until, fresh.held_at = because, until, datetime.now(UTC)
-            await fresh.save(update_fields=['hold_because', 'hold_until', 'held_at'])
+            await fresh.save(update_fields=_HELD)
             changed = await fresh.restate()
-            said = f' until {until:%d %B %Y}' if until else ''
+            said = f' until {calendar.said(until)}' if until else ''
             await HistoryEvent.add(
                 fresh.partner_id, 'connect.held', f'Connect put on hold{said} – {because}', customer_id=fresh.id, by=by
             )
-            fresh._tell({*changed, 'hold_because', 'hold_until'})
+            fresh._tell({*changed, *_HELD})
 
     async def resume(self, *, by: 'PortalUser | None' = None) -> None:
         """Let Connect go on; what is due moves by the days that it rested. Without `by` it is because the day has come.
@@ -596,14 +629,15 @@ class Customer(Model):
                         due = at(partner, day_of(partner, step.due_at) + timedelta(days=rested))
                         await ConnectStep.filter(id=step.id).update(due_at=due)
             fresh.hold_because, fresh.hold_until, fresh.held_at = '', None, None
-            await fresh.save(update_fields=['hold_because', 'hold_until', 'held_at'])
+            await fresh.save(update_fields=_HELD)
             changed = await fresh.restate()
             days = f'; what is due moves by {rested} {"day" if rested == 1 else "days"}' if rested > 0 else ''
             whose = '' if by else ': the day has come'
             await HistoryEvent.add(
                 fresh.partner_id, 'connect.resumed', f'Connect goes on{whose}{days}', customer_id=fresh.id, by=by
             )
-            fresh._tell({*changed, 'hold_because', 'hold_until'})
+            fresh._tell({*changed, *_HELD})
+            await fresh.complete_by_rule()
 
     @classmethod
     async def end_holds(cls, *, now: datetime | None = None, limit: int = 200) -> int:
@@ -635,7 +669,9 @@ class Customer(Model):
 
     async def close(self, closing: Closing, because: str, by: 'PortalUser | None' = None) -> None:
         """Move to Closed; called within the transaction of the verb that knows who may. Nothing is deleted, and nothing
-        is watched any more."""
+        is watched any more; what was ordered and has not come about is over."""
+        from models import cancelling
+
         async with transaction() as connection:
             await hold_monitors(connection, [self.id])
             fresh = await self._fresh()
@@ -648,12 +684,13 @@ class Customer(Model):
             ])  # fmt: skip
             changed = await fresh.restate()
             await Monitor.end(connection, fresh.id)
+            await cancelling.lapse_all(fresh, connection)
             kind = 'connect.abandoned' if closing == Closing.ABANDONED else 'customer.closed'
             await HistoryEvent.add(
                 fresh.partner_id, kind, f'{closing.title} – {because}' if because else closing.title,
                 customer_id=fresh.id, by=by, closing=closing.value,
             )  # fmt: skip
-            fresh._tell({*changed, 'closing', 'closed_because', 'closed_at'}, joined=True)
+            fresh._tell({*changed, *_HELD, 'closing', 'closed_because', 'closed_at'}, joined=True)
         self.update_from_dict({name: getattr(fresh, name) for name in (*RESTATED, 'closing', 'closed_because')})
 
     async def _fresh(self) -> 'Customer':
@@ -681,6 +718,8 @@ class Customer(Model):
         return recorded.flips
 
 
+# What a hold is made of; the board of Connect goes by all of it.
+_HELD = ('hold_because', 'hold_until', 'held_at')
 # What `restate` works out.
 RESTATED = (
     'listing', 'connect_status', 'connect_key', 'blocked_because', 'connect_owner', 'connect_due', 'connect_person_id',

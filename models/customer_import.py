@@ -44,7 +44,19 @@ from tortoise.models import Model
 from models import events, rights
 from models.access import CustomerAccess
 from models.checking import as_data, in_words, quoted
-from models.connect_step import ConnectStep, StepOwner, StepState, Template, begin, plan, plan_open, states, unlock
+from models.connect_fitting import set_up_products
+from models.connect_step import (
+    NO_FORM,
+    ConnectStep,
+    StepOwner,
+    StepState,
+    Template,
+    begin,
+    plan,
+    plan_open,
+    states,
+    unlock,
+)
 from models.connect_template import ConnectTemplate
 from models.customer import (
     CONSOLE_HEADING,
@@ -86,7 +98,7 @@ _FACTS = {
 _RFI_ALSO = {'n_a': 'not_applicable', 'na': 'not_applicable', 'none': 'not_applicable', 'incomplete': 'requested'}
 _TYPES_ALSO = {'not_for_resale': 'nfr'}
 # What an export puts before a cell that a spreadsheet would take for a formula (`components.export.defused`).
-_DEFUSED = re.compile(r"'(?=[=+\-@＝＋－＠])")
+_DEFUSED = re.compile(r"((?:^|;)[\s\"]*)'(?=[\s\"]*[=+\-@＝＋－＠])")
 _NOT_RETURNED = (RfiState.NOT_REQUESTED, RfiState.REQUESTED, RfiState.DRAFT)
 
 TEMPLATE_CSV = (
@@ -490,7 +502,7 @@ def _line(number: int, cells: dict[str, str], codes: dict[str, str]) -> _Line | 
         refused.append(Refusal(number, 'account_code', 'is empty'))
     for column in COLUMNS:
         cell = cells.get(column, '').strip()
-        cell = cell[1:] if _DEFUSED.match(cell) else cell
+        cell = _DEFUSED.sub(r'\1', cell)
         if not printable(cell):
             continue
         try:
@@ -690,6 +702,7 @@ class _Storing:
             'console_url': '', **line.facts, **named,
             'products_in_short': ', '.join(line.products or ())[:200], 'rfi': rfi.icon,
             'rfi_returned': rfi not in _NOT_RETURNED, 'connect_since': now, 'created_at': now,
+            'template_id': None if live or self._template is None else self._template.id,
             'listing': Listing.COMPLETE if live else begins.listing,
             'connect_status': 'Complete' if live else begins.status,
             'connect_key': 'complete' if live else begins.key, 'completed_at': now if live else None,
@@ -776,8 +789,7 @@ class _Storing:
         seats: dict[int, tuple[int, int]] = {}
         for line, row in found:
             before, after = _differences(line, row)
-            moved = _moves(line, row)
-            changed[row['id']] = frozenset([*after, *(('listing', 'rfi', 'connect_status') if moved else ())])
+            changed[row['id']] = frozenset(after)
             said, told_before, told_after = _told(line, row)
             if after:
                 written.append(row | after | _searched(row | after))
@@ -787,8 +799,10 @@ class _Storing:
                 await self._exchange_products(connection, row | after, line, now.date())
             if 'tags' in after:
                 await self._retag(connection, row['id'], before['tags'], after['tags'])
-            if moved:
-                await self._move(row['id'], line)
+            if _moves(line, row):
+                changed[row['id']] |= await self._move(row['id'], line)
+            if 'products_in_short' in after:
+                await self._set_up(row['id'])
             history.append((row['id'], f'Import – {said}', {
                 'before': as_data(told_before), 'after': as_data(told_after),
             }))  # fmt: skip
@@ -813,6 +827,13 @@ class _Storing:
         new = [code for product_id, code in wanted.items() if product_id not in bought]
         await self._insert_products(connection, [(row['id'], _Line(0, {'seats': row['seats']}, new))], since)
 
+    @staticmethod
+    async def _set_up(customer_id: int) -> None:
+        """The steps of a customer in Connect follow what it has bought; of a live one a file says what is there."""
+        customer = await Customer.get(id=customer_id)
+        if customer.is_in_connect:
+            await set_up_products(customer)
+
     async def _retag(
         self, connection: BaseDBAsyncClient, customer_id: int, before: list[str], after: list[str]
     ) -> None:
@@ -821,8 +842,8 @@ class _Storing:
             await UserTag.tell_holders(self.partner.id, gone)
         await self._tag(connection, {customer_id: sorted(set(after) - set(before))})
 
-    async def _move(self, customer_id: int, line: _Line) -> None:
-        """Give a known customer another RFI state or list; rare, and so one at a time."""
+    async def _move(self, customer_id: int, line: _Line) -> set[str]:
+        """Give a known customer another RFI state or list, and return what changed; rare, and so one at a time."""
         now = datetime.now(UTC)
         customer = await Customer.get(id=customer_id)
         if line.rfi is not None:
@@ -839,13 +860,15 @@ class _Storing:
         if state and customer.listing != Listing.COMPLETE:
             await ConnectStep.filter(customer_id=customer_id, key='rfi').update(state=state, completed_at=now)
             await unlock(customer_id)
-        await customer.restate()
+        return {'listing', 'rfi', *await customer.restate()}
 
     async def _begin_connect(self, customer: Customer, line: _Line, now: datetime) -> None:
         bought = await CustomerProduct.filter(customer_id=customer.id).select_related('product')
         services = ''.join(each.product.connect_services for each in bought)
         form = await Rfi.get(customer_id=customer.id)
         assert self._template is not None
+        customer.template_id = self._template.id
+        await Customer.filter(id=customer.id).update(template_id=self._template.id)
         await begin(customer.id, self._template.applicable(services), form=form.state)
         await plan_open(customer.id, now, is_back=form.state not in _NOT_BACK)
 
@@ -999,7 +1022,12 @@ class _Beginning:
     def of(cls, templates: Sequence[Template], rfi: RfiState) -> '_Beginning':
         form = _STEP_OF_RFI.get(rfi)
         steps = [
-            SimpleNamespace(**ConnectStep.columns(template), position=position, state=state)
+            SimpleNamespace(
+                **ConnectStep.columns(template),
+                position=position,
+                state=state,
+                reason=NO_FORM if state == StepState.SKIPPED else '',
+            )
             for position, (template, state) in enumerate(zip(templates, states(templates, form), strict=True), 1)
         ]
         rows = [vars(step) | {'needs': JSON_DUMPS(step.needs)} for step in steps]

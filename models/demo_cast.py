@@ -137,6 +137,9 @@ async def load_cast(password: str) -> None:
     await Partner.filter(id__in=[northwind.id, fabrikam.id]).update(
         mx_hosts=['mail-protection.example'], spf_include='_spf.mail-protection.example'
     )
+    # For their documents and messages.
+    await Partner.filter(id=northwind.id).update(address='12 Harbour Street\n3011 AB Rotterdam\nThe Netherlands')
+    await Partner.filter(id=fabrikam.id).update(address='4 rue des Lilas\n69003 Lyon\nFrance')
     ana = await PortalUser.register(
         northwind, name='Ana Lindqvist', email='ana@northwind.example', password=password,
         role=PortalRole.ADMINISTRATOR,

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from models import calendar
 from models.connect_step import StepState
 from models.customer import Listing
 from models.demo_rows import Moments, Sketch, reason_of
@@ -61,7 +62,7 @@ def history_of(
             _Happened(sketch.completed_at, 'connect.completed', 'Connect complete: the customer is live', True)
         )
     if sketch.hold:
-        until = f' until {sketch.hold.until:%d %B %Y}' if sketch.hold.until else ''
+        until = f' until {calendar.said(sketch.hold.until)}' if sketch.hold.until else ''
         happened.append(
             _Happened(sketch.hold.since, 'connect.held', f'Connect put on hold{until} – {sketch.hold.because}', True)
         )

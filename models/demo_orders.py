@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from models.attachment import Attachment, AttachmentKind
 from models.customer import Customer, Listing
 from models.order import Order, OrderState, VendorState
+from models.price import Price
+from models.pricing import fees, line
 from models.product import CustomerProduct
 from models.user import PortalUser
 
@@ -17,25 +19,34 @@ async def load_orders() -> None:
     now = datetime.now(UTC)
     by = {user.partner_id: user for user in await PortalUser.filter(can_sign_in=True).order_by('-id')}
     documents = dict(await Attachment.filter(kind=AttachmentKind.ORDER).values_list('customer_id', 'id'))
-    bought: dict[int, list[str]] = {}
+    prices = {(each.partner_id, each.product_id): each for each in await Price.all()}
+    bought: dict[int, list[CustomerProduct]] = {}
     for row in await CustomerProduct.all().select_related('product').order_by('id'):
-        bought.setdefault(row.customer_id, []).append(row.product.code)
+        bought.setdefault(row.customer_id, []).append(row)
     customers = await Customer.all().order_by('created_at', 'id')
     newest = {each.partner_id: each.id for each in customers if each.listing == Listing.WAITING}
     await Order.bulk_create([
-        _order(each, by[each.partner_id].name, bought.get(each.id, []), documents.get(each.id), now,
-               is_newest=newest.get(each.partner_id) == each.id)
+        _priced(_order(each, by[each.partner_id].name, documents.get(each.id), now,
+                       is_newest=newest.get(each.partner_id) == each.id), bought.get(each.id, []), prices)
         for each in customers
     ])  # fmt: skip
 
 
-def _order(
-    customer: Customer, by: str, products: list[str], document: int | None, now: datetime, *, is_newest: bool
-) -> Order:  # fmt: skip
+def _priced(order: Order, bought: list[CustomerProduct], prices: dict[tuple[int, int], Price]) -> Order:
+    """With what was bought, for what it costs by the price list."""
+    priced = [(row, prices.get((order.partner_id, row.product_id))) for row in bought]
+    lines = [line(row.product, price, row.quantity) for row, price in priced if price is not None]
+    sums = fees(lines)
+    order.products = [row.product.code for row in bought]
+    order.lines, order.fees, order.currency = [each.as_data() for each in lines], sums.as_data(), sums.currency
+    return order
+
+
+def _order(customer: Customer, by: str, document: int | None, now: datetime, *, is_newest: bool) -> Order:
     at = customer.created_at
     order = Order(
         partner_id=customer.partner_id, customer_id=customer.id, state=OrderState.SUBMITTED, seats=customer.seats,
-        products=products, po_waived=True, accepts_agreement=True, is_authorised=True, attachment_id=document,
+        po_waived=True, accepts_agreement=True, is_authorised=True, attachment_id=document,
         created_by=by, created_at=at, changed_at=at, submitted_by=by, submitted_at=at,
     )  # fmt: skip
     if is_newest:
@@ -44,5 +55,6 @@ def _order(
         return order
     order.vendor, order.vendor_how, order.vendor_at = VendorState.DELIVERED, 'hand', min(now, at + _TOLD)
     if customer.listing != Listing.WAITING:
-        order.vendor, order.decided_at, order.decided_by = VendorState.ACCEPTED, min(now, at + _ANSWERED), by
+        order.state, order.vendor = OrderState.ACCEPTED, VendorState.ACCEPTED
+        order.decided_at, order.decided_by = min(now, at + _ANSWERED), by
     return order

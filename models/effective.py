@@ -57,7 +57,7 @@ async def _say_that_it_waits(order: Order, customer: Customer) -> None:
             return
         fresh.details = {**(fresh.details or {}), WAITS: True}
         await fresh.save(update_fields=['details'])
-        kind = 'change_order' if order.kind == OrderKind.CHANGE else 'cancellation'
         said = f'{order.number} was to take effect now and waits: the vendor has not been told yet'
-        await HistoryEvent.add(order.partner_id, f'{kind}.waits', said, customer_id=customer.id, order=order.id)
+        kind = f'{changing.EVENTS[order.kind]}.waits'
+        await HistoryEvent.add(order.partner_id, kind, said, customer_id=customer.id, order=order.id)
         events.CUSTOMER_TOUCHED.emit(order.partner_id, {customer.id: frozenset({'orders'})})

@@ -48,7 +48,7 @@ MILESTONES = frozenset({
     'rfi.requested', 'rfi.sent', 'rfi.submitted', 'rfi.error', 'rfi.complete', 'rfi.completed', 'connect.completed',
     'change_order.submitted', 'change_order.applied', 'seats.changed', 'product.added', 'product.removed',
     'delegated_access.granted', 'delegated_access.revoked', 'delegated_access.lost', 'cancellation.requested',
-    'cancellation.effective', 'partner_change', 'customer.closed', 'connect.abandoned',
+    'cancellation.effective', 'partner_change', 'customer.closed', 'connect.abandoned', 'connect.extended',
 })  # fmt: skip
 EVERYTHING = 'all'
 MOST = 1000

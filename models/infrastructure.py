@@ -129,7 +129,7 @@ class Infrastructure(Model):
         `was` is what the editor saw. Raises `Infrastructure.Invalid`, `Refused`, or `ChangedMeanwhile` where somebody
         else was quicker; then nothing is stored.
         """
-        from models.connect_step import refit
+        from models.connect_fitting import refit
 
         rights.require(by, 'infrastructure.change')
         clean = cls.check(facts, documentation=customer.is_simulated)

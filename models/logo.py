@@ -3,6 +3,8 @@
 import asyncio
 import io
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -12,6 +14,7 @@ MOST_BYTES = 500_000
 EDGE = 512  # px of its longer side at most
 _MOST_PIXELS = 20_000_000
 _LONGEST_EDGE = 10_000
+MAIL_WIDTH, MAIL_HEIGHT = 220, 48  # px at most, at the head of a message
 FORMATS = ('PNG', 'JPEG', 'WEBP')
 # One at a time, and not on the loop: a picture of twenty million pixels takes a while and 80 MB.
 _drawing = ThreadPoolExecutor(1, thread_name_prefix='logo')
@@ -46,3 +49,29 @@ def _made_anew(uploaded: bytes) -> bytes:
     made = io.BytesIO()
     clean.save(made, 'PNG', optimize=True)
     return made.getvalue()
+
+
+class Small(NamedTuple):
+    """A logo for the head of a message: a PNG with twice the pixels, for sharp screens, and how large it is shown."""
+
+    png: bytes
+    width: int
+    height: int
+
+
+@lru_cache(maxsize=16)
+def for_mail(logo: bytes) -> Small | None:
+    """The logo on white, for a message may be read on black; None for what is no picture. Belongs in a thread."""
+    try:
+        with Image.open(io.BytesIO(logo), formats=FORMATS) as found:
+            picture = found.convert('RGBA')
+    except Exception:  # whatever damaged bytes make of the decoder: the message has the name
+        return None
+    scale = min(MAIL_WIDTH / picture.width, MAIL_HEIGHT / picture.height)
+    width, height = (max(1, round(each * scale)) for each in picture.size)
+    picture.thumbnail((width * 2, height * 2), Image.Resampling.LANCZOS)
+    paper = Image.new('RGB', picture.size, 'white')
+    paper.paste(picture, mask=picture.getchannel('A'))
+    made = io.BytesIO()
+    paper.save(made, 'PNG', optimize=True)
+    return Small(made.getvalue(), width, height)

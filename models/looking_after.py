@@ -12,7 +12,7 @@ from tortoise.queryset import QuerySet
 from models import rights
 from models.access import CustomerAccess
 from models.checking import ChangedMeanwhile, Impossible, Invalid
-from models.connect_board import IN_CONNECT, gone
+from models.connect_board import going_on, gone
 from models.connect_step import CHECKED, DONE, ConnectStep
 from models.customer import Customer, Listing
 from models.events import transaction
@@ -124,7 +124,9 @@ def steps_of(user: PortalUser) -> QuerySet[ConnectStep]:
 
     Only of customers that they see and that are in Connect and not on hold.
     """
-    seen = Customer.visible_to(user).filter(listing__in=IN_CONNECT, held_at__isnull=True)
+    seen = Customer.visible_to(user).filter(going_on(), held_at__isnull=True)
     nobodys = Q(assignee_id__isnull=True) | Q(assignee_id__in=gone(user.partner_id))
     mine = Q(assignee_id=user.id) | (Q(customer__responsible_id=user.id) & nobodys)
-    return ConnectStep.filter(mine, state__in=list(CHECKED), customer_id__in=Subquery(seen.values('id')))
+    # Of a live customer, only what was bought later.
+    counts = Q(is_later=True) | ~Q(customer__listing=Listing.COMPLETE)
+    return ConnectStep.filter(mine, counts, state__in=list(CHECKED), customer_id__in=Subquery(seen.values('id')))

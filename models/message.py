@@ -144,14 +144,24 @@ class Message(Model):
         """The mail server took it; its body is erased."""
         await self._become(Q(), state=MessageState.SENT, sent_at=now, body='', error='')
 
-    async def failed_for_now(self, why: str, now: datetime) -> None:
-        """Try again later, after pauses that grow, or give up where there is no later."""
-        due = now + min(FIRST_PAUSE * 2 ** min(self.attempts - 1, 20), LONGEST_PAUSE)
-        if due > self.last_moment:
+    async def failed_for_now(self, why: str, now: datetime, *, due: datetime | None = None) -> None:
+        """Try again at `due`, else after pauses that grow; or give up where there is no later."""
+        later: datetime = due or now + min(FIRST_PAUSE * 2 ** min(self.attempts - 1, 20), LONGEST_PAUSE)
+        if later > self.last_moment:
             await self.failed(why)
         else:
             # Only where nobody else has claimed it meanwhile.
-            await self._become(Q(attempts=self.attempts, state=MessageState.WAITING), due_at=due, error=_short(why))
+            await self._become(Q(attempts=self.attempts, state=MessageState.WAITING), due_at=later, error=_short(why))
+
+    @classmethod
+    async def rest(cls, partner_id: int, until: datetime) -> None:
+        """Nothing of this MSP is due before then, because its mail server cannot be used."""
+        await cls.filter(_WAITS, partner_id=partner_id, due_at__lt=until).update(due_at=until)
+
+    @classmethod
+    async def resume(cls, partner_id: int, now: datetime) -> None:
+        """What waits is due, because the mail server may be another one."""
+        await cls.filter(_WAITS, partner_id=partner_id, due_at__gt=now).update(due_at=now)
 
     async def release(self, now: datetime) -> None:
         """Not tried after all: due at once, for whoever claims it next."""
@@ -162,6 +172,14 @@ class Message(Model):
     async def failed(self, why: str) -> None:
         """It cannot be sent; its body is erased."""
         await self._become(Q(state=MessageState.WAITING), state=MessageState.FAILED, error=_short(why), body='')
+
+    @classmethod
+    async def stop(cls, message_id: int, why: str) -> bool:
+        """Don't send it after all; False where it is being sent at this moment, or has been."""
+        found = await cls.filter(_WAITS, id=message_id).first()
+        if found is not None:
+            await found._become(_WAITS, state=MessageState.FAILED, error=_short(why), body='')
+        return found is not None and found.state == MessageState.FAILED
 
     async def _become(self, where: Q, **changed: Any) -> None:
         async with transaction():

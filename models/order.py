@@ -16,7 +16,7 @@ from tortoise import Model, fields
 from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
-from models import checking, events, rights
+from models import calendar, checking, events, rights
 from models.checking import Impossible, Invalid
 from models.events import transaction
 from models.history import HistoryEvent
@@ -42,10 +42,11 @@ class OrderKind(StrEnum):
 
 
 class OrderState(StrEnum):
-    """How far it is in the portal."""
+    """How far it is in the portal. A first order is accepted with the vendor's word; a change is applied on its day."""
 
     DRAFT = 'draft'
     SUBMITTED = 'submitted'
+    ACCEPTED = 'accepted'
     APPLIED = 'applied'
     REJECTED = 'rejected'
     WITHDRAWN = 'withdrawn'
@@ -65,6 +66,8 @@ class VendorState(StrEnum):
     DELIVERED = 'delivered'
     ACCEPTED = 'accepted'
     REJECTED = 'rejected'
+    RECALL = 'recall'  # it has what was withdrawn: somebody has to say so
+    RECALLED = 'recalled'
 
     @property
     def title(self) -> str:
@@ -79,6 +82,8 @@ _VENDOR = {
     VendorState.DELIVERED: 'Delivered',
     VendorState.ACCEPTED: 'Accepted',
     VendorState.REJECTED: 'Rejected',
+    VendorState.RECALL: 'Not told of the withdrawal',
+    VendorState.RECALLED: 'Told of the withdrawal',
 }
 
 
@@ -91,29 +96,44 @@ class Move:
     to: VendorState
     while_: frozenset[OrderState] = field(default=frozenset({OrderState.SUBMITTED}))
     right: str = ''  # without one it is the job's
+    kinds: frozenset[OrderKind] = field(default=frozenset(OrderKind))
 
 
 _TOLD = frozenset({VendorState.BY_HAND, VendorState.DELIVERED})
 # What was submitted may be in force before the vendor has answered.
 _IN_FORCE = frozenset({OrderState.SUBMITTED, OrderState.APPLIED})
+_WITHDRAWN = frozenset({OrderState.WITHDRAWN})
 MOVES: dict[str, Move] = {
     'send': Move('sent', frozenset({VendorState.WAITING}), VendorState.SENDING),
     'keep': Move('left to a person', frozenset({VendorState.WAITING}), VendorState.BY_HAND),
-    # The mail goes out also where the order was withdrawn meanwhile: the vendor has been told.
-    'sent': Move('delivered', frozenset({VendorState.SENDING}), VendorState.DELIVERED,
-                 _IN_FORCE | {OrderState.WITHDRAWN}),
-    'not_sent': Move('left to a person', frozenset({VendorState.SENDING}), VendorState.BY_HAND,
-                     _IN_FORCE | {OrderState.WITHDRAWN}),
-    'passed_on': Move('passed on', frozenset({VendorState.BY_HAND}), VendorState.DELIVERED, right='order.record'),
+    'sent': Move('delivered', frozenset({VendorState.SENDING}), VendorState.DELIVERED, _IN_FORCE),
+    'not_sent': Move('left to a person', frozenset({VendorState.SENDING}), VendorState.BY_HAND, _IN_FORCE),
+    # Its mail was leaving as the order was withdrawn.
+    'sent_in_vain': Move('delivered', frozenset({VendorState.SENDING}), VendorState.RECALL, _WITHDRAWN),
+    'never_sent': Move('given up', frozenset({VendorState.SENDING}), VendorState.NOT_TOLD, _WITHDRAWN),
+    'recalled': Move('taken back', frozenset({VendorState.RECALL}), VendorState.RECALLED, _WITHDRAWN, 'order.record'),
+    # Also while its mail waits for a mail server that is down: the mail is held back then.
+    'passed_on': Move('passed on', frozenset({VendorState.BY_HAND, VendorState.SENDING}), VendorState.DELIVERED,
+                      right='order.record'),
     'accept': Move('accepted', _TOLD, VendorState.ACCEPTED, _IN_FORCE, 'order.record'),
     'reject': Move('rejected', _TOLD, VendorState.REJECTED, _IN_FORCE, 'order.record'),
-    # Of what was rejected, only a first order is still `submitted`: its customer is there, and is being connected.
-    'deliver_again': Move('delivered again', frozenset({VendorState.BY_HAND, VendorState.REJECTED}),
-                          VendorState.WAITING, right='order.record'),
+    'deliver_again': Move('delivered again', frozenset({VendorState.BY_HAND}), VendorState.WAITING,
+                          right='order.record'),
+    # A first order that was rejected is not over: its customer is there, and is being connected.
+    'order_again': Move('delivered again', frozenset({VendorState.REJECTED}), VendorState.WAITING,
+                        frozenset({OrderState.REJECTED}), 'order.record', frozenset({OrderKind.NEW})),
+    # What it says is put right, and it is delivered from the beginning; a change is withdrawn and ordered anew.
+    'correct': Move('corrected', _TOLD | {VendorState.WAITING, VendorState.SENDING, VendorState.REJECTED},
+                    VendorState.WAITING, frozenset({OrderState.SUBMITTED, OrderState.REJECTED}), 'order.submit',
+                    frozenset({OrderKind.NEW})),
 }  # fmt: skip
 UNANSWERED = timedelta(days=7)  # after which somebody should ask the vendor; so long a rejection is news
+QUEUED = timedelta(seconds=15)  # after which somebody is told that its mail waits for its turn
+STUCK = timedelta(hours=1)  # after which a person should rather tell the vendor
+STILL_QUEUED = 'It waits for its turn, and for the mail server if that could not be used lately.'
 LONGEST_NOTE = 254
-AGAIN = 'again'  # of `details`: what was put right after the vendor had rejected it
+# Of `details`: what was put right since the vendor had it, and whether it had rejected it.
+AGAIN, WAS_REJECTED = 'again', 'was_rejected'
 
 
 class ChangeMode(StrEnum):
@@ -190,6 +210,9 @@ class Order(Model):
     applied_at = fields.DatetimeField(null=True)
     attachment_id = fields.IntField(null=True)
 
+    # All but a cancellation whose document is being drawn: it is nothing before that.
+    SHOWN = ~Q(kind=OrderKind.CANCELLATION, state=OrderState.DRAFT)
+
     class Meta:
         table = 'customer_order'
         table_description = 'An order, a change order or a cancellation'
@@ -216,14 +239,17 @@ class Order(Model):
 
         prospects = Subquery(Prospect.visible_to(user).values('id'))
         customers = Subquery(Customer.visible_to(user).values('id'))
-        mine = Order.filter(partner_id=user.partner_id).using_db(reader())
+        mine = Order.filter(cls.SHOWN, partner_id=user.partner_id).using_db(reader())
         return mine.filter(Q(customer_id__in=customers) | Q(customer_id__isnull=True, prospect_id__in=prospects))
 
     @classmethod
     def search_in(cls, found: QuerySet['Order'], typed: str) -> QuerySet['Order']:
-        """Those with this number, or of a customer or prospect with this in its name, code or domain."""
+        """Those with this number or PO number, or of a customer or prospect with this in its name, code or domain."""
         wanted = fold(typed)
-        names = Q(customer__search_key__contains=wanted) | Q(prospect__search_key__contains=wanted)
+        names = (
+            Q(customer__search_key__contains=wanted) | Q(prospect__search_key__contains=wanted)
+            | Q(po_number__icontains=typed.strip())
+        )  # fmt: skip
         digits = typed.rpartition('-')[2].strip()
         if digits.isascii() and digits.isdecimal() and len(digits) <= 9:
             return found.filter(names | Q(id=int(digits)))
@@ -231,17 +257,25 @@ class Order(Model):
 
     @classmethod
     def needing_somebody(cls, *, now: datetime | None = None) -> Q:
-        """Which orders need a person: to pass them on, to ask the vendor, to read why it rejected them, or to type the
-        account code that it gave."""
+        """Which orders need a person: to pass them on, also where their mail does not leave, to ask the vendor, to read
+        why it rejected them, to tell it of a withdrawal, or to type the account code that it gave."""
         now = now or datetime.now(UTC)
         is_open = Q(customer__listing__not='closed')
         return (
             Q(vendor=VendorState.BY_HAND, state=OrderState.SUBMITTED)
+            | Q(vendor=VendorState.SENDING, changed_at__lt=now - STUCK, state=OrderState.SUBMITTED)
+            | Q(vendor=VendorState.RECALL)
             | Q(vendor=VendorState.DELIVERED, vendor_at__lt=now - UNANSWERED, state__in=list(_IN_FORCE))
             | Q(vendor=VendorState.REJECTED, decided_at__gte=now - UNANSWERED)
-            | Q(is_open, vendor=VendorState.REJECTED, state__in=list(_IN_FORCE))
+            | Q(is_open, Q(kind=OrderKind.NEW) | Q(state=OrderState.APPLIED), vendor=VendorState.REJECTED)
             | Q(is_open, vendor=VendorState.ACCEPTED, kind=OrderKind.NEW, customer__code_is_provisional=True)
         )
+
+    @property
+    def vendor_said(self) -> str:
+        """How the vendor's side is, in words."""
+        is_over = self.state == OrderState.WITHDRAWN and self.vendor == VendorState.NOT_TOLD
+        return 'Was never told' if is_over else self.vendor.title
 
     @property
     def since(self) -> datetime:
@@ -253,7 +287,7 @@ class Order(Model):
         return [verb for verb, move in MOVES.items() if move.right and self._allows(move)]
 
     def _allows(self, move: Move) -> bool:
-        return self.vendor in move.since and self.state in move.while_
+        return self.vendor in move.since and self.state in move.while_ and self.kind in move.kinds
 
     # -- what a person records ----------------------------------------------------------------------------------------
 
@@ -274,6 +308,8 @@ class Order(Model):
             if code and fresh.kind != OrderKind.NEW:
                 raise Invalid('account_code', 'comes with the first order only')
             fresh._decided(by)
+            if fresh.kind == OrderKind.NEW:
+                fresh.state = OrderState.ACCEPTED
             await fresh._write('order.accepted', f'The vendor accepted {fresh.number}', by)
             if code:
                 await fresh._take_code(code, by)
@@ -286,19 +322,34 @@ class Order(Model):
             raise Invalid('because', 'To record that it was rejected, say why.')
         async with self._moving('reject', by) as fresh:
             fresh._decided(by, because)
-            if fresh.kind != OrderKind.NEW and fresh.state == OrderState.SUBMITTED:
+            if fresh.state == OrderState.SUBMITTED:
                 fresh.state = OrderState.REJECTED
             await fresh._write('order.rejected', f'The vendor rejected {fresh.number} – {because}', by)
+
+    async def recalled(self, by: 'PortalUser', note: str = '') -> None:
+        """Somebody has told the vendor that it was withdrawn; `note` says whom, or how. Raises `Refused`, `Invalid` and
+        `Impossible`."""
+        note = checking.line('note', note, LONGEST_NOTE)
+        async with self._moving('recalled', by) as fresh:
+            said = f'The vendor was told that {fresh.number} is withdrawn{f" – {note}" if note else ""}'
+            await fresh._write('order.recalled', said, by)
+
+    async def untold(self) -> VendorState:
+        """What the vendor's side becomes as the order is withdrawn, within that transaction; its e-mail is stopped
+        unless it has left."""
+        if self.vendor in (VendorState.DELIVERED, VendorState.ACCEPTED):
+            return VendorState.RECALL
+        why = f'{self.number} was withdrawn before it was sent.'
+        if self.vendor == VendorState.SENDING and not await Message.stop(self.message_id or 0, why):
+            return VendorState.SENDING  # it is leaving at this moment: `settle` tells what became of it
+        return VendorState.NOT_TOLD
 
     async def deliver_again(self, by: 'PortalUser', note: str = '') -> None:
         """Deliver it once more: what was wrong is right now, or there is a way by now. `note` says what was put right.
         Raises `Refused`, `Invalid` and `Impossible`."""
         note = checking.line('note', note, LONGEST_NOTE)
-        async with self._moving('deliver_again', by) as fresh:
-            if fresh.decided_at is not None:  # what the vendor is told of it, where it is e-mailed
-                fresh.details = {**(fresh.details or {}), AGAIN: note}
-            fresh.vendor_how = fresh.vendor_to = fresh.vendor_error = fresh.decided_by = fresh.decided_because = ''
-            fresh.vendor_at = fresh.decided_at = fresh.message_id = None
+        async with self._moving('deliver_again', by, 'order_again') as fresh:
+            fresh._begin_again(note)
             said = f'{fresh.number} is delivered again{f" – {note}" if note else ""}'
             await fresh._write('order.delivered_again', said, by)
 
@@ -313,6 +364,26 @@ class Order(Model):
                 raise Impossible(f'The account code comes with the acceptance. {fresh._now()}')
             await fresh._take_code(code, by)
             fresh._tell()
+
+    @asynccontextmanager
+    async def correction(self, by: 'PortalUser', said: str) -> AsyncGenerator['Order']:
+        """The order as it is now, to be put right by the caller (models/correcting.py), and then delivered from the
+        beginning. Raises `Refused`, and `Impossible` where it cannot be or is not what the caller knew."""
+        async with self._moving('correct', by) as fresh:
+            if fresh.version != self.version:
+                raise Impossible(f'{self.number}: somebody else was quicker. Look at it again.')
+            yield fresh
+            fresh._begin_again(said)
+            await fresh._write('order.corrected', f'{fresh.number} was corrected – {said}', by)
+
+    def _begin_again(self, note: str) -> None:
+        """Nobody has been told, or what the vendor had is told in the e-mail: what was put right (`note`)."""
+        if self.vendor_at is not None:
+            was_rejected = self.decided_at is not None
+            self.details = {**(self.details or {}), AGAIN: note, WAS_REJECTED: was_rejected}
+        self.state = OrderState.SUBMITTED
+        self.vendor_how = self.vendor_to = self.vendor_error = self.decided_by = self.decided_because = ''
+        self.vendor_at = self.decided_at = self.message_id = None
 
     def _decided(self, by: 'PortalUser', because: str = '') -> None:
         now = datetime.now(UTC)
@@ -368,11 +439,14 @@ class Order(Model):
         """Look what has become of its mail; whether anything was stored."""
         message = await Message.get_or_none(id=self.message_id or 0)
         if message is not None and message.state == MessageState.WAITING:
-            return await self._delayed(message.error)
+            is_late = datetime.now(UTC) - message.created_at > QUEUED
+            return await self._delayed(message.error or (STILL_QUEUED if is_late else ''))
         async with transaction():
             fresh = await self._fresh()
             was_sent = message is not None and message.state == MessageState.SENT
-            move = MOVES['sent' if was_sent else 'not_sent']
+            is_withdrawn = fresh.state == OrderState.WITHDRAWN
+            verb = ('sent_in_vain', 'never_sent') if is_withdrawn else ('sent', 'not_sent')
+            move = MOVES[verb[0] if was_sent else verb[1]]
             if not fresh._allows(move) or fresh.message_id != self.message_id:
                 return False
             before = fresh.vendor, fresh.state
@@ -380,6 +454,10 @@ class Order(Model):
             if message is not None and was_sent:
                 fresh.vendor_at, fresh.vendor_error = message.sent_at or datetime.now(UTC), ''
                 kind, said = 'order.delivered', f'{fresh.number} was delivered to {fresh.vendor_to} by e-mail'
+                said += ' as it was withdrawn: the vendor has to be told' if is_withdrawn else ''
+            elif is_withdrawn:
+                fresh.vendor_how = fresh.vendor_to = fresh.vendor_error = ''
+                kind, said = 'order.not_sent', f'{fresh.number} was not e-mailed: the vendor has not got it'
             else:
                 why = message.error if message is not None else 'What has become of its e-mail is not known any more.'
                 fresh.vendor_how, fresh.vendor_error = '', why[:300]
@@ -421,9 +499,9 @@ class Order(Model):
         facts = {
             'title': self.kind.title, 'number': self.number, 'customer': customer.name, 'account_code': code,
             'po_number': 'Not required' if self.po_waived else self.po_number, 'by': self.submitted_by,
-            'effective': f'{self.effective_on:%d %B %Y}' if self.effective_on else '',
+            'effective': calendar.said(self.effective_on, none=''),
             'asks_for_code': self.kind == OrderKind.NEW and customer.code_is_provisional,
-            'again': (self.details or {}).get(AGAIN),
+            'again': (self.details or {}).get(AGAIN), 'was_rejected': (self.details or {}).get(WAS_REJECTED, True),
         }  # fmt: skip
         try:
             message = await post(
@@ -437,7 +515,7 @@ class Order(Model):
     # -- how all of them move -----------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _moving(self, verb: str, by: 'PortalUser') -> AsyncGenerator['Order']:
+    async def _moving(self, verb: str, by: 'PortalUser', or_else: str = '') -> AsyncGenerator['Order']:
         """A person moves the vendor's side on: the order as it is now, to be filled in; stored at the end, or not at
         all. Of two people at once, the second is told what the first has recorded."""
         move = MOVES[verb]
@@ -445,14 +523,25 @@ class Order(Model):
         self._require_own(by)
         async with transaction():
             fresh = await self._fresh()
+            if or_else and not fresh._allows(move):
+                move = MOVES[or_else]
             if not fresh._allows(move):
                 raise Impossible(fresh._now())
             before = fresh.vendor, fresh.state
+            if fresh.vendor == VendorState.SENDING and not await fresh._hold_back():
+                raise Impossible(f'{self.number} is being e-mailed at this moment. Look again in a moment.')
             fresh.vendor = move.to
             yield fresh
             await fresh._store(before)
             fresh._tell()
         self.update_from_dict({name: getattr(fresh, name) for name in _MOVED})
+
+    async def _hold_back(self) -> bool:
+        """Keep its mail from leaving, so that the vendor is not told twice; False where it is leaving or has left."""
+        message = await Message.get_or_none(id=self.message_id or 0)
+        if message is None or message.state == MessageState.FAILED:
+            return True
+        return await Message.stop(message.id, f'{self.number} went another way before this was sent.')
 
     def _require_own(self, by: 'PortalUser') -> None:
         if by.partner_id != self.partner_id:
@@ -489,6 +578,10 @@ class Order(Model):
     def _now(self) -> str:
         """How it stands, in a sentence, for somebody who wanted to move it on."""
         who = self.decided_by or 'Somebody'
+        if self.vendor == VendorState.RECALL:
+            return f'{self.number} was withdrawn, and the vendor is to be told.'
+        if self.vendor == VendorState.RECALLED:
+            return f'Somebody has recorded already that the vendor was told of the withdrawal of {self.number}.'
         if self.state in (OrderState.DRAFT, OrderState.WITHDRAWN):
             is_draft = self.state == OrderState.DRAFT
             return f'{self.number} {"is not submitted yet" if is_draft else "was withdrawn"}.'
@@ -506,5 +599,5 @@ class Order(Model):
 # What a move may change.
 _MOVED = (
     'state', 'version', 'changed_at', 'vendor', 'vendor_how', 'vendor_to', 'vendor_at', 'vendor_error', 'message_id',
-    'decided_at', 'decided_by', 'decided_because', 'details',
+    'decided_at', 'decided_by', 'decided_because', 'details', 'po_number', 'po_waived', 'attachment_id',
 )  # fmt: skip

@@ -87,12 +87,7 @@ def put(order: 'Order', facts: Mapping[str, Any]) -> None:
 
 def clean(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The fields as they would be stored; raises `Invalid` with all that cannot be. What is empty may stay so."""
-    problems = Problems()
-    found: dict[str, Any] = {}
-    for field, value in facts.items():
-        with problems.noted():
-            found[field] = _clean(str(field), value)
-    problems.refuse()
+    found = checking.each(facts, checked)
     # A number that is not the one of all licences only, and of what is ordered only.
     seats, quantities = found.get('seats'), found.get('quantities', {})
     ordered = set(found.get('products', ()))
@@ -104,7 +99,9 @@ def clean(facts: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _clean(field: str, value: Any) -> Any:
+def checked(name: str, value: Any) -> Any:
+    """One field as it would be stored; what is empty may stay so."""
+    field = str(name)
     if field == 'seats':
         return _number(field, value)
     if field == 'products':
@@ -177,9 +174,9 @@ def judged(
     if not seats:
         problems.found.append(Invalid('seats', 'must be at least 1'))
     lines = _lines(facts, catalogue, prices, currency, problems)
-    _people(facts, problems)
-    if not facts['po_number'] and not facts['po_waived']:
-        problems.found.append(Invalid('po_number', 'is empty; tick that none is required if that is so'))
+    lead_and_number(facts, problems)
+    if not facts['main_is_lead'] and not facts['main_first_name'] and not facts['main_last_name']:
+        problems.found.append(Invalid('main_last_name', 'is empty; say who the main contact is'))
     return Judged(lines, fees(lines, currency), problems)
 
 
@@ -236,19 +233,27 @@ def _why_not(
     return ''
 
 
-def _people(facts: Mapping[str, Any], problems: Problems) -> None:
+def lead_and_number(facts: Mapping[str, Any], problems: Problems) -> None:
+    """Note what is missing of the implementation lead and of the order number."""
     if not facts['lead_first_name'] and not facts['lead_last_name']:
         problems.found.append(Invalid('lead_last_name', 'is empty; say who the implementation lead is'))
     if not facts['lead_email']:
         problems.found.append(Invalid('lead_email', 'is empty; the RFI form is sent to it'))
-    if not facts['main_is_lead'] and not facts['main_first_name'] and not facts['main_last_name']:
-        problems.found.append(Invalid('main_last_name', 'is empty; say who the main contact is'))
+    if not facts['po_number'] and not facts['po_waived']:
+        problems.found.append(Invalid('po_number', 'is empty; tick that none is required if that is so'))
 
 
 def infrastructure_said(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The infrastructure block in words: label and answer of what was chosen."""
     said = [(label, dict(choices)[facts[field]]) for field, (label, choices) in INFRASTRUCTURE.items() if facts[field]]
     return [*said, (CITRIX_LABEL, 'Yes')] if facts[CITRIX] else said
+
+
+def lines_about(facts: Mapping[str, Any], *, address: str, domain: str) -> list[str]:
+    """What the document says below the name of the customer."""
+    whom = ' · '.join(filter(None, (name_of(facts, 'lead'), facts['lead_email'])))
+    lead = f'Implementation lead: {whom}' if whom else ''
+    return list(filter(None, (*(each.strip() for each in address.splitlines()), domain, lead)))
 
 
 def name_of(facts: Mapping[str, Any], whose: str) -> str:

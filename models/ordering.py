@@ -15,6 +15,7 @@ from models.access import CustomerAccess
 from models.attachment import Attachment, AttachmentKind
 from models.catalogue import for_partner, prices_of
 from models.checking import ChangedMeanwhile, Impossible
+from models.connect_fitting import refit
 from models.contact import Contact, ContactKind
 from models.customer import Customer
 from models.documents import order_pdf
@@ -204,8 +205,9 @@ async def submit(
     code = await provisional_code(order)
     # Before the transaction: nobody waits for a drawing. What it says is looked at again inside.
     pdf = await order_pdf(
-        order, customer_name=prospect.name, customer_lines=_lines_about(prospect, facts), by=by.name, at=now,
-        account_code=f'{code} (provisional)', infrastructure=order_form.infrastructure_said(facts), partner=partner,
+        order, customer_name=prospect.name, by=by.name, at=now, account_code=f'{code} (provisional)',
+        customer_lines=order_form.lines_about(facts, address=prospect.address, domain=prospect.domain),
+        infrastructure=order_form.infrastructure_said(facts), partner=partner,
     )  # fmt: skip
     document: Attachment | None = None
     try:
@@ -222,7 +224,9 @@ async def submit(
             order.version += 1
             order.changed_at = now
             await order.save()
-            issued = await RfiLink.issue(customer, by=by, at=at, recipient=facts['lead_email'])
+            issued = await RfiLink.issue(
+                customer, by=by, at=at, recipient=facts['lead_email'], is_told=rights.may(by, 'rfi.send')
+            )
             touched = frozenset({'orders', 'attachments', 'contacts', 'infrastructure', 'products'})
             events.CUSTOMER_TOUCHED.emit(partner.id, {customer.id: touched})
             events.PROSPECTS_CHANGED.emit(partner.id)
@@ -273,6 +277,7 @@ async def _converted(
     await Infrastructure.create(
         customer=customer, domains=[prospect.domain] if prospect.domain else [], mail_platform=platform
     )  # fmt: skip
+    await refit(customer.id, by=by)
     creator = await PortalUser.get_or_none(id=prospect.created_by_id, partner_id=partner.id)
     if creator is not None and creator.id != by.id and not creator.sees_all:
         # Who found the prospect goes on seeing it.
@@ -310,10 +315,3 @@ async def _introduce(customer: Customer, facts: Mapping[str, Any]) -> None:
             customer=customer, kind=kind, first_name=facts[f'{who}_first_name'], last_name=facts[f'{who}_last_name'],
             email=facts[f'{who}_email'], phone=facts[f'{who}_phone'],
         )  # fmt: skip
-
-
-def _lines_about(prospect: Prospect, facts: Mapping[str, Any]) -> list[str]:
-    """What the document says below the name of the customer."""
-    whom = ' · '.join(filter(None, (order_form.name_of(facts, 'lead'), facts['lead_email'])))
-    lead = f'Implementation lead: {whom}'
-    return [*filter(None, (each.strip() for each in prospect.address.splitlines())), prospect.domain, lead]

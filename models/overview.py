@@ -9,7 +9,7 @@ from tortoise.expressions import Q, RawSQL, Subquery
 from tortoise.functions import Count, Min, Sum
 from tortoise.queryset import QuerySet
 
-from models.connect_board import IN_CONNECT
+from models.connect_board import going_on
 from models.customer import Customer, Listing
 from models.database import reader, rows
 from models.monitor import Flip, Health, Monitor, MonitorKind, MonitorState
@@ -81,7 +81,7 @@ def _by_listing(customers: QuerySet[Customer]) -> Any:
 async def _standing(customers: QuerySet[Customer]) -> dict[str, int]:
     """How many of those in Connect are overdue, blocked and on hold: in one walk over them."""
     now = f"'{datetime.now(UTC).isoformat(' ')}'"
-    counted = customers.filter(listing__in=IN_CONNECT).annotate(
+    counted = customers.filter(going_on()).annotate(
         overdue=RawSQL(f'SUM(CASE WHEN "customer"."connect_due"<{now} THEN 1 ELSE 0 END)'),
         blocked=RawSQL('SUM(CASE WHEN "customer"."blocked_because"<>\'\' THEN 1 ELSE 0 END)'),
         held=RawSQL('SUM(CASE WHEN "customer"."held_at" IS NOT NULL THEN 1 ELSE 0 END)'),
@@ -155,7 +155,7 @@ async def _worst(customers: QuerySet[Customer]) -> list[dict[str, Any]]:
 
 async def _stuck(customers: QuerySet[Customer]) -> tuple[list[dict[str, Any]], int]:
     """Who is blocked, then who has been in the same step for days, the longest first; and how many they are in all."""
-    listed = customers.filter(listing__in=[Listing.WAITING, Listing.IN_PROGRESS])
+    listed = customers.filter(going_on())
     blocked = listed.exclude(blocked_because='')
     slow = listed.filter(blocked_because='', connect_since__lt=datetime.now(UTC) - STUCK_AFTER)
     found: list[dict[str, Any]] = []

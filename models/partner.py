@@ -198,6 +198,10 @@ class Partner(Model):
             if after.get('two_factor') == TwoFactorRule.EVERYONE:
                 await second_factor.insist(self, but=by)
             events.PARTNER_CHANGED.emit(self.id)
+            if before.keys() & {'rfi_reminder_days', 'time_zone'}:
+                from models.rfi_link import RfiLink
+
+                await RfiLink.replan(fresh)
             if 'lists_unsent_rfi' in before:
                 events.MANY_CHANGED.emit(self.id)  # whoever waits for an RFI enters the list, or leaves it
         self.update_from_dict(columns)

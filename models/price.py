@@ -28,13 +28,14 @@ class Price(Model):
         'models.Product', related_name='prices', on_delete=fields.RESTRICT
     )
     product_id: int
-    # For a seat and a month, or a year, as `term` says; `one_time_fee` once for each order line.
-    unit_price = fields.DecimalField(max_digits=12, decimal_places=2, description='Price a seat')
+    # For a seat and a month, or a year, as `term` says; `one_time_fee` once for each order line. With as many digits as
+    # any currency has.
+    unit_price = fields.DecimalField(max_digits=12, decimal_places=3, description='Price a seat')
     term = fields.CharEnumField(
         BillingTerm, max_length=5, default=BillingTerm.MONTH, db_default='month', description='Billed'
     )
     one_time_fee = fields.DecimalField(
-        max_digits=12, decimal_places=2, default=Decimal(0), db_default=0, description='One-time fee'
+        max_digits=12, decimal_places=3, default=Decimal(0), db_default=0, description='One-time fee'
     )
     currency = fields.CharField(max_length=3, default='EUR', db_default='EUR')
 

@@ -1,5 +1,5 @@
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -169,10 +169,15 @@ class CustomerProduct(Model):
         return [
             {
                 'code': row['code'], 'name': row['name'], 'kind': ProductKind(row['kind']).title,
-                'quantity': row['quantity'], 'since': _iso(row['since']), 'renews_on': _iso(row['renews_on']),
+                'quantity': row['quantity'], 'since': _iso(row['since']), 'renews_on': _iso(_coming(row['renews_on'])),
             }
             for row in found
         ]  # fmt: skip
+
+
+def renewal(contract_start: date | None, bought_on: date) -> date | None:
+    """When a product renews that is bought on this day: with its customer's contract, which is for twelve months."""
+    return next_renewal(contract_start, bought_on) if contract_start else None
 
 
 def next_renewal(since: date, today: date) -> date:
@@ -187,6 +192,13 @@ def _years_after(day: date, years: int) -> date:
         return day.replace(year=day.year + years)
     except ValueError:  # the 29th of February
         return day.replace(year=day.year + years, day=28)
+
+
+def _coming(day: date | str | None) -> date | None:
+    """A day of renewal, or its next return where it has passed."""
+    found = date.fromisoformat(day) if isinstance(day, str) else day
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    return found if found is None or found > yesterday else next_renewal(found, yesterday)
 
 
 def _iso(day: date | str | None) -> str | None:

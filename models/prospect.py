@@ -168,6 +168,7 @@ class Prospect(Model):
             ('partner_id', 'name_key'),
             ('partner_id', 'state', 'name_key'),
             ('partner_id', 'initial', 'name_key'),
+            ('partner_id', 'domain'),
         )
 
     Invalid = checking.Invalid
@@ -218,7 +219,7 @@ class Prospect(Model):
 
         Of others nobody is told, not even that there are some. Raises `Invalid` where it is no domain.
         """
-        from models.customer import Customer
+        from models.customer import Customer, Listing
         from models.database import rows
 
         if not (domain := checking.domain('domain', domain)):
@@ -226,12 +227,18 @@ class Prospect(Model):
         prospects = cls.visible_to(by).filter(domain=domain).exclude(state=ProspectState.CONVERTED)
         theirs = await rows(prospects.order_by('name_key', 'id').limit(MOST_ALIKE).values('id', 'name', 'state'))
         customers = Customer.visible_to(by).filter(domain=domain)
-        bought = await rows(customers.order_by('name_key', 'id').limit(MOST_ALIKE).values('id', 'name'))
+        bought = await rows(customers.order_by('name_key', 'id').limit(MOST_ALIKE).values('id', 'name', 'listing'))
         return [
             {'kind': 'prospect', 'id': row['id'], 'name': row['name'], 'state': ProspectState(row['state']).title}
             for row in theirs
             if row['id'] != but
-        ] + [{'kind': 'customer', 'id': row['id'], 'name': row['name'], 'state': 'Customer'} for row in bought]
+        ] + [
+            {
+                'kind': 'customer', 'id': row['id'], 'name': row['name'],
+                'state': 'Former customer' if row['listing'] == Listing.CLOSED else 'Customer',
+            }
+            for row in bought
+        ]  # fmt: skip
 
     # -- verbs --------------------------------------------------------------------------------------------------------
 
@@ -272,7 +279,8 @@ class Prospect(Model):
         async with transaction():
             fresh = await self._held(by)
             fresh._require_editable()
-            before = checking.differing({field: getattr(fresh, field) for field in clean}, clean, was)
+            seen = None if was is None else {field: _as_stored(field, value) for field, value in was.items()}
+            before = checking.differing({field: getattr(fresh, field) for field in clean}, clean, seen)
             if not before:
                 return set()
             if 'products' in before:
@@ -286,7 +294,7 @@ class Prospect(Model):
             was_state, fresh.state = fresh.state, fresh._by_itself()
             fresh.changed_at = datetime.now(UTC)
             await fresh.save()
-            said = checking.in_words(TITLES, before, after)
+            said = checking.in_words(TITLES, _readable(before), _readable(after))
             if fresh.state != was_state:
                 said += f'; State: {was_state.title} → {fresh.state.title}'
             await fresh._told(
@@ -413,6 +421,7 @@ MOVES: dict[ProspectState, tuple[ProspectState, ...]] = {
 }
 PENDING = (ProspectState.DRAFT, ProspectState.OPEN)
 NEEDED = ('name', 'domain', 'lead_email')
+PHONES = ('phone', 'lead_phone')
 MOST_ALIKE = 5
 _LONGEST_REMARK = 5000
 # What may be written down, and what the history and the forms call it.
@@ -483,6 +492,18 @@ def _checked(field: str, value: Any) -> Any:
     if (check := _CHECKS.get(field)) is None:
         raise Invalid(str(field)[:40], 'is not a fact about a prospect')
     return check(field, value)
+
+
+def _as_stored(field: str, value: Any) -> Any:
+    """What an editor saw as it is stored: a phone number is shown with spaces."""
+    try:
+        return checking.phone(field, value) if field in PHONES else value
+    except Invalid:
+        return value
+
+
+def _readable(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {field: checking.phone_shown(value) if field in PHONES else value for field, value in facts.items()}
 
 
 async def _require_known(codes: Any, partner_id: int) -> None:

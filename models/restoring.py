@@ -23,7 +23,7 @@ from typing import Any
 import asyncpg
 from tortoise import Tortoise
 
-from models import backup_reading, database, migrations
+from models import backup_reading, calendar, database, migrations
 from models.backing_up import PLAIN, columns_of, mark_of
 from models.backup_archive import NotReadable, Reader
 from models.backup_reading import Contents
@@ -291,7 +291,8 @@ async def _settled(given: Settings, contents: Contents) -> None:
                 await HistoryEvent.add(
                     partner_id,  # type: ignore[arg-type]
                     'portal.restored',
-                    f'The portal was restored from its backup of {contents.made_at:%d %B %Y %H:%M} UTC',
+                    'The portal was restored from its backup of '
+                    f'{calendar.said(contents.made_at)} {contents.made_at:%H:%M} UTC',
                 )
 
 

@@ -11,7 +11,8 @@ from models import rfi_knowing as knowing
 from models import rfi_schema as schema
 from models.attachment import AlreadyThere, Attachment, AttachmentKind
 from models.checking import Impossible
-from models.connect_step import fit, plan_open, step_done, step_undone
+from models.connect_fitting import fit
+from models.connect_step import AUTOMATIC, plan_open, step_done, step_undone
 from models.contact import Contact, ContactKind
 from models.documents import rfi_pdf
 from models.events import Changed, transaction
@@ -81,6 +82,8 @@ class Rfi(Model):
     state = fields.CharEnumField(RfiState, max_length=16, default=RfiState.NOT_REQUESTED)
     answers: Any = fields.JSONField(default=dict, db_default='{}')
     errors: Any = fields.JSONField(default=list, db_default='[]')
+    # What is worth a look and no error, as it was found when the form was accepted.
+    warnings: Any = fields.JSONField(default=list, db_default='[]')
     requested_at = fields.DatetimeField(null=True)
     returned_at = fields.DatetimeField(null=True)
     completed_at = fields.DatetimeField(null=True)
@@ -131,7 +134,7 @@ class Rfi(Model):
             if verb == 'submit':
                 await self._is_back(customer, now)
             if verb == 'accept':
-                await step_done(customer.id, 'rfi', now)
+                await step_done(customer.id, 'rfi', now, evidence=self._evidence(now))
             if verb == 'reopen':
                 await self._step_reopened(customer)
             await HistoryEvent.add(
@@ -192,12 +195,26 @@ class Rfi(Model):
         Returns the form as it is then, and what is worth a look though it is no error. Raises `Invalid` without the
         declaration, `Refused`, `Impossible` and `RfiLink.Closed`.
         """
-        from models.customer import Customer
-
         if by is not None:
             rights.require(by, 'rfi.fill')
         if not declares:
             raise checking.Invalid('declaration', 'Tick that the answers are accurate, to the best of your knowledge')
+        return await self._judged(FILLING, by=by, link=link)
+
+    async def check(self, *, by: 'PortalUser') -> tuple['Rfi', list[dict[str, str]]]:
+        """Check a form that came back outside of the portal (by an import, say), as one that is sent back here is.
+
+        What the portal does not know of its answers is in error, and can be filled in. Raises `Refused` and
+        `Impossible`.
+        """
+        rights.require(by, 'rfi.fill')
+        return await self._judged({RfiState.SUBMITTED}, by=by, link=None)
+
+    async def _judged(
+        self, states: Collection[RfiState], *, by: 'PortalUser | None', link: 'RfiLink | None'
+    ) -> tuple['Rfi', list[dict[str, str]]]:
+        from models.customer import Customer
+
         for _ in range(SUBMIT_TRIES):
             seen = await Rfi.get(id=self.id)
             customer = await Customer.get(id=self.customer_id)
@@ -206,14 +223,20 @@ class Rfi(Model):
             clean, errors = schema.check_all(answers, known)
             now, who = datetime.now(UTC), _who(by, link)
             copy = b''
-            if not errors and seen.state in FILLING:
+            if not errors and seen.state in states:
                 # Drawn before the transaction: nobody waits for the writing of the others.
                 copy = await rfi_pdf(customer, schema.told(clean, known.services), by=who, at=now, state='Complete')
             async with transaction():
-                form, customer = await self._held(link)
+                form, customer = await self._held(link, states=states)
                 if form.version != seen.version:
                     continue  # somebody has typed meanwhile: what they typed is sent back too
-                await form._sent_back(customer, now, who, by)
+                if form.state == RfiState.SUBMITTED:
+                    await form._become(version=form.version + 1)
+                    await HistoryEvent.add(
+                        customer.partner_id, 'rfi.checked', 'RFI form checked', customer_id=customer.id, by=by
+                    )
+                else:
+                    await form._sent_back(customer, now, who, by)
                 if errors:
                     await form._found_wrong(customer, answers, errors)
                 else:
@@ -232,8 +255,9 @@ class Rfi(Model):
         async with transaction():
             form, customer = await self._held(None, states=MOVES['reopen'][0])
             await form._become(
-                state=RfiState.DRAFT, completed_at=None, errors=[], reopened_because=because, version=form.version + 1
-            )
+                state=RfiState.DRAFT, completed_at=None, remind_at=None, errors=[], warnings=[],
+                reopened_because=because, version=form.version + 1,
+            )  # fmt: skip
             await self._step_reopened(customer)
             await HistoryEvent.add(
                 customer.partner_id, 'rfi.reopened', f'RFI reopened – {because}', customer_id=customer.id, by=by
@@ -291,17 +315,28 @@ class Rfi(Model):
         from models.rfi_link import RfiLink
 
         await self._become(
-            state=RfiState.COMPLETE, errors=[], answers=clean, completed_at=now, remind_at=None, reopened_because=''
-        )
+            state=RfiState.COMPLETE, errors=[], warnings=warnings, answers=clean, completed_at=now, remind_at=None,
+            reopened_because='',
+        )  # fmt: skip
         await RfiLink.close_all_of(customer.id)
-        await step_done(customer.id, 'rfi', now, by=by)
+        await step_done(customer.id, 'rfi', now, by=by, evidence=self._evidence(now))
         said = f'RFI complete; {warnings[0]["message"]}' if warnings else 'RFI complete'
+        if len(warnings) > 1:
+            said += f' And {len(warnings) - 1} more.'
         await HistoryEvent.add(customer.partner_id, 'rfi.complete', said[:400], customer_id=customer.id)
         await self._tell_elsewhere(customer, clean, by)
         await fit(customer.id, by=by)
         name = f'RFI {customer.name} {now:%Y-%m-%d}.pdf'
         with contextlib.suppress(AlreadyThere):
             await Attachment.add_made(customer, kind=AttachmentKind.RFI_COPY, name=name, pdf=copy, by=by)
+
+    def _evidence(self, now: datetime) -> dict[str, Any]:
+        """What the step of Connect keeps, as its automatic check would have found it."""
+        back = f'Sent back by {self.returned_by}; it' if self.returned_by else 'It'
+        return {
+            'at': now.isoformat(), 'by': AUTOMATIC, 'asked': 'Is the RFI form complete?', 'passed': True,
+            'answer': f'{back} was accepted.',
+        }  # fmt: skip
 
     async def _tell_elsewhere(self, customer: 'Customer', clean: dict[str, Any], by: 'PortalUser | None') -> None:
         """What the form says of infrastructure and contacts is what the portal knows from now on."""
@@ -330,6 +365,7 @@ class Rfi(Model):
             customer.partner_id, {customer.id: frozenset(names)},
             frozenset({customer.id} if customer.listing != was else ()),
         ))  # fmt: skip
+        await customer.complete_by_rule()
 
 
 def _who(by: 'PortalUser | None', link: 'RfiLink | None') -> str:
@@ -340,7 +376,7 @@ def _who(by: 'PortalUser | None', link: 'RfiLink | None') -> str:
 
 
 _WHY_NOT = {
-    RfiState.SUBMITTED: 'The form has been sent back and is being checked.',
+    RfiState.SUBMITTED: 'The form has been sent back. What is wrong can be corrected once it is checked.',
     RfiState.COMPLETE: 'The form is complete. To change an answer, it has to be reopened.',
     RfiState.NOT_APPLICABLE: 'This customer needs no RFI form.',
     RfiState.DRAFT: 'The form is not complete: it can be filled in as it is.',

@@ -127,12 +127,13 @@ def _clean_list(name: str, answers: schema.Answers, documentation: bool) -> list
 
 
 async def _domains_of_others(customer: 'Customer', domains: list[str]) -> frozenset[str]:
-    """Those of these domains that another customer of the MSP has."""
-    from models.customer import Customer
+    """Those of these domains that another customer of the MSP has; who has left may come back as a new one."""
+    from models.customer import Customer, Listing
 
     if not domains:
         return frozenset()
     others = Customer.filter(partner_id=customer.partner_id, domain__in=domains).exclude(id=customer.id)
+    others = others.exclude(listing=Listing.CLOSED)
     found = {str(domain) for domain in await others.values_list('domain', flat=True)}
     for row in await _rows_with(customer, ('domains',), [f'"{domain}"' for domain in domains]):
         found |= set(row['domains'])
@@ -161,7 +162,8 @@ def _beginning(network: str) -> str:
 
 
 async def _rows_with(customer: 'Customer', columns: tuple[str, ...], parts: list[str]) -> list[dict[str, Any]]:
-    """Infrastructure of the MSP's other customers where one of these columns has one of these texts in it."""
+    """Infrastructure of the MSP's other customers, but for those that are closed, where one of these columns has one of
+    these texts in it."""
     import orjson
     from tortoise.connection import get_connection
 
@@ -174,7 +176,7 @@ async def _rows_with(customer: 'Customer', columns: tuple[str, ...], parts: list
     picked = ', '.join(f'i."{column}"' for column in columns)
     sql = (
         f'SELECT {picked} FROM "infrastructure" i JOIN "customer" c ON c."id" = i."customer_id" '  # nosec B608
-        f'WHERE c."partner_id" = ?1 AND c."id" <> ?2 AND ({like})'
+        f'WHERE c."partner_id" = ?1 AND c."id" <> ?2 AND c."listing" <> \'closed\' AND ({like})'
     )
     values = [customer.partner_id, customer.id, *(f'%{part}%' for part in parts)]
     found = await connection.execute_query_dict(numbered(connection, sql), values)

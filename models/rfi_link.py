@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST = 10  # links of one customer that are open at once; the oldest makes room
+MOST = 10  # links of one customer that are open at once; the oldest that nobody uses makes room
 LOOKED_AGAIN = timedelta(minutes=10)  # so often at the most it is written down that somebody is still looking
+WAITING = (RfiState.REQUESTED, RfiState.DRAFT, RfiState.ERROR)  # who was sent the form has still to do something
 REMINDED_AT = 9  # o’clock, where the MSP is
 # What lists show of how a form was sent: fields of `rfi`, seen from the customer.
 SHOWN = frozenset({'rfi_form__sent_to', 'rfi_form__requested_at', 'rfi_form__opened_at', 'rfi_form__reminders'})
@@ -68,7 +69,14 @@ class RfiLink(Model):
         """There is no such link."""
 
     class Closed(ValueError):
-        """There was such a link, and it opens nothing any more; the sentence says why and what to do."""
+        """There was such a link, and it opens nothing any more; the sentence says why and what to do.
+
+        `is_well` where that is so because the form is complete.
+        """
+
+        def __init__(self, why: str, *, is_well: bool = False) -> None:
+            super().__init__(why)
+            self.is_well = is_well
 
     # -- making --------------------------------------------------------------------------------------------------------
 
@@ -81,11 +89,12 @@ class RfiLink(Model):
     @classmethod
     async def issue(
         cls, customer: 'Customer', *, by: 'PortalUser | None', at: str = '', recipient: str = '',
-        is_reminder: bool = False,
+        is_reminder: bool = False, is_told: bool = True,
     ) -> Issued:  # fmt: skip
         """Make a link and, where there is a recipient and a mail server, the mail with it. Belongs in a verb's
         transaction; whether `by` may is that verb's to ask.
 
+        Without a mail the form counts as sent only where the address is told to somebody, who passes it on (`is_told`).
         `at` is where the portal is (https://portal.example.com); else what is set. Raises `Impossible` where the form
         is complete, is not asked for, or the customer is closed, and `Invalid` for a recipient that is none.
         """
@@ -103,7 +112,7 @@ class RfiLink(Model):
             address = f'{at}/rfi/{token}'
             if recipient and at:
                 facts = {
-                    'customer': customer.name, 'link': address, 'until': f'{ends:%-d %B %Y}',
+                    'customer': customer.name, 'link': address, 'until': calendar.said(ends, calendar.zone_of(partner)),
                     'by': by.name if by else '', 'is_error': form.state == RfiState.ERROR,
                 }  # fmt: skip
                 message = await mailing.post(
@@ -113,23 +122,48 @@ class RfiLink(Model):
                 )  # fmt: skip
                 link.message_id = message.id if message is not None else None
             await link.save()
-            await cls._make_room(customer.id, now)
-            await cls._told(form, partner, now, recipient=recipient, is_reminder=is_reminder)
+            made_room = await cls._make_room(customer.id, form.sent_to, now)
+            is_sent = link.message_id is not None or is_told
+            await cls._told(form, partner, now, recipient=recipient, is_reminder=is_reminder, is_sent=is_sent)
             if not form.answers and not form.edits:
                 # Copied: what the settings say later changes nothing about a form that was sent.
                 await Rfi.filter(id=form.id).update(answers=await form.known(customer))
-            kind, said = _entry(form, recipient, is_reminder, is_mailed=link.message_id is not None)
+            kind, said = _entry(form, recipient, is_reminder, is_mailed=link.message_id is not None, is_sent=is_sent)
             await HistoryEvent.add(customer.partner_id, kind, said, customer_id=customer.id, by=by, link=link.id)
+            if made_room:
+                said = f'The oldest unused link to the RFI form was closed: {MOST} are open at most'
+                await HistoryEvent.add(customer.partner_id, 'rfi.link_revoked', said, customer_id=customer.id, by=by)
             _tell(customer.partner_id, customer.id, 'rfi')
         return Issued(link, token, address, link.message_id is not None)
 
     @classmethod
-    async def _make_room(cls, customer_id: int, now: datetime) -> None:
-        newest = await cls._open_ones(customer_id, now).order_by('-id').limit(MOST).values_list('id', flat=True)
-        await cls._open_ones(customer_id, now).exclude(id__in=list(newest)).update(revoked_at=now)
+    async def _make_room(cls, customer_id: int, recipient: str, now: datetime) -> int:
+        """Close the oldest where there are too many, but never the newest, the last one to whom the form was sent, nor
+        the one that was used last; how many were closed."""
+        links = await cls._open_ones(customer_id, now).order_by('id')
+        used = max(((link.last_opened_at, link.id) for link in links if link.last_opened_at), default=(now, 0))
+        sent = next((link.id for link in reversed(links) if recipient and link.recipient == recipient), 0)
+        kept = {links[-1].id, sent, used[1]}
+        gone = [link.id for link in links if link.id not in kept][: max(0, len(links) - MOST)]
+        return await cls._close(cls.filter(id__in=gone), now, 'The link in it made room for newer ones.') if gone else 0
+
+    @classmethod
+    async def _close(cls, links: Any, now: datetime, why: str) -> int:
+        """Make these links worth nothing; mail that waits with one of them is not sent any more. Gives how many."""
+        from models.message import Message
+
+        messages = dict(await links.values_list('id', 'message_id'))
+        if not messages:
+            return 0
+        count = await cls.filter(id__in=list(messages), revoked_at__isnull=True).update(revoked_at=now)
+        for message_id in filter(None, messages.values()):
+            await Message.stop(message_id, why)
+        return count
 
     @staticmethod
-    async def _told(form: Rfi, partner: Partner, now: datetime, *, recipient: str, is_reminder: bool) -> None:
+    async def _told(
+        form: Rfi, partner: Partner, now: datetime, *, recipient: str, is_reminder: bool, is_sent: bool
+    ) -> None:  # fmt: skip
         """Note on the form to whom it was sent when, and when it is to be asked for again."""
         changes: dict[str, Any] = {}
         if form.state == RfiState.NOT_REQUESTED:
@@ -137,7 +171,8 @@ class RfiLink(Model):
         if is_reminder:
             changes['reminders'] = form.reminders + 1
         elif recipient:
-            changes |= {'requested_at': now, 'sent_to': recipient, 'opened_at': None, 'reminders': 0}
+            changes |= {'sent_to': recipient, 'opened_at': None, 'reminders': 0}
+            changes['requested_at'] = now if is_sent else None
             changes['remind_at'] = next_reminder(partner, now, now)
         elif form.requested_at is None:
             changes['requested_at'] = now
@@ -154,8 +189,11 @@ class RfiLink(Model):
         now = datetime.now(UTC)
         async with transaction():
             partner_id = await _partner_of(self.customer_id)
-            if not await self._open_ones(self.customer_id, now).filter(id=self.id).update(revoked_at=now):
+            if not await self._close(self._open_ones(self.customer_id, now).filter(id=self.id), now, _REVOKED):
                 return
+            form = await Rfi.filter(customer_id=self.customer_id).first()
+            if form is not None and not await self._is_wanted(self.customer_id, form.sent_to):
+                await Rfi.filter(id=form.id).update(remind_at=None)
             await _revoked(partner_id, self.customer_id, 1, by)
         self.revoked_at = now
 
@@ -166,7 +204,7 @@ class RfiLink(Model):
         now = datetime.now(UTC)
         async with transaction():
             await Rfi.filter(customer_id=customer.id).select_for_update(no_key=True).first()
-            count = await cls._open_ones(customer.id, now).update(revoked_at=now)
+            count = await cls._close(cls._open_ones(customer.id, now), now, _REVOKED)
             await Rfi.filter(customer_id=customer.id).update(remind_at=None)
             if count:
                 await _revoked(customer.partner_id, customer.id, count, by)
@@ -176,7 +214,7 @@ class RfiLink(Model):
     async def close_all_of(cls, customer_id: int) -> None:
         """The form is complete: inside the transaction that says so. They stay closed when it is reopened."""
         now = datetime.now(UTC)
-        await cls._open_ones(customer_id, now).update(revoked_at=now)
+        await cls._close(cls._open_ones(customer_id, now), now, 'The form was complete before this was sent.')
 
     # -- using ---------------------------------------------------------------------------------------------------------
 
@@ -187,7 +225,7 @@ class RfiLink(Model):
         Raises `Unknown`, and `Closed` for what was a link once: only who holds the token learns that, and nothing of
         the customer.
         """
-        found = None
+        found, token = None, token.strip(' .,;:)>')  # of the sentence in which somebody passed it on
         if 20 <= len(token) <= 100 and token.isascii():
             found = await cls.get_or_none(token_hash=token_hash(token)).select_related('customer__partner')
         if found is None:
@@ -196,7 +234,7 @@ class RfiLink(Model):
         if form is None or form.state == RfiState.NOT_APPLICABLE or found.customer.listing == 'closed':
             raise cls.Closed('This form is not needed any more.')
         if form.state == RfiState.COMPLETE:
-            raise cls.Closed('The form is complete, and nothing more is needed. Thank you.')
+            raise cls.Closed('The form is complete, and nothing more is needed. Thank you.', is_well=True)
         if why := _closed_because(found):
             raise cls.Closed(why)
         return found
@@ -264,9 +302,8 @@ class RfiLink(Model):
         at = at or settings().public_url
         if not at:
             return 0
-        waiting = (RfiState.REQUESTED, RfiState.DRAFT, RfiState.ERROR)
         due = await (
-            Rfi.filter(remind_at__lte=now, state__in=list(waiting), customer__held_at__isnull=True)
+            Rfi.filter(remind_at__lte=now, state__in=list(WAITING), customer__held_at__isnull=True)
             .exclude(customer__partner__smtp_host='')
             .exclude(customer__listing='closed')
             .order_by('remind_at', 'id').limit(limit).values_list('id', 'customer_id', 'remind_at')
@@ -277,12 +314,22 @@ class RfiLink(Model):
                 async with transaction():
                     customer = await Customer.get(id=customer_id).select_related('partner')
                     form = await Rfi.filter(id=form_id).select_for_update(no_key=True).get()
-                    if form.remind_at == remind_at and form.state in waiting:  # nobody was quicker
+                    if form.remind_at == remind_at and form.state in WAITING:  # nobody was quicker
                         count += await cls._remind(customer, form, now, at)
             except (Impossible, Invalid) as error:  # it must not keep the others from theirs
                 log.warning('nobody is reminded of the RFI form of customer %d any more: %s', customer_id, error)
                 await Rfi.filter(id=form_id, remind_at=remind_at).update(remind_at=None)
         return count
+
+    @classmethod
+    async def replan(cls, partner: Partner) -> None:
+        """Let the forms that are out be asked for again on the schedule as it is now; inside a verb's transaction."""
+        now, out = datetime.now(UTC), Rfi.filter(customer__partner_id=partner.id, state__in=list(WAITING))
+        for form in await out.exclude(sent_to='').exclude(customer__listing='closed').order_by('id'):
+            wanted = await cls._is_wanted(form.customer_id, form.sent_to)
+            due = next_reminder(partner, form.requested_at or now, now) if wanted else None
+            if due != form.remind_at:
+                await Rfi.filter(id=form.id).update(remind_at=due)
 
     @classmethod
     async def _remind(cls, customer: 'Customer', form: Rfi, now: datetime, at: str) -> bool:
@@ -313,6 +360,9 @@ def next_reminder(partner: Partner, begun: datetime, now: datetime) -> datetime 
     return min((at for at in due if at > now), default=None)
 
 
+_REVOKED = 'The link in it was revoked before this was sent.'
+
+
 def _closed_because(link: RfiLink) -> str:
     again = 'Ask whoever sent it to you for another one; what was filled in is kept.'
     if link.revoked_at is not None:
@@ -334,11 +384,13 @@ async def _open_form(customer_id: int) -> Rfi:
     return form
 
 
-def _entry(form: Rfi, recipient: str, is_reminder: bool, *, is_mailed: bool) -> tuple[str, str]:
+def _entry(form: Rfi, recipient: str, is_reminder: bool, *, is_mailed: bool, is_sent: bool) -> tuple[str, str]:
     if is_reminder:
         return 'rfi.reminded', f'{recipient} was reminded of the RFI form'
     if not recipient:
         return 'rfi.link_made', 'A link to the RFI form was made, to be passed on'
+    if not is_sent:
+        return 'rfi.link_made', f'The RFI form is to be sent to {recipient}: no mail could be sent, so pass on a link'
     first = not form.sent_to
     how = '' if is_mailed else ': the link is passed on by hand, because no mail can be sent'
     return ('rfi.requested' if first else 'rfi.sent'), f'RFI form sent {"" if first else "again "}to {recipient}{how}'

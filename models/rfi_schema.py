@@ -301,7 +301,7 @@ def draft_of(name: str, value: Any) -> Any:
             raise Invalid(name, 'must be a list')
         lines = [one for line in value if (one := _plain(line))]
         if len(lines) > MOST_LINES or sum(map(len, lines)) > LONGEST * 4:
-            raise Invalid(name, 'is longer than can be kept')
+            raise Invalid(name, f'cannot have more than {MOST_LINES} lines, nor {LONGEST * 4:,} characters')
         return lines
     if not isinstance(value, str | int) or isinstance(value, bool):
         raise Invalid(name, 'is not a text')
@@ -326,10 +326,11 @@ def check_one(name: str, value: Any, *, documentation: bool = False) -> Any:
     """
     value = draft_of(name, value)
     about = FIELDS[name]
-    if about.kind == 'networks':
-        return checking.networks(name, value, documentation=documentation)
     if about.is_list:
-        return checking.several(name, [one for line in value for one in re.split(r'[\s,;]+', line)], _ONE[about.kind])
+        each = [one for line in value for one in re.split(r'[\s,;]+', line)]
+        if about.kind == 'networks':
+            return checking.networks(name, each, documentation=documentation)
+        return checking.several(name, each, _ONE[about.kind])
     if about.kind == 'yes_no' or value == '':
         return value
     if about.kind in ('choice', 'number'):

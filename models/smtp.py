@@ -15,16 +15,23 @@ from typing import NamedTuple
 import aiosmtplib
 import idna
 
+from models.logo import for_mail
 from models.partner import MailSecurity, Partner
 from models.sealed import Unreadable, unseal
 from models.text import printable
 
 PATIENCE = 20.0  # seconds that the server may take for one answer
+LOGO_PLACE = '<!--logo-->'  # where a template wants the logo of the MSP
 LONGEST = 60.0  # seconds that one message, or the connection with everything that belongs to it, may take
 
 
 class Unusable(Exception):
     """The mail server cannot be used, whatever the message: not reached, not to be trusted, or it lets us not in."""
+
+
+class Lost(Unusable):
+    """The connection broke while a message was handed over: the server may be away, or it may be this message on which
+    it breaks; whether it has taken it, nobody knows."""
 
 
 class Refused(Exception):
@@ -53,7 +60,7 @@ class Server:
     async def send(
         self, *, key: str, recipient: str, subject: str, text: str, html: str, document: Document | None = None
     ) -> str:
-        """Hand over one message; give what the server says to it. Raises `Refused` and `Unusable`."""
+        """Hand over one message; give what the server says to it. Raises `Refused`, `Unusable` and `Lost`."""
         try:
             to = _ascii(recipient)
         except UnicodeError:
@@ -78,7 +85,7 @@ class Server:
         except ValueError:
             raise Refused(f'{to} is not an address that a mail server takes.', for_good=True) from None
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise Unusable(f'The connection to the mail server was lost{_detail(error)}.') from None
+            raise Lost(f'The connection to the mail server was lost{_detail(error)}.') from None
         return printable(said)[:200]
 
     def _message(self, *, key: str, to: str, subject: str, text: str, html: str, document: Document | None) -> bytes:
@@ -91,12 +98,28 @@ class Server:
         message['Message-ID'] = f'<{key}@{domain}>'
         message['Auto-Submitted'] = 'auto-generated'  # nobody's out-of-office assistant answers
         message.set_content(text)
-        message.add_alternative(html, subtype='html')
+        self._add_html(message, html, f'logo@{domain}')
         if document is not None:
             message.add_attachment(
                 document.pdf, maintype='application', subtype='pdf', filename=printable(document.name)
             )  # fmt: skip
         return message.as_bytes()
+
+    def _add_html(self, message: EmailMessage, html: str, name: str) -> None:
+        """The HTML with the logo beside it, not somewhere on the net: a message calls nobody when it is opened."""
+        logo = for_mail(bytes(self._partner.logo)) if self._partner.logo else None
+        if logo is None:
+            message.add_alternative(html.replace(LOGO_PLACE, ''), subtype='html')
+            return
+        shown = (
+            f'<img src="cid:{name}" alt="" width="{logo.width}" height="{logo.height}" style="display:block;'
+            'margin:0 0 12px;padding:4px;border-radius:6px;background:#ffffff">'
+        )
+        message.add_alternative(html.replace(LOGO_PLACE, shown, 1), subtype='html')
+        (*_, part) = message.iter_parts()
+        part.add_related(  # type: ignore[attr-defined]
+            logo.png, maintype='image', subtype='png', cid=f'<{name}>', filename='logo.png', disposition='inline'
+        )  # fmt: skip
 
 
 @contextlib.asynccontextmanager

@@ -19,6 +19,7 @@ from models.mailing import post
 from models.message import Message
 from models.user import PortalUser
 
+_WEEKDAYS = ('Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday')
 MORNING = 7  # the hour of a digest where its person is
 MOST_LINES = 25  # steps in a digest, of either sort
 MOST_REMINDERS = 20  # of one person in one go
@@ -75,8 +76,9 @@ async def _digest(person: PortalUser, now: datetime, at: str) -> bool:
     overdue = [step for step in found if step.due_at is not None and step.due_at < now]
     blocked = [step for step in found if step not in overdue]
     facts = {
-        'name': person.name, 'day': f'{day:%A} {day.day} {day:%B %Y}', 'board': f'{at}/connect?who=mine',
-        'account': f'{at}/account', 'more': max(0, len(overdue) - MOST_LINES) + max(0, len(blocked) - MOST_LINES),
+        'name': person.name, 'day': f'{_WEEKDAYS[day.weekday()]} {calendar.said(day)}',
+        'board': f'{at}/connect?who=mine', 'account': f'{at}/account',
+        'more': max(0, len(overdue) - MOST_LINES) + max(0, len(blocked) - MOST_LINES),
         'overdue': [_told(step, person, now, at) for step in overdue[:MOST_LINES]],
         'blocked': [_told(step, person, now, at) for step in blocked[:MOST_LINES]],
     }  # fmt: skip
@@ -128,12 +130,20 @@ async def _remind(step: ConnectStep, person: PortalUser, name: str, now: datetim
     return message is not None
 
 
+def _late(due: datetime | None, person: PortalUser, now: datetime) -> str:
+    """By how many days, as their calendar counts them; empty where it is not."""
+    if due is None or due >= now:
+        return ''
+    zone = zone_of(person)
+    days = (now.astimezone(zone).date() - due.astimezone(zone).date()).days
+    return f'{days} {"day" if days == 1 else "days"} late' if days else 'late since today'
+
+
 def _told(step: ConnectStep, person: PortalUser, now: datetime, at: str) -> dict[str, Any]:
     """A step as the templates want it."""
-    due = step.due_at.astimezone(zone_of(person)) if step.due_at else None
     return {
-        'customer': step.customer.name, 'step': step.title, 'due': f'{due.day} {due:%B %Y}' if due else '',
-        'late': calendar.days_between(step.due_at, now) if step.due_at and step.due_at < now else 0,
+        'customer': step.customer.name, 'step': step.title, 'due': calendar.said(step.due_at, zone_of(person), none=''),
+        'late': _late(step.due_at, person, now),
         'blocked': step.reason if step.state == StepState.BLOCKED else '',
         'link': f'{at}/customers/{step.customer_id}',
     }  # fmt: skip

@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from models.catalogue import any_of, for_partner, prices_of
-from models.customer import Listing
+from models.changing import why_no_upgrade
 from models.database import reader
+from models.partner import Partner
 from models.price import BillingTerm, Price
 from models.product import CustomerProduct, Product, ProductKind
 
@@ -36,12 +37,14 @@ async def options(customer: 'Customer') -> list[Option]:
     bought = CustomerProduct.filter(customer_id=customer.id).using_db(reader())
     codes = [str(code) for code in await bought.values_list('product__code', flat=True)]
     held = {code: catalogue[code] for code in codes if code in catalogue}
+    partner = await Partner.get(id=customer.partner_id, using_db=reader())
+    nothing = why_no_upgrade(customer, partner).removesuffix('.')
     found = []
     for product in catalogue.values():
         if not product.is_active or product.code in held:
             continue
         price = prices.get(product.code)
-        why = _why_not(customer, product, held, catalogue, prices)
+        why = nothing or _why_not(product, held, catalogue, prices)
         replaced = () if why else tuple(held[code].name for code in product.codes('replaces') if code in held)
         found.append(Option(
             product.code, product.name, product.kind, price.unit_price if price else None,
@@ -52,14 +55,9 @@ async def options(customer: 'Customer') -> list[Option]:
 
 
 def _why_not(
-    customer: 'Customer', product: Product, held: dict[str, Product], catalogue: dict[str, Product],
-    prices: dict[str, Price],
-) -> str:  # fmt: skip
+    product: Product, held: dict[str, Product], catalogue: dict[str, Product], prices: dict[str, Price]
+) -> str:
     """Why the product is not available, what can be done about it first; empty where it is."""
-    if customer.listing == Listing.CLOSED:
-        return 'The customer is closed'
-    if customer.listing == Listing.WAITING:
-        return 'Possible once the RFI has come back'
     for code in product.codes('excludes'):
         if code in held:
             return f'Not together with {held[code].name}'

@@ -6,7 +6,7 @@ from typing import Any
 from nicegui import ui
 from tortoise.functions import Lower
 
-from components.frame import page_head
+from components.frame import not_found, page_head
 from components.live_table import LiveTable, described
 from models import (
     AdminConsole,
@@ -161,6 +161,10 @@ CARRIED = ('console_url', 'console_id')  # what the button is made of
 FLAGS = {'account_code': {
     'by': 'code_is_provisional', 'word': 'provisional', 'tip': 'Until the vendor has given the account’s own code',
 }}  # fmt: skip
+# Beside the products of a live customer.
+LATER = {'products_in_short': {
+    'by': 'connect_owner', 'word': 'to set up', 'tip': 'Something that was bought later is to be set up',
+}}  # fmt: skip
 LINKS = {'name': '/customers/{id}', 'connect_status': '/help/connect/{connect_key}', 'rfi': '/customers/{id}/rfi'}
 PRODUCTS = {'products_in_short': {code: name for code, name, *_ in CATALOGUE}}
 
@@ -191,8 +195,12 @@ in_progress = LiveTable(
 complete = LiveTable(
     'complete', Customer, [*FACTS, *ICONS, RoleColumn(), ConsoleColumn(), 'worst', *MORE],
     lambda user: Customer.listed(user, Listing.COMPLETE), links=LINKS, hidden=('worst', *MORE), narrow=('worst',),
-    carries=CARRIED, flags=FLAGS, spelled=PRODUCTS, exported=TAGS, told_to=helped, tools=TOOLS[1:],
+    carries=CARRIED, flags=FLAGS | LATER, spelled=PRODUCTS, exported=TAGS, told_to=helped, tools=TOOLS[1:],
 )  # fmt: skip
+WHO_IS_CLOSED = (
+    'Who has cancelled, has moved to another partner, or whose Connect was abandoned is listed here, with everything '
+    'that was: history, documents, notes and orders.'
+)
 closed = LiveTable(
     'closed', Customer, [
         'name', 'account_code', 'closing', 'closed_at', 'closed_because', 'products_in_short', 'seats', 'account_type',
@@ -200,6 +208,7 @@ closed = LiveTable(
     ],
     lambda user: Customer.listed(user, Listing.CLOSED), links={'name': LINKS['name']},
     hidden=('account_type', 'domain'), narrow=('closing',), spelled=PRODUCTS, exported=TAGS,
+    told_to=lambda user: {'explained': WHO_IS_CLOSED},
 )  # fmt: skip
 
 
@@ -216,7 +225,8 @@ waiting = LiveTable(
         LinkColumn(), 'connect_since', RoleColumn(), ConsoleColumn(), *MORE,
     ],
     lambda user: Customer.listed(user, Listing.WAITING), links=LINKS,
-    hidden=('account_type', 'connect_since', 'role', 'console', *MORE), narrow=('rfi',),
+    hidden=('account_type', 'connect_since', 'role', 'console', *MORE),
+    narrow=('rfi_form__requested_at', LinkColumn.name),
     yields=('products_in_short', 'seats', 'rfi_form__reminders'), carries=CARRIED, flags=FLAGS, spelled=PRODUCTS,
     exported=TAGS, told_to=lambda user: waiting_for(user),
     tools=({'text': 'Several links', 'act': 'rfi', 'right': 'rfi.send', 'icon': 'mail'},),
@@ -226,7 +236,9 @@ waiting = LiveTable(
 def waiting_for(user: PortalUser) -> dict[str, Any]:
     """Nobody is shown a column in which there is nothing for them."""
     columns = [each for each in waiting.config_columns() if may(user, 'rfi.send') or each['name'] != LinkColumn.name]
-    return helped(user) | {'beginning': None, 'columns': columns}
+    told = helped(user) | {'beginning': None, 'columns': columns}
+    # On a phone what the link tells is the rest; without it, whether the form was opened.
+    return told if may(user, 'rfi.send') else told | {'narrow': ('rfi_form__requested_at', 'rfi_form__opened_at')}
 
 
 @hears('columns', right='account.prefer')
@@ -243,7 +255,9 @@ def list_page(table: LiveTable, title: str) -> Any:
     def build(user: PortalUser) -> None:
         client = ui.context.client
         address = client.sub_pages_router.current_path
-
+        if table.right and not may(user, table.right):
+            not_found()
+            return
         with ui.element('div').classes('page page-list'):
             page_head(title)
             table.build(user, address, on_columns=lambda state: keep_columns(client, table, user, state))

@@ -2,17 +2,13 @@
 
 from typing import Any
 
-from nicegui import ui
-from tortoise.expressions import Q, RawSQL
+from tortoise.expressions import Q
 
-from components.frame import not_found
-from components.island import Island
 from components.live_table import Choice, LiveTable
-from models import Attachment, Customer, Message, MessageState, Partner, PortalUser
+from models import Attachment, Customer, Message, MessageState, Order, Partner, PortalUser, VendorState
 from models.database import reader
 from models.rights import may
-from pages.customers import keep_columns
-from pages.guard import viewer
+from pages.listed import SqlColumn, list_page
 
 RIGHT = 'mail.see'
 EXPLAINED = (
@@ -25,26 +21,11 @@ NEWEST_FIRST = {'sort': 'written', 'dir': 'desc'}
 # -- the list ---------------------------------------------------------------------------------------------------------
 
 
-class MailColumn:
-    """A column that is not a field as it is."""
-
-    def __init__(self, name: str, heading: str, kind: str = 'text', **described: Any) -> None:
-        self.name, self.heading, self.kind, self.described = name, heading, kind, described
-
-    def order(self, user: PortalUser) -> Any:
-        return RawSQL(Message.ORDERS[self.name])
-
-    async def fill(self, user: PortalUser, found: list[dict[str, Any]]) -> None:
-        """The columns of a row are filled together, by the last of them."""
-
-    def text(self, row: dict[str, Any]) -> Any:
-        value = row[self.name]
-        if self.kind == 'date' and value is not None:
-            return f'{value:%Y-%m-%d %H:%M}'
-        return value
+def _column(name: str, heading: str, **described: Any) -> SqlColumn:
+    return SqlColumn(name, heading, Message.ORDERS[name], **described)
 
 
-class WrittenColumn(MailColumn):
+class WrittenColumn(SqlColumn):
     """When it was written, and with it what the other columns need."""
 
     async def fill(self, user: PortalUser, found: list[dict[str, Any]]) -> None:
@@ -78,9 +59,9 @@ def _mark(message: Message) -> tuple[str, str, str]:
 
 table = LiveTable(
     'mail', Message, [
-        'subject', 'recipient', MailColumn('customer', 'Customer'), MailColumn('kind', 'Kind'),
-        MailColumn('state', 'State', marks='mark'), 'attempts', 'error',
-        WrittenColumn('written', 'Written', 'date'),
+        'subject', 'recipient', _column('customer', 'Customer'), _column('kind', 'Kind'),
+        _column('state', 'State', marks='mark'), 'attempts', 'error',
+        WrittenColumn('written', 'Written', Message.ORDERS['written'], 'date'),
     ],
     Message.visible_to, noun='messages', right=RIGHT, narrow=('state',), hidden=('error',),
     yields=('attempts', 'kind'),
@@ -96,19 +77,13 @@ table = LiveTable(
 
 
 async def mail_page(user: PortalUser) -> None:
-    client = ui.context.client
-    address = client.sub_pages_router.current_path
-    who = await viewer(client)
-    if who is None or not may(who, RIGHT):
-        not_found()
-        return
-    listed = table.config(who, address)
+    await list_page(user, table, 'mail.js', RIGHT, _config)
+
+
+async def _config(who: PortalUser, listed: dict[str, Any]) -> dict[str, Any]:
     if 'sort' not in listed['asked']:
         listed['asked'] |= NEWEST_FIRST
-    config = {'table': listed, 'standing': await standing_of(who)}
-    with ui.element('div').classes('page page-list'):
-        island = Island('mail.js', config).style('display: contents')
-        island.on('columns', lambda event: keep_columns(client, table, user, event.args))
+    return {'standing': await standing_of(who)}
 
 
 # -- what the page asks for again --------------------------------------------------------------------------------------
@@ -168,8 +143,9 @@ async def _anew(message: Message, customer: Customer | None, user: PortalUser) -
             return {'said': 'Check the address, then send the link to the form again.', 'text': 'To the RFI',
                     'href': f'{at}#rfi'}  # fmt: skip
         case 'order_desk' if at:
-            return {'said': 'The order is to be passed on by hand, or sent again.', 'text': 'To the orders',
-                    'href': f'{at}#orders'}  # fmt: skip
+            waits = await Order.exists(message_id=message.id, vendor=VendorState.BY_HAND)
+            said = 'The order is to be passed on by hand, or sent again.' if waits else 'See how the order stands now.'
+            return {'said': said, 'text': 'To the orders', 'href': f'{at}#orders'}
         case 'step_reminder' | 'digest':
             return {'said': 'The next one is written by itself, with everything that is still due then.'}
     if at:

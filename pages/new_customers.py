@@ -16,7 +16,7 @@ from pages.guard import viewer
 # What a customer begins with, as the form asks it.
 BEGINNINGS = {
     'requested': ('The RFI is sent to the customer', 'Listed under Waiting for RFI until the form has come back.'),
-    'submitted': ('The RFI has come back already', 'Listed under In Progress at once.'),
+    'submitted': ('The RFI has come back already', 'Listed under In Progress at once, to be checked on its page.'),
     'not_applicable': ('There is no RFI', 'Listed under In Progress at once.'),
     'live': ('Live already', 'It went through Connect elsewhere: listed under Complete.'),
 }

@@ -5,15 +5,16 @@ from typing import Any
 from tortoise.expressions import Q, RawSQL
 
 from components.live_table import Choice, LiveTable
-from components.order_card import state_mark, vendor_mark
+from components.order_card import state_mark, todo_of, vendor_mark
 from models import Order, OrderState, PortalUser, VendorState
 from models.database import reader
 from models.rights import may
 
 SEE = 'order.see'
 EXPLAINED = (
-    'Nothing waits for anybody. Orders are listed here when they have to be passed on by hand, when the vendor has '
-    'rejected them or has not answered for a week, and while an account code is still to be typed.'
+    'Nothing waits for anybody. Orders are listed here when they have to be passed on by hand or their e-mail has not '
+    'left for an hour, when the vendor has rejected them or has not answered for a week, when it has to be told of a '
+    'withdrawal, and while an account code is still to be typed.'
 )
 
 
@@ -44,14 +45,29 @@ class SinceColumn(OrderColumn):
         for row in found:
             order = orders.get(row['id'])
             if order is None:  # thrown away meanwhile
-                row.update(number='', customer='', kind='', state='', vendor='', since=None, place='')
+                row.update(number='', customer='', kind='', state='', vendor='', since=None, place='', todo='')
                 continue
             whose = order.customer or order.prospect
             row |= {
                 'number': order.number, 'customer': whose.name if whose else '', 'kind': order.kind.title,
-                'state': order.state.title, 'state_mark': state_mark(order), 'vendor': order.vendor.title,
+                'state': order.state.title, 'state_mark': state_mark(order), 'vendor': order.vendor_said,
                 'vendor_mark': vendor_mark(order), 'since': order.since, 'place': _place(order, user),
+                'todo': _todo(order),
             }  # fmt: skip
+
+
+def _todo(order: Order) -> str:
+    """What a person has to do, in a few words; the card says it in a sentence."""
+    if order.customer is None or not todo_of(order, order.customer):
+        return ''
+    return 'Correct it' if order.state == OrderState.REJECTED else _TODO[order.vendor]
+
+
+_TODO = {
+    VendorState.BY_HAND: 'Pass it on', VendorState.SENDING: 'Pass it on by hand',
+    VendorState.DELIVERED: 'Ask the vendor', VendorState.REJECTED: 'Agree with the vendor',
+    VendorState.ACCEPTED: 'Type the account code', VendorState.RECALL: 'Tell of the withdrawal',
+}  # fmt: skip
 
 
 def _place(order: Order, user: PortalUser) -> str:
@@ -66,6 +82,8 @@ _WHOSE = (
     '(SELECT p."name_key" FROM "prospect" p WHERE p."id"="customer_order"."prospect_id"))'
 )
 _SINCE = ', '.join(f'"customer_order"."{name}"' for name in ('decided_at', 'vendor_at', 'submitted_at', 'changed_at'))
+# What was quoted to a customer that has left is kept, and nothing can come of it.
+_IS_OPEN = Q(customer_id__isnull=True) | Q(customer__listing__not='closed')
 _OPEN = [VendorState.WAITING, VendorState.SENDING, VendorState.BY_HAND, VendorState.DELIVERED]
 
 table = LiveTable(
@@ -74,17 +92,18 @@ table = LiveTable(
         OrderColumn('kind', 'Kind', '"customer_order"."kind"'), 'seats',
         OrderColumn('state', 'In the portal', '"customer_order"."state"', marks='state_mark'),
         OrderColumn('vendor', 'The vendor', '"customer_order"."vendor"', marks='vendor_mark'),
+        OrderColumn('todo', 'To be done', '"customer_order"."vendor"'),
         SinceColumn('since', 'Since', f'COALESCE({_SINCE})', 'date'),
     ],
-    Order.visible_to, noun='orders', right=SEE, narrow=('vendor',), yields=('seats', 'kind', 'state'),
-    searched='number, name, account code or domain', told_by='orders',
+    Order.visible_to, noun='orders', right=SEE, narrow=('vendor',), yields=('seats', 'kind', 'todo', 'state'),
+    searched='number, PO number, name, account code or domain', told_by='orders',
     told_to=lambda user: {
         'explained': EXPLAINED, 'links': {'number': '{+place}', 'customer': '{+place}'},
     },
     choice=Choice('Show', {
         '': ('What needs a person', Order.needing_somebody),
         'open': ('Not decided by the vendor', Q(vendor__in=_OPEN) & ~Q(state=OrderState.WITHDRAWN)),
-        'draft': ('Not submitted', Q(state=OrderState.DRAFT)),
+        'draft': ('Not submitted', Q(state=OrderState.DRAFT) & _IS_OPEN),
         'all': ('All orders', Q(id__gt=0)),
     }),
 )  # fmt: skip

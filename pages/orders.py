@@ -13,11 +13,11 @@ from models.checking import Invalid, phone_shown
 from models.currency import minor_units
 from models.database import reader
 from models.order_form import CITRIX, CITRIX_LABEL, INFRASTRUCTURE, Judged
-from models.pricing import shown
 from models.product import ProductKind
 from models.rights import may
 from pages import prospects
 from pages.guard import viewer
+from pages.prices import is_priced, told_of
 
 CHANGE, SUBMIT = 'prospect.change', 'order.submit'
 
@@ -46,6 +46,7 @@ async def state_of(prospect: Prospect, user: PortalUser) -> dict[str, Any]:
     partner = await Partner.get(id=prospect.partner_id, using_db=reader())
     order, done = await ordering.draft_of(prospect), await ordering.submitted_of(prospect)
     facts = order_form.stored(order, prospect) if order else order_form.empty_for(prospect)
+    facts |= {name: phone_shown(facts[name]) for name in ('lead_phone', 'main_phone')}
     lead = [facts['lead_first_name'], facts['lead_last_name'], facts['lead_email']]
     return {
         'prospect': {
@@ -53,6 +54,10 @@ async def state_of(prospect: Prospect, user: PortalUser) -> dict[str, Any]:
             'lost_because': prospect.lost_because, 'address': prospect.address, 'has_lead': any(lead),
         },
         'order': _about(order), 'facts': facts, 'done': await _done(done, prospect, user),
+        # A customer has the domain already: that may be meant, and may be the same company a second time.
+        'alike': [] if done else [
+            each for each in await Prospect.alike(prospect.domain, user, but=prospect.id) if each['kind'] == 'customer'
+        ],
         'catalogue': await _offered(partner, facts['products'], with_prices=may(user, 'price.see')),
         'currency': partner.currency, 'digits': minor_units(partner.currency),
         'may': {'submit': may(user, SUBMIT), 'prices': may(user, 'price.see'), 'set_prices': may(user, 'price.change')},
@@ -82,19 +87,11 @@ async def _offered(partner: Partner, chosen: list[str], *, with_prices: bool) ->
     """What can be chosen: what is sold and has a price, and whatever is chosen already, primary products first."""
     catalogue = await for_partner(partner.id)
     prices = await prices_of(partner.id, catalogue)
-    found = []
-    for code, product in catalogue.items():
-        price = prices.get(code)
-        is_priced = price is not None and price.currency == partner.currency
-        if not (product.is_active and is_priced) and code not in chosen:
-            continue
-        amounts = {
-            'price': shown(price.unit_price, price.currency), 'term': price.term.value,
-            'one_time': shown(price.one_time_fee, price.currency) if price.one_time_fee else '',
-        } if price is not None and is_priced and with_prices else {'price': '', 'term': '', 'one_time': ''}  # fmt: skip
-        found.append({
-            'code': code, 'name': product.name, 'kind': product.kind.value, 'is_sample': product.is_sample, **amounts,
-        })  # fmt: skip
+    found = [
+        told_of(product, prices.get(code), partner.currency, with_price=with_prices)
+        for code, product in catalogue.items()
+        if code in chosen or (product.is_active and is_priced(prices.get(code), partner.currency))
+    ]
     gone = [{'code': code, 'name': code, 'kind': ProductKind.ADD_ON.value, 'is_sample': False, 'price': '', 'term': '',
              'one_time': ''} for code in chosen if code not in catalogue]  # fmt: skip
     return sorted(found, key=lambda row: (row['kind'] != ProductKind.PRIMARY, row['name'])) + gone
@@ -132,7 +129,8 @@ async def review_of(prospect: Prospect, user: PortalUser) -> dict[str, Any]:
         'domain': prospect.domain, 'seats': order.seats, 'products': bought, 'currency': found.fees.currency,
         'agreement': partner.agreement, 'infrastructure': order_form.infrastructure_said(facts),
         'lead': _person(facts, 'lead'), 'main': _person(facts, main), 'lead_email': facts['lead_email'],
-        'po': 'Not required' if order.po_waived else order.po_number, **_amounts(found, user),
+        'po': 'Not required' if order.po_waived else order.po_number, 'mails': bool(partner.smtp_host),
+        **_amounts(found, user),
     }  # fmt: skip
 
 

@@ -23,12 +23,13 @@ from models import (
     Sector,
 )
 from models.catalogue import for_partner
+from models.checking import phone_shown
 from models.database import reader, rows
 from models.dns_asking import Found
 from models.history_reading import of_prospect
 from models.mail_platforms import likely
 from models.product import CATALOGUE
-from models.prospect import NEEDED, PENDING, TITLES
+from models.prospect import NEEDED, PENDING, PHONES, TITLES
 from models.rights import may
 from pages.acting import whole
 from pages.guard import viewer
@@ -86,7 +87,7 @@ class ProvisionColumn(ProspectColumn):
             order = orders.get(prospect.id)
             row |= {
                 'domain': prospect.domain, 'mark': _mark(prospect), 'products': ', '.join(prospect.products),
-                'lead': lead_of(prospect), 'state': prospect.state.title,
+                'lead': lead_of(prospect), 'state': prospect.state.title, 'seats': prospect.seats or None,
                 'order': _way_to_order(user, prospect, order), 'order_number': order.number if order else '',
             }  # fmt: skip
 
@@ -196,7 +197,8 @@ def _sector_place(sector: Sector) -> tuple[int, str]:
 
 
 def facts_of(prospect: Prospect) -> dict[str, Any]:
-    return {name: getattr(prospect, name) for name in FACTS}
+    phones = {name: phone_shown(getattr(prospect, name)) for name in PHONES}
+    return {name: getattr(prospect, name) for name in FACTS} | phones
 
 
 async def state_of(prospect: Prospect, user: PortalUser) -> dict[str, Any]:
@@ -229,7 +231,9 @@ async def _orders(prospect: Prospect, user: PortalUser) -> list[dict[str, Any]]:
     return [
         {
             'number': order.number, 'state': order.state, 'title': order.state.title,
-            'vendor': '' if order.state == OrderState.DRAFT else order.vendor.title, 'seats': order.seats,
+            # What says the same as the portal's side is not said twice.
+            'vendor': '' if order.state in (OrderState.DRAFT, order.vendor.value) else order.vendor.title,
+            'seats': order.seats,
             'at': order.submitted_at or order.changed_at, 'by': order.submitted_by or order.created_by,
         }
         for order in await found.limit(10)

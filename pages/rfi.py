@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from components.frame import not_found
 from components.island import Island
-from models import Contact, Customer, CustomerProduct, PortalUser, Rfi, RfiLink, RfiState
+from models import Contact, Customer, CustomerProduct, PortalUser, Prospect, Rfi, RfiLink, RfiState
 from models import rfi_schema as schema
 from models.checking import Impossible, Invalid, phone_shown
 from models.rfi import FILLING
@@ -48,7 +48,7 @@ def fixed() -> dict[str, Any]:
 
 TITLES = {
     RfiState.NOT_REQUESTED: 'Not sent yet', RfiState.REQUESTED: 'To be filled in', RfiState.DRAFT: 'Being filled in',
-    RfiState.SUBMITTED: 'Sent back, being checked', RfiState.COMPLETE: 'Complete', RfiState.ERROR: 'To be corrected',
+    RfiState.SUBMITTED: 'Sent back, to be checked', RfiState.COMPLETE: 'Complete', RfiState.ERROR: 'To be corrected',
     RfiState.NOT_APPLICABLE: 'Not needed',
 }  # fmt: skip
 
@@ -60,10 +60,13 @@ async def about(customer: Customer, form: Rfi) -> dict[str, Any]:
     reached = [main.get(name, '') for name in ('name', 'email')] + [phone_shown(main.get('phone', '') or '')]
     leads = ', '.join(filter(None, (lead.get('name'), lead.get('email'))))
     products = [row['name'] for row in await CustomerProduct.list_of(customer.id)]
+    prospect = await Prospect.filter(customer_id=customer.id).first()
+    lines = ', '.join(filter(None, map(str.strip, prospect.address.splitlines()))) if prospect is not None else ''
     return {
         'key': f'rfi {form.id}', 'name': customer.name, 'services': await services_of(customer.id),
         'facts': [
-            ['Company', customer.name], ['Domain', customer.domain], ['Licences', f'{customer.seats:,}'],
+            ['Company', customer.name], ['Address', lines], ['Domain', customer.domain],
+            ['Licences', f'{customer.seats:,}' if customer.seats else ''],
             ['Products', ', '.join(products)], ['Main contact', ', '.join(filter(None, reached))],
             ['Implementation lead', leads or form.sent_to],
         ],
@@ -76,6 +79,7 @@ async def now_of(customer: Customer, form: Rfi) -> dict[str, Any]:
     return {
         'version': form.version, 'state': form.state.value, 'answers': answers, 'edits': form.edits or {},
         'errors': [_read(error) for error in form.errors or []], 'problems': _problems(customer, answers),
+        'warnings': form.warnings or [],
         'is_open': form.state in FILLING, 'reopened_because': form.reopened_because,
         'returned_at': form.returned_at, 'returned_by': form.returned_by, 'completed_at': form.completed_at,
         'shown': {key: shown for key in answers if (shown := _shown(key, answers[key]))},
@@ -147,7 +151,7 @@ async def by_link(request: Request, token: str) -> Response:
         throttle.failed(keys)
         return _closed('There is no such link', _UNKNOWN.partition('. ')[2], 404)
     except RfiLink.Closed as error:
-        return _closed('This link opens nothing any more', str(error), 410)
+        return _closed('This form is complete' if error.is_well else 'This link is closed', str(error), 410)
     partner = link.customer.partner
     return _private(page('rfi.html', msp=partner.name, logo=bool(partner.logo)))
 
@@ -178,7 +182,7 @@ async def _answered(request: Request, token: str, act: Answering) -> Response:
         throttle.failed(keys)
         return _private(answer({'error': _UNKNOWN}, 404))
     except RfiLink.Closed as error:
-        return _private(answer({'error': str(error)}, 410))
+        return _private(answer({'error': str(error), 'done': error.is_well}, 410))
 
 
 @router.get('/rfi/{token}/logo')

@@ -96,13 +96,14 @@ async def shell(request: Request) -> Response | None:
         return PlainTextResponse('There is nothing here.', 404)
     user, client = user_of(request), ui.context.client
     own(client, session_of(request))
-    if not await exists(request.url.path, request):
+    is_there = await exists(request.url.path, request)
+    if not is_there:
         client.status_code = 404
     await help.prepare(user)
     looks = await face.prepare(user)
     ui.page_title('MSP Portal')
     ui.add_head_html(f'<meta name="portal-me" content="{await standing_of(user)}">')
-    if (listed := LISTS.get(request.url.path)) is not None:
+    if is_there and (listed := LISTS.get(request.url.path)) is not None:
         key, title = listed
         ui.add_head_html(live_table.early(live_table.TABLES[key], user, client.sub_pages_router.current_path))
         ui.add_body_html(early_frame(title, '<div id="early-table" style="display:contents"></div>', looks))

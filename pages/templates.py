@@ -15,7 +15,7 @@ from models.rights import may
 from pages.guard import viewer
 
 _OWNERS = {StepOwner.VENDOR: 'Vendor', StepOwner.PARTNER: 'You (the MSP)', StepOwner.CUSTOMER: 'Customer'}
-_SERVICES = [['SA', 'Email security and archiving'], ['S', 'Email security only'], ['A', 'Archiving only']]
+_SERVICES = [['SA', 'Either service'], ['S', 'Email security'], ['A', 'Archiving']]
 
 
 async def templates_page(user: PortalUser) -> None:

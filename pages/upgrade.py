@@ -8,17 +8,17 @@ from nicegui import ui
 from components.frame import not_found
 from components.island import Island
 from models import ChangeMode, Customer, Order, Partner, PortalUser, calendar, change_form, changing
-from models.catalogue import any_of, for_partner, prices_of
+from models.catalogue import for_partner, prices_of
 from models.change_form import Held, Judged
 from models.changing import said_day
 from models.checking import Invalid
 from models.currency import minor_units
 from models.database import reader
-from models.pricing import shown
 from models.product import Product, ProductKind
 from models.rights import may
 from pages.acting import find
 from pages.guard import viewer
+from pages.prices import is_priced, told_of
 
 CHANGE, SUBMIT = 'prospect.change', 'order.submit'
 MODES = (
@@ -56,11 +56,15 @@ async def state_of(customer: Customer, user: PortalUser) -> dict[str, Any]:
         'why': changing.why_no_upgrade(customer, partner), 'waits_for': changing.why_not_submitted(submitted),
         'under_way': [_submitted(order, partner) for order in submitted],
         'quotes': [_quote(order, user) for order in await changing.quotes_of(customer)],
-        'start': change_form.empty_for(held, calendar.today(partner)),
+        'start': changing.start_of(customer, partner, held),
+        'people': [[person.id, person.name] for person in (await changing.leads_of(customer)).values()],
         'today': calendar.today(partner).isoformat(),
         'catalogue': await _offered(partner, held, with_prices=sees_prices),
         'currency': partner.currency, 'digits': minor_units(partner.currency),
-        'may': {'submit': may(user, SUBMIT), 'prices': sees_prices, 'set_prices': may(user, 'price.change')},
+        'may': {
+            'submit': may(user, SUBMIT), 'prices': sees_prices, 'set_prices': may(user, 'price.change'),
+            'invite': may(user, 'user.manage'),
+        },
     }  # fmt: skip
 
 
@@ -68,7 +72,7 @@ def _submitted(order: Order, partner: Partner) -> dict[str, Any]:
     return {
         'id': order.id, 'number': order.number, 'title': order.kind.title, 'by': order.submitted_by,
         'at': order.submitted_at, 'effective_on': order.effective_on, 'seats': order.seats,
-        'vendor': order.vendor.title, 'waits': changing.waits_because(order, partner),
+        'vendor': order.vendor_said, 'waits': changing.waits_because(order, partner),
         'why_not_withdrawn': changing.why_not_withdrawn(order, partner), 'until': order.withdraw_until,
     }  # fmt: skip
 
@@ -87,21 +91,12 @@ async def _offered(partner: Partner, held: Held, *, with_prices: bool) -> list[d
     """What the customer has and what can be chosen besides (what is sold and has a price), primary products first."""
     catalogue = await for_partner(partner.id)
     prices = await prices_of(partner.id, catalogue)
-    found = []
-    for code, product in catalogue.items():
-        price = prices.get(code)
-        is_priced = price is not None and price.currency == partner.currency
-        if code not in held.quantities and not (product.is_active and is_priced):
-            continue
-        cost = {'price': '', 'term': '', 'one_time': ''}
-        if price is not None and is_priced and with_prices:
-            once = shown(price.one_time_fee, price.currency) if price.one_time_fee else ''
-            cost = {'price': shown(price.unit_price, price.currency), 'term': price.term.value, 'one_time': once}
-        needs = [catalogue[other] for other in product.codes('requires') if other in catalogue]
-        found.append({
-            'code': code, 'name': product.name, 'kind': product.kind.value, 'is_sample': product.is_sample,
-            'has': held.quantities.get(code), 'is_priced': is_priced, 'needs': any_of(needs) if needs else '', **cost,
-        })  # fmt: skip
+    found = [
+        told_of(product, prices.get(code), partner.currency, with_price=with_prices)
+        | {'has': held.quantities.get(code)}
+        for code, product in catalogue.items()
+        if code in held.quantities or (product.is_active and is_priced(prices.get(code), partner.currency))
+    ]
     return sorted(found, key=lambda row: (row['kind'] != ProductKind.PRIMARY, row['has'] is None, row['name']))
 
 
@@ -109,21 +104,25 @@ async def _offered(partner: Partner, held: Held, *, with_prices: bool) -> list[d
 
 
 async def preview_of(customer: Customer, user: PortalUser, typed: Mapping[str, Any]) -> dict[str, Any]:
-    """What would change with what is typed: `lines` and `fees` (no amounts for who may not see prices), and `problems`
-    by field."""
+    """What would change with what is typed: `lines` and `fees` (no amounts for who may not see prices, no sums while
+    a price is missing), the `steps` to be set up, and `problems` by field."""
     partner = await Partner.get(id=customer.partner_id, using_db=reader())
     try:
         facts = change_form.clean(typed)
     except Invalid as error:
-        return {'lines': None, 'fees': None, 'problems': error.errors}
-    start = change_form.empty_for(await changing.held_by(customer), calendar.today(partner))
+        return {'lines': None, 'fees': None, 'steps': [], 'problems': error.errors}
+    start = changing.start_of(customer, partner, await changing.held_by(customer))
     found = await changing.judge(customer, partner, {**start, **facts})
-    return {**_amounts(found, user), 'problems': {each.field: each.message for each in reversed(found.problems.found)}}
+    steps = await changing.to_set_up(customer, found.after, await for_partner(partner.id)) if found.added else []
+    return _amounts(found, user) | {
+        'steps': steps,
+        'problems': {each.field: each.message for each in reversed(found.problems.found)},
+    }
 
 
 def _amounts(found: Judged, user: PortalUser) -> dict[str, Any]:
     if may(user, 'price.see'):
-        return {'lines': found.lines_data, 'fees': found.fees}
+        return {'lines': found.lines_data, 'fees': found.fees if found.is_priced else None}
     plain = [{name: row[name] for name in ('code', 'name', 'quantity')} for row in found.lines_data]
     return {'lines': plain, 'fees': None}
 
@@ -139,8 +138,10 @@ async def review_of(customer: Customer, user: PortalUser, order_id: int) -> dict
         'company': customer.name, 'code': customer.account_code, 'was_seats': order.was_seats, 'seats': order.seats,
         'mode': order.mode.title, 'comes': _names(seen.found.added, seen.catalogue),
         'goes': _names(seen.found.removed, seen.catalogue),
-        'effective_on': said_day(order.effective_on), 'is_downsell': changing.is_downsell(order),
-        'bills': said_day(_next_bill(order)), 'until': said_day(order.withdraw_until) if can_withdraw else '',
+        'steps': await changing.to_set_up(customer, seen.found.after, seen.catalogue) if seen.found.added else [],
+        'lead': changing.lead_said(order).replace('\n', ' · '), 'effective_on': said_day(order.effective_on),
+        'is_downsell': changing.is_downsell(order), 'bills': said_day(_next_bill(order)),
+        'until': said_day(order.withdraw_until) if can_withdraw else '',
         'currency': seen.found.currency, 'agreement': partner.agreement,
         'po': 'Not required' if order.po_waived else order.po_number, **_amounts(seen.found, user),
     }  # fmt: skip

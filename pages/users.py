@@ -2,39 +2,21 @@
 
 from typing import Any
 
-from nicegui import ui
-from tortoise.expressions import RawSQL
-
-from components.frame import not_found
-from components.island import Island
 from components.live_table import LiveTable
 from models import PortalRole, PortalUser, Session, UserState, sight
 from models.database import reader
 from models.rights import ABOUT, may
-from pages.customers import keep_columns
-from pages.guard import viewer
 from pages.help import base
+from pages.listed import SqlColumn, list_page
 
 RIGHT = 'user.manage'
 
 
-class PeopleColumn:
-    """A column that is not a field of its own: what it sorts by is SQL over `portal_user`."""
-
-    def __init__(self, name: str, heading: str, kind: str, order: str) -> None:
-        self.name, self.heading, self.kind, self._order = name, heading, kind, order
-
-    def order(self, user: PortalUser) -> Any:
-        return RawSQL(self._order)
-
-    async def fill(self, user: PortalUser, found: list[dict[str, Any]]) -> None:
-        """The columns of a row are filled together, by the last of them."""
-
-    def text(self, row: dict[str, Any]) -> Any:
-        return row[self.name]
+def _column(name: str, heading: str, kind: str = 'text') -> SqlColumn:
+    return SqlColumn(name, heading, PortalUser.ORDERS[name], kind)
 
 
-class SessionsColumn(PeopleColumn):
+class SessionsColumn(SqlColumn):
     """How many sessions go on, and with it what the other columns need."""
 
     async def fill(self, user: PortalUser, found: list[dict[str, Any]]) -> None:
@@ -61,12 +43,9 @@ def people_of(user: PortalUser) -> Any:
 
 table = LiveTable(
     'users', PortalUser, [
-        'name', 'email', PeopleColumn('role', 'Role', 'text', PortalUser.ORDERS['role']),
-        PeopleColumn('sees', 'Sees', 'text', PortalUser.ORDERS['sees']),
-        PeopleColumn('state', 'State', 'text', PortalUser.ORDERS['state']),
-        PeopleColumn('two_factor', 'Two-factor', 'text', PortalUser.ORDERS['two_factor']),
-        PeopleColumn('last_sign_in', 'Last sign-in', 'date', PortalUser.ORDERS['last_sign_in']),
-        SessionsColumn('sessions', 'Sessions', 'number', PortalUser.ORDERS['sessions']),
+        'name', 'email', _column('role', 'Role'), _column('sees', 'Sees'), _column('state', 'State'),
+        _column('two_factor', 'Two-factor'), _column('last_sign_in', 'Last sign-in', 'date'),
+        SessionsColumn('sessions', 'Sessions', PortalUser.ORDERS['sessions'], 'number'),
     ],
     people_of, noun='users', links={'name': '/users#{id}'}, narrow=('state',),
     yields=('sessions', 'two_factor', 'last_sign_in'), right=RIGHT,
@@ -75,17 +54,11 @@ table = LiveTable(
 
 
 async def users_page(user: PortalUser) -> None:
-    client = ui.context.client
-    address = client.sub_pages_router.current_path
-    who = await viewer(client)
-    if who is None or not may(who, RIGHT):
-        not_found()
-        return
-    config = {
-        'table': table.config(who, address), 'me': who.id, 'help': base(),
-        'roles': [[role.value, role.title, ABOUT[role]] for role in PortalRole],
+    await list_page(user, table, 'users.js', RIGHT, _config)
+
+
+async def _config(who: PortalUser, _listed: dict[str, Any]) -> dict[str, Any]:
+    return {
+        'me': who.id, 'help': base(), 'roles': [[role.value, role.title, ABOUT[role]] for role in PortalRole],
         'states': {state.value: state.title for state in UserState},
     }  # fmt: skip
-    with ui.element('div').classes('page page-list'):
-        island = Island('users.js', config).style('display: contents')
-        island.on('columns', lambda event: keep_columns(client, table, user, event.args))

@@ -25,6 +25,7 @@ from models import Partner, PortalRole, PortalUser, events
 from models.database import opened
 from models.migrating import migrated
 from settings import Settings, settings
+from tests.name_server import NameServer, name_server
 
 SECRET = 'x' * 40
 PASSWORD = 'correct horse battery'
@@ -87,6 +88,18 @@ def _events_as_before() -> Iterator[None]:
 def _statements_forgotten() -> None:
     """Tortoise keeps INSERTs by model for the whole process, and they differ from database to database."""
     EXECUTOR_CACHE.clear()
+
+
+# -- a name server ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[NameServer]:
+    """A name server of the test's own, which the portal asks instead of those of this machine."""
+    async with name_server() as found:
+        monkeypatch.setenv('PORTAL_DNS', found.address)
+        settings.cache_clear()
+        yield found
 
 
 # -- databases --------------------------------------------------------------------------------------------------------

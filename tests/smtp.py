@@ -30,6 +30,7 @@ class Post:
         self.data: dict[str, str] = {}
         self.sender = ''
         self.connections = 0
+        self.breaks_on = ''  # of whose message it ends the connection
         self.before_answer: Any = None  # an async function, called when a message is there and before it is taken
 
     async def handle_EHLO(self, _server, session, _envelope, hostname, responses):
@@ -50,7 +51,10 @@ class Post:
         envelope.rcpt_tos.append(address)
         return '250 OK'
 
-    async def handle_DATA(self, _server, _session, envelope):
+    async def handle_DATA(self, server, _session, envelope):
+        if self.breaks_on in envelope.rcpt_tos:
+            server.transport.abort()
+            return '421 Gone'
         if self.before_answer:
             await self.before_answer()
         if answer := self.data.get(envelope.rcpt_tos[0]) or self.data.get(''):

@@ -18,6 +18,8 @@ const CARD = 152; // px, about what one takes
 const COLUMN = 296;
 const HAND = 6000; // ms that a pointer may rest on a column until nobody is taken to be looking for something there
 const RELOAD_PAUSE = 2000;
+const TRY_AGAIN = 5000; // ms until what could not be read is asked for once more
+const DRAW_PAUSE = 200; // ms at least between two drawings that nobody asked for, and twice what the last one took
 
 let early = null;
 let parked = null; // the board that was left: it goes on being told of what changes, so that coming back shows it at once
@@ -66,8 +68,12 @@ class Board {
     this.shownIn = new Map(); // in which column a card is shown
     this.cards = new Map(); // the elements of those that are drawn
     this.lists = new Map(); // the columns that are shown
-    this.current = null; // the card that Tab comes to
+    this.current = null; // the card that the focus was in last
+    this.stops = new Set(); // what Tab comes to: one card of each column, and the button of that card
     this.hand = { key: null, at: 0 };
+    this.wanted = new Set(); // customers that have come into Connect and are not known here yet
+    this.drawnAt = -Infinity;
+    this.drawTook = 0;
     this.ready = new Promise((done) => { this.isReady = done; });
     this.build(root);
     addEventListener('popstate', () => !this.isParked && location.pathname === this.config.path && this.readAddress());
@@ -128,7 +134,7 @@ class Board {
     this.pill = h('button', { type: 'button', class: 'pill', hidden: true, onclick: () => { this.hand.at = 0; this.arrange(); } });
     this.note = h('div', { class: 'notice', hidden: true });
     this.problem = h('div', { class: 'notice bad', role: 'alert', hidden: true });
-    this.columns = h('div', { class: 'board-columns', 'aria-label': 'Steps' });
+    this.columns = h('div', { class: 'board-columns', role: 'group', 'aria-label': 'Steps of Connect; arrow keys go from card to card' });
     this.empty = h('div', { class: 'board-empty', hidden: true });
     this.root = h('div', { class: 'board-island' },
       h('div', { class: 'table-bar board-bar' }, search, h('div', { class: 'choices', role: 'group', 'aria-label': 'Show only' }, ...Object.values(this.states)), ownerBox, whoBox, this.count, this.pill),
@@ -192,6 +198,7 @@ class Board {
     this.loading = true;
     this.loadAgain = this.missed = false;
     this.loadedAt = Date.now();
+    clearTimeout(this.tryAgain);
     try {
       const answer = await (asked || fetch(ADDRESS + (this.isPart ? query(this.asked, SENT) : ''), { cache: 'no-store', signal: AbortSignal.timeout(30000) }).then(read));
       this.problem.hidden = true;
@@ -206,12 +213,23 @@ class Board {
     } catch (error) {
       if (error.status === 401) return live.leave();
       this.isReady();
-      this.problem.replaceChildren(h('span', {}, `The board cannot be read: ${error.message} `), h('button', { type: 'button', class: 'button small', onclick: () => this.load() }, 'Try again'));
-      this.problem.hidden = false;
+      this.tell(`The board cannot be read: ${error.message}`, h('button', { type: 'button', class: 'button small', onclick: () => this.load() }, 'Try again'));
+      this.tryAgainSoon();
     } finally {
       this.loading = false;
     }
     if (this.loadAgain) this.loadSoon();
+  }
+
+  tryAgainSoon() {
+    clearTimeout(this.tryAgain);
+    this.tryAgain = setTimeout(() => (live.state === 'live' ? this.loadSoon() : this.tryAgainSoon()), TRY_AGAIN);
+  }
+
+  // Said once, however often it fails: whoever is about to press the button keeps it.
+  tell(text, ...more) {
+    if (this.problem.hidden || this.problem.firstChild?.textContent !== `${text} `) this.problem.replaceChildren(h('span', {}, `${text} `), ...more);
+    this.problem.hidden = false;
   }
 
   take({ names, rows, people, order, all, n, epoch }, { whole }) {
@@ -232,52 +250,64 @@ class Board {
     for (const message of live.epoch === epoch ? live.recent : []) if (message.n > n && message.rows) this.apply(message);
   }
 
-  // Customers that have come into Connect.
+  // Customers that have come into Connect: together, and one question at a time.
   async loadIds() {
     const ids = [...this.wanted].slice(0, 200);
     this.wanted = new Set([...this.wanted].slice(200));
+    this.loadingIds = true;
     try {
       const answer = await fetch(`${ADDRESS}?ids=${ids}`, { cache: 'no-store', signal: AbortSignal.timeout(15000) }).then(read);
       this.take(answer, { whole: false });
+      if (!live.isWhole(answer.epoch, answer.n)) this.loadSoon();
       for (const id of ids) if (this.rows.has(id)) this.rows.get(id).live++;
-      this.arrange();
+      this.arrangeSoon();
     } catch (error) {
       if (error.status === 401) return live.leave();
       this.loadSoon();
+    } finally {
+      this.loadingIds = false;
     }
-    if (this.wanted.size) this.wantIds();
+    this.wantIds();
   }
 
+  // Soon after the first of them, whatever else is told meanwhile.
   wantIds() {
-    clearTimeout(this.idsTimer);
-    this.idsTimer = setTimeout(() => this.loadIds(), 60);
+    if (this.wanted.size && !this.loadingIds) this.idsTimer ||= setTimeout(() => { this.idsTimer = null; this.loadIds(); }, 60);
   }
 
   // -- what comes in live ---------------------------------------------------------------------------------------------
 
   patch(message) {
-    if (this.isLoaded && this.apply(message)) this.arrange();
+    if (this.isLoaded && this.apply(message)) this.arrangeSoon();
+  }
+
+  // What is told is known at once and drawn at once, but where much is told, only as often as leaves the browser most of
+  // its time: a board that is drawn anew for each of fifty changes a second falls behind them.
+  arrangeSoon() {
+    if (this.isParked || this.drawTimer) return;
+    const wait = this.drawnAt + Math.max(DRAW_PAUSE, 2 * this.drawTook) - performance.now();
+    if (wait <= 0) this.arrange();
+    else this.drawTimer = setTimeout(() => this.arrange(), wait);
   }
 
   apply({ rows = {}, lists }) {
     let something = false;
-    this.wanted ||= new Set();
     for (const [key, cells] of Object.entries(rows)) {
       const id = Number(key);
       const row = this.rows.get(id);
-      const listed = 'listing' in cells ? isIn(cells.listing) : lists && (lists.waiting?.includes(id) || lists['in-progress']?.includes(id));
+      const listed = 'listing' in cells ? isIn(cells) : cells.connect_owner || lists && (lists.waiting?.includes(id) || lists['in-progress']?.includes(id));
       if (row) {
         const told = Object.keys(cells).filter((name) => name in row && cells[name] !== row[name]);
         if (!told.length) continue;
         for (const name of told) row[name] = cells[name];
         row.live++;
-        row.closed = !isIn(row.listing);
+        row.closed = !isIn(row);
         worked(row);
         something = true;
         if (['connect_person_id', 'responsible_id'].some((name) => row[name] != null && !this.people[row[name]])) this.wanted.add(id);
       } else if (listed) this.wanted.add(id);
     }
-    if (this.wanted.size) this.wantIds();
+    this.wantIds();
     return something;
   }
 
@@ -297,7 +327,10 @@ class Board {
   // Work out what is shown where, and draw it. `anew` is because somebody asked for something else; otherwise nothing
   // moves in a column that a pointer is in.
   arrange({ anew = false } = {}) {
+    clearTimeout(this.drawTimer);
+    this.drawTimer = null;
     if (!this.isLoaded || this.isParked) return;
+    const began = performance.now();
     const now = live.now();
     this.words = this.asked.q ? fold(this.asked.q) : '';
     const counts = { overdue: 0, blocked: 0, held: 0 };
@@ -329,12 +362,18 @@ class Board {
     this.pending = pending;
     this.draw(groups, anew);
     this.showCounts(all, shown, counts);
+    this.drawnAt = performance.now();
+    this.drawTook = this.drawnAt - began;
+    requestAnimationFrame(() => setTimeout(() => { this.drawTook = performance.now() - began; })); // and until it is painted
   }
 
   draw(groups, anew) {
     const focused = document.activeElement?.closest?.('.board-card')?.dataset.id;
     const part = document.activeElement?.dataset?.part;
     const keys = [...groups.keys()].sort((a, b) => this.place(a) - this.place(b) || a.localeCompare(b));
+    // Asked once and before anything is changed: an answer in between would cost another layout of everything.
+    const right = innerWidth + this.columns.scrollLeft;
+    const most = Math.max(FIRST, Math.ceil(innerHeight / CARD));
     for (const [key, list] of this.lists) if (!groups.has(key)) { list.box.remove(); this.lists.delete(key); }
     keys.forEach((key, index) => {
       const rows = groups.get(key);
@@ -346,15 +385,14 @@ class Board {
       list.order = rows.map(({ id }) => id);
       list.name(titleOf(key, rows), rows.length, rows.filter((row) => row.is.overdue).length);
       if (this.columns.children[index] !== list.box) this.columns.insertBefore(list.box, this.columns.children[index] || null);
-      if (anew && list.body.scrollTop) list.body.scrollTop = 0;
-      const inView = index * COLUMN < this.columns.clientWidth + this.columns.scrollLeft;
-      this.show(list, Math.max(list.drawn, inView ? Math.max(FIRST, Math.ceil(this.columns.clientHeight / CARD)) : 0));
+      this.show(list, Math.max(list.drawn, index * COLUMN < right || key === this.asked.column ? most : 0));
     });
+    if (anew) for (const { body } of this.lists.values()) body.scrollTop = 0;
     this.pick(keys);
     if (focused) this.refocus(Number(focused), part);
-    if (!this.rows.has(this.current) || !this.cards.get(this.current)?.isConnected) this.focused(this.columns.querySelector('.board-card'), false);
+    this.setStops();
     for (const [id, card] of this.cards) if (!card.isConnected) this.cards.delete(id);
-    setTimeout(() => this.fillSoon(), 100); // what is in view is there
+    this.fillTimer ||= setTimeout(() => { this.fillTimer = null; this.fillSoon(); }, 100); // what is in view is there
   }
 
   place(key) {
@@ -375,6 +413,9 @@ class Board {
     const box = h('section', { class: 'board-column', 'data-column': key, 'aria-labelledby': id }, h('h2', { id, class: 'board-head' }, title, ' ', count, ' ', late), body);
     const rest = h('li', { class: 'board-rest', 'aria-hidden': 'true' });
     const list = { key, box, body, rest, order: [], drawn: 0, name: (text, all, overdue) => {
+      const said = JSON.stringify([text, all, overdue]);
+      if (list.said === said) return;
+      list.said = said;
       if (title.textContent !== text) title.textContent = text;
       count.replaceChildren(number(all), h('span', { class: 'sr-only' }, all === 1 ? ' customer' : ' customers'));
       late.hidden = !overdue;
@@ -403,8 +444,8 @@ class Board {
     }
     const left = list.order.length - list.drawn;
     list.rest.style.height = `${left * CARD}px`;
-    if (left) list.body.append(list.rest);
-    else list.rest.remove();
+    if (!left) list.rest.remove();
+    else if (list.body.lastChild !== list.rest) list.body.append(list.rest);
   }
 
   fillSoon() {
@@ -414,16 +455,16 @@ class Board {
   // More cards where somebody has scrolled near the end of what is drawn.
   fill() {
     const { left, right, bottom } = this.columns.getBoundingClientRect();
-    let again = false;
-    for (const list of this.lists.values()) {
-      if (list.drawn >= list.order.length) continue;
+    const short = [...this.lists.values()].filter((list) => {
+      if (list.drawn >= list.order.length) return false;
       const box = list.box.getBoundingClientRect();
-      if (!box.width || box.right < left - COLUMN || box.left > right + COLUMN) continue;
-      if (list.drawn && list.rest.getBoundingClientRect().top > bottom + 600) continue;
-      this.show(list, list.drawn + CHUNK);
-      again = true;
-    }
-    if (again) this.fillSoon();
+      if (!box.width || box.right < left - COLUMN || box.left > right + COLUMN) return false;
+      return !list.drawn || list.rest.getBoundingClientRect().top <= bottom + 600;
+    });
+    for (const list of short) this.show(list, list.drawn + CHUNK);
+    if (!short.length) return;
+    this.setStops();
+    this.fillSoon();
   }
 
   // On a narrow screen one column is shown at a time.
@@ -431,9 +472,10 @@ class Board {
     const wanted = keys.includes(this.asked.column) ? this.asked.column : keys[0];
     for (const [key, list] of this.lists) list.box.classList.toggle('is-picked', key === wanted);
     const options = keys.map((key) => [key, this.lists.get(key).title]);
-    const said = JSON.stringify(options);
-    if (said !== this.picked) this.picker.replaceChildren(...options.map(([value, title]) => h('option', { value }, title)));
-    this.picked = said;
+    const known = [...this.picker.options];
+    // One that is being looked at stays open: only its words change.
+    if (known.length !== options.length || options.some(([value], place) => known[place].value !== value)) this.picker.replaceChildren(...options.map(([value, title]) => h('option', { value }, title)));
+    else options.forEach(([, title], place) => { if (known[place].textContent !== title) known[place].textContent = title; });
     this.picker.value = wanted || '';
     this.picker.hidden = !keys.length;
   }
@@ -462,18 +504,17 @@ class Board {
 
   said(row) {
     const person = this.people[row.connect_person_id];
-    return JSON.stringify([row.name, row.account_code, row.seats, row.connect_owner, row.connect_status, row.blocked_because, row.due, row.days, row.hold_because, row.hold_until, row.steps_done, row.steps_of, row.waits, row.live, person, row.closed]);
+    return JSON.stringify([row.name, row.account_code, row.seats, row.connect_owner, row.connect_status, row.blocked_because, row.due, row.days, row.hold_because, row.hold_until, row.steps_done, row.steps_of, row.waits, row.live, person, row.closed, row.listing]);
   }
 
   content(row) {
-    const stop = row.id === this.current ? '0' : '-1';
     const [icon, whose] = OWNERS[row.connect_owner] || [];
     const person = this.people[row.connect_person_id];
     const called = person ? (person[1] ? person[0] : `${person[0]} (disabled)`) : 'Nobody';
     const face = [shape('person'), h('span', { class: 'board-called', dir: 'auto' }, called)];
     return [
-      h('a', { class: 'board-name', href: `/customers/${row.id}`, dir: 'auto', tabindex: stop, 'data-part': 'name', title: row.name }, row.name),
-      h('p', { class: 'board-facts quiet small' }, h('span', { class: 'mono' }, row.account_code), ` · ${number(row.seats)} ${row.seats === 1 ? 'licence' : 'licences'}`),
+      h('a', { class: 'board-name', href: `/customers/${row.id}`, dir: 'auto', tabindex: '-1', 'data-part': 'name', title: row.name }, row.name),
+      h('p', { class: 'board-facts quiet small' }, h('span', { class: 'mono' }, row.account_code), ` · ${number(row.seats)} ${row.seats === 1 ? 'licence' : 'licences'}`, row.listing === 'complete' && !row.closed && ' · live'),
       row.waits && h('p', { class: 'board-now small' }, shape('action'), row.closed ? 'Not in Connect any more' : columnOf(row) === this.shownIn.get(row.id) ? 'Changed just now' : `Now: ${row.connect_status}`),
       h('p', { class: 'board-line small' },
         whose && h('span', { class: 'board-owner', title: 'Whose turn it is' }, shape(icon), whose),
@@ -484,7 +525,7 @@ class Board {
       h('div', { class: 'board-foot small' },
         h('span', { class: 'board-progress', role: 'img', 'aria-label': `${row.steps_done} of ${row.steps_of} steps done` }, bar(row), h('span', { 'aria-hidden': 'true', class: 'quiet' }, `${row.steps_done}/${row.steps_of}`)),
         this.config.assigns
-          ? h('button', { type: 'button', class: `board-person${person?.[1] ? '' : ' is-nobody'}`, tabindex: stop, 'data-part': 'person', 'aria-label': `Looked after by ${called}: change`, title: `Looked after by ${called}`, onclick: () => this.lookAfter(row) }, ...face)
+          ? h('button', { type: 'button', class: `board-person${person?.[1] ? '' : ' is-nobody'}`, tabindex: '-1', 'data-part': 'person', 'aria-label': `Looked after by ${called}: change`, title: `Looked after by ${called}`, onclick: () => this.lookAfter(row) }, ...face)
           : h('span', { class: `board-person${person?.[1] ? '' : ' is-nobody'}`, title: `Looked after by ${called}` }, ...face)),
     ].filter(Boolean);
   }
@@ -494,23 +535,34 @@ class Board {
       await lookAfter({ id: row.id, name: row.name, step: row.connect_key.startsWith('rfi_') ? 'rfi' : row.connect_key });
     } catch (error) {
       if (error.status === 401) return live.leave();
-      this.problem.replaceChildren(h('span', {}, error.message));
-      this.problem.hidden = false;
+      this.tell(error.message);
     }
   }
 
   // -- the keyboard ---------------------------------------------------------------------------------------------------
 
-  focused(card, isFocus = true) {
-    const id = card ? Number(card.dataset.id) : null;
-    if (id === this.current && isFocus) return;
-    this.stops(this.current, '-1');
-    this.current = id;
-    this.stops(id, '0');
+  focused(card) {
+    if (!card || Number(card.dataset.id) === this.current) return;
+    this.current = Number(card.dataset.id);
+    const list = this.lists.get(card.closest('.board-column').dataset.column);
+    if (list) list.current = this.current;
+    this.setStops();
   }
 
-  stops(id, index) {
-    for (const stop of this.cards.get(id)?.querySelectorAll('[data-part]') || []) stop.setAttribute('tabindex', index);
+  // Tab goes from column to column, to the card where somebody was in each; arrows walk from card to card.
+  setStops() {
+    const stops = new Set();
+    for (const list of this.lists.values()) {
+      const place = list.order.indexOf(list.current);
+      if (place < 0 || place >= list.drawn) list.current = list.order[0];
+      stops.add(this.cards.get(list.current)?.querySelector('[data-part=name]'));
+    }
+    stops.add(this.cards.get(this.current)?.querySelector('[data-part=person]:is(button)'));
+    stops.delete(undefined);
+    stops.delete(null);
+    for (const stop of this.stops) if (!stops.has(stop)) stop.tabIndex = -1;
+    for (const stop of stops) stop.tabIndex = 0;
+    this.stops = stops;
   }
 
   // The card has moved, or was drawn anew: the focus stays with it; where it is gone, it goes to what is nearest.
@@ -557,7 +609,8 @@ class Board {
 
   showCounts(all, shown, counts) {
     const total = this.isPart ? Math.max(this.all, all) : all;
-    this.count.textContent = shown === total ? `${number(total)} in Connect` : `${number(shown)} of ${number(total)} in Connect`;
+    const said = shown === total ? `${number(total)} in Connect` : `${number(shown)} of ${number(total)} in Connect`;
+    if (this.count.textContent !== said) this.count.textContent = said; // it is read out when it changes
     for (const [name, button] of Object.entries(this.states)) {
       const some = counts[name] > 0 && name !== 'held';
       button.classList.toggle('has-bad', some);
@@ -593,7 +646,8 @@ class Board {
 
 // -- what follows from a row ----------------------------------------------------------------------------------------------
 
-const isIn = (listing) => listing === 'waiting' || listing === 'in_progress';
+// Live customers too, as long as something that they bought later is to be set up.
+const isIn = ({ listing, connect_owner: owner }) => listing === 'waiting' || listing === 'in_progress' || (listing === 'complete' && Boolean(owner));
 
 // What does not change with time.
 function worked(row) {
@@ -613,9 +667,9 @@ function judge(row, now) {
   const overdue = !held && row.dueAt != null && row.dueAt < now;
   row.is = { overdue, blocked: row.blocked_because !== '', held };
   row.rank = overdue ? 0 : row.is.blocked ? 1 : 2;
-  const days = Math.floor((now - row.since) / DAY);
+  const days = daysSince(row.since);
   row.days = !row.since ? '' : days < 1 ? 'since today' : days === 1 ? '1 day here' : `${number(days)} days here`;
-  const late = overdue ? Math.floor((now - row.dueAt) / DAY) : 0;
+  const late = overdue ? daysSince(row.dueAt) : 0;
   row.due = row.dueAt == null || held ? '' : !overdue ? `Due ${day(row.dueAt)}` : late < 1 ? 'Overdue since today' : `${number(late)} ${late === 1 ? 'day' : 'days'} late`;
 }
 
@@ -642,16 +696,29 @@ function bar({ steps_done: done, steps_of: of }) {
 }
 
 const days = new Map(); // writing a date takes longer than the rest of a card
-function day(at) {
+function calendar() {
   const [minute, zone] = [Math.floor(live.now() / 60000), inZone({}).timeZone];
   if (days.minute !== minute || days.zone !== zone) {
     days.clear();
-    Object.assign(days, { minute, zone, name: new Intl.DateTimeFormat('en-CA', inZone({})), near: new Intl.DateTimeFormat('en-GB', inZone({ day: 'numeric', month: 'short' })), far: new Intl.DateTimeFormat('en-GB', inZone({ dateStyle: 'medium' })) });
+    Object.assign(days, { minute, zone, dates: days.zone === zone && days.dates ? days.dates : new Map(), name: new Intl.DateTimeFormat('en-CA', inZone({})), near: new Intl.DateTimeFormat('en-GB', inZone({ day: 'numeric', month: 'short' })), far: new Intl.DateTimeFormat('en-GB', inZone({ dateStyle: 'medium' })) });
     [days.today, days.tomorrow] = [live.now(), live.now() + DAY].map((ms) => days.name.format(ms));
   }
+  return days;
+}
+
+function day(at) {
+  calendar();
   if (!days.has(at)) {
     const on = days.name.format(at);
     days.set(at, on === days.today ? 'today' : on === days.tomorrow ? 'tomorrow' : (on.slice(0, 4) === days.today.slice(0, 4) ? days.near : days.far).format(at));
   }
   return days.get(at);
+}
+
+// As the calendar counts them: what was due yesterday evening is a day late this morning.
+function daysSince(at) {
+  const { dates, name, today } = calendar();
+  if (dates.size > 20000) dates.clear(); // a screen that stays open for weeks
+  if (!dates.has(at)) dates.set(at, Date.parse(name.format(at)));
+  return Math.round((Date.parse(today) - dates.get(at)) / DAY);
 }

@@ -43,13 +43,14 @@ function products({ rows }) {
 const named = (row) => [h('b', {}, row.name), ' ', h('span', { class: 'mono quiet' }, row.code)];
 
 function upgrades({ rows, why_not: why, quotes }, page) {
-  const order = page.may('prospect.change') && (why ? h('p', { class: 'quiet' }, `Upgrade: ${why}`)
-    : h('a', { class: 'button', href: `/customers/${page.id}/upgrade`, 'data-keep': 'upgrade' }, 'Upgrade', quotes ? h('span', { class: 'quiet' }, ` · ${quotes} ${quotes === 1 ? 'quote' : 'quotes'}`) : ''));
+  const order = page.may('prospect.change') && !why && h('a', { class: 'button', href: `/customers/${page.id}/upgrade`, 'data-keep': 'upgrade' }, 'Upgrade', quotes ? h('span', { class: 'quiet' }, ` · ${quotes} ${quotes === 1 ? 'quote' : 'quotes'}`) : '');
   const actions = order && h('div', { class: 'card-actions' }, order);
   if (!rows.length) return [empty('Everything in the catalogue is in use here.'), actions];
-  return [table([['Product'], ['Kind'], ['Licence', 'number'], ['Availability']],
-    rows.map((row) => [named(row), row.kind, row.price == null ? '–' : `${row.price} ${row.currency} a ${row.term}`,
-      row.available ? h('span', {}, 'Available') : h('span', { class: 'quiet' }, row.why)]), 'Upgrade options'), actions];
+  const cost = (row) => (row.price == null ? '–' : `${row.price} ${row.currency} a ${row.term}`);
+  // Where nothing can be ordered at all, that is said once.
+  return [why && h('p', { class: 'notice' }, h('b', {}, 'No upgrade now. '), why),
+    table([['Product'], ['Kind'], ['Licence', 'number'], ...(why ? [] : [['Availability']])], rows.map((row) => [named(row), row.kind, cost(row),
+      ...(why ? [] : [row.available ? h('span', {}, 'Available') : h('span', { class: 'quiet' }, row.why)])]), 'Upgrade options'), actions];
 }
 
 function factList(facts) {
@@ -65,13 +66,15 @@ const RFI_ARTICLES = ['error', 'incomplete', 'complete', 'not_applicable']; // b
 
 function rfi(content, page) {
   const state = h('p', { class: 'state-line' }, stateIcon(RFI[content.icon], `RFI: ${content.state}`), h('b', {}, helpLink(page, `rfi/${RFI_ARTICLES[content.icon]}`, content.state)), content.since && h('span', { class: 'quiet' }, 'since ', when(content.since)));
-  const steps = [['Sent', content.requested_at], ['Sent back', content.returned_at], ['Complete', content.completed_at]].filter(([, at]) => at);
+  const steps = [['Sent back', content.returned_at], ['Complete', content.completed_at]].filter(([, at]) => at);
   return [
     state,
     steps.length > 0 && h('p', { class: 'quiet' }, ...steps.flatMap(([word, at], index) => [index ? ' · ' : '', `${word} `, when(at)])),
     ...rfiActions(content, page),
     content.errors.length > 0 && h('div', { class: 'notice bad-list', role: 'group', 'aria-label': 'What is wrong' }, h('b', {}, 'To be corrected'),
       h('ul', {}, ...content.errors.map((error) => h('li', {}, h('b', {}, error.field), ': ', error.message || 'is not right')))),
+    content.warnings.length > 0 && h('div', { class: 'notice bad-list rfi-warned', role: 'group', 'aria-label': 'Worth a look' }, h('b', {}, 'Worth a look'),
+      h('ul', {}, ...content.warnings.map((each) => h('li', {}, h('b', {}, each.field), ': ', each.message)))),
     content.answers.length > 0 ? factList(content.answers.map(([label, text]) => ({ label, text }))) : h('p', { class: 'quiet' }, 'The form has supplied nothing yet.'),
     content.happened.length > 0 && h('ul', { class: 'happened' }, ...content.happened.map((entry) => h('li', {}, entry.summary, h('span', { class: 'quiet' }, ` – ${entry.actor || 'Portal'}, `, when(entry.at))))),
   ];

@@ -22,11 +22,15 @@ const day = (value) => (value ? new Date(parseTime(String(value))).toLocaleDateS
 
 const dayKey = (ms) => new Date(ms).toLocaleDateString('en-CA', inZone({})); // 2026-11-22
 
+// The second click of a double click finds another button in the same place: whoever starts a step does not complete it.
+const once = (act) => (event) => { if (event.detail < 2) act(event); };
+
 export class ConnectBody {
   constructor(page, box) {
     this.page = page;
     this.opened = new Set();
     this.view = 'steps';
+    this.moved = new Map(); // steps that were moved, as they were seen before: until they are drawn anew, another press says nothing
     this.trouble = h('p', { class: 'form-error', role: 'alert', hidden: true });
     this.inside = h('div', { class: 'connect-inside' });
     box.append(this.inside, this.trouble);
@@ -40,6 +44,8 @@ export class ConnectBody {
       return;
     }
     const share = content.of ? content.done / content.of : 1;
+    const { activeElement: pressed } = document;
+    const held = this.inside.contains(pressed) && pressed.closest('.step')?.dataset.step;
     this.inside.replaceChildren(...[
       this.standing(),
       h('div', { class: 'progress-line' },
@@ -48,12 +54,16 @@ export class ConnectBody {
       this.bar(),
       this.view === 'steps' ? h('ol', { class: 'steps' }, ...steps.map((step) => this.step(step))) : this.timeLine(),
     ].filter(Boolean));
+    // What was pressed may be gone; the next thing to press is not, or a key that is held down would press that too.
+    const kept = (name) => this.inside.querySelector(`[data-keep="${CSS.escape(name)}"]`);
+    if (held && !kept(pressed.dataset.keep || '')) kept(`fold ${held}`)?.focus({ preventScroll: true });
   }
 
   // On hold, ready, closed: what counts for all of Connect, and what can be done about it.
   standing() {
-    const { hold, is_ready: ready, listing, closed_because: because, closed_at: closed, status } = this.content;
+    const { hold, is_ready: ready, listing, closed_because: because, closed_at: closed, status, later } = this.content;
     if (listing === 'closed') return h('p', { class: 'notice' }, h('b', {}, status), ' ', when(closed), because ? ` – ${because}` : '');
+    if (later.length) return h('p', { class: 'notice' }, h('b', {}, `${later.join(', ')} ${later.length === 1 ? 'is' : 'are'} to be set up.`), ' What was bought later is done beside: the customer is live and stays in Complete.');
     if (hold) {
       return h('div', { class: 'notice connect-standing' }, h('span', {}, h('b', {}, hold.until ? `On hold until ${day(hold.until)}` : 'On hold'), ' since ', when(hold.since), h('span', { dir: 'auto' }, ` – ${hold.because}`)),
         this.page.may('connect.hold') && this.button('Go on now', 'resume', () => this.send('connect/resume', {}), 'small'));
@@ -67,8 +77,8 @@ export class ConnectBody {
 
   // Who looks after the customer, and with the right a way to say so.
   whose() {
-    const { listing, responsible } = this.content;
-    if (!['in_progress', 'waiting'].includes(listing) && !responsible) return null;
+    const { listing, responsible, later } = this.content;
+    if (!['in_progress', 'waiting'].includes(listing) && !responsible && !later.length) return null;
     const change = listing !== 'closed' && this.page.may('step.assign');
     return h('p', { class: 'connect-whose small' }, h('span', { class: 'quiet' }, 'Looked after by '), h('span', { dir: 'auto' }, responsible || 'nobody'), change && this.button('Change', 'look after', () => this.lookAfter(), 'plain small', 'Change who looks after this customer'));
   }
@@ -106,7 +116,7 @@ export class ConnectBody {
   }
 
   button(title, keep, onclick, look = 'plain small', label) {
-    return h('button', { class: `button ${look}`, type: 'button', 'data-keep': keep, 'aria-label': label, onclick }, title);
+    return h('button', { class: `button ${look}`, type: 'button', 'data-keep': keep, 'aria-label': label, onclick: once(onclick) }, title);
   }
 
   // -- one step -------------------------------------------------------------------------------------------------------
@@ -118,7 +128,7 @@ export class ConnectBody {
     const id = `step-${step.key}`;
     const quick = this.moves(step).filter((verb) => (verb === 'complete' ? step.state !== 'todo' : verb === 'start'));
     const toggle = h('button', { class: 'button plain small step-fold', type: 'button', 'aria-expanded': String(open), 'aria-controls': id, 'aria-label': `More about ${step.title}`, 'data-keep': `fold ${step.key}`, onclick: () => this.fold(step.key) }, shape('chevron'));
-    return h('li', { class: `step is-${step.state}` },
+    return h('li', { class: `step is-${step.state}`, 'data-step': step.key },
       stateIcon({ shape: picture, tone, word }),
       h('div', { class: 'step-what' },
         this.help(step),
@@ -163,10 +173,11 @@ export class ConnectBody {
     ].filter(Boolean);
   }
 
-  evidence({ at, by, asked, answer, passed }) {
+  evidence({ at, by, asked, answer, passed, overruled }) {
     const [picture, tone, word] = FOUND[passed] || FOUND.null;
     return h('li', { class: 'evidence-one' }, stateIcon({ shape: picture, tone, word }),
-      h('div', {}, h('p', { class: 'small' }, h('b', {}, word), ' · ', when(at), ` · ${by}`), h('p', { class: 'quiet small', dir: 'auto' }, asked), h('p', { class: 'small evidence-answer', dir: 'auto' }, answer)));
+      h('div', {}, h('p', { class: 'small' }, h('b', {}, word), ' · ', when(at), ` · ${by}`), h('p', { class: 'quiet small', dir: 'auto' }, asked), h('p', { class: 'small evidence-answer', dir: 'auto' }, answer),
+        overruled && h('p', { class: 'quiet small', dir: 'auto' }, `Reopened by ${overruled} since: the same answer does not complete the step by itself.`)));
   }
 
   // What this viewer may do with a step now.
@@ -176,12 +187,16 @@ export class ConnectBody {
 
   moving(step, verb) {
     const { title, again } = VERBS[verb];
-    return h('button', { class: 'button small', type: 'button', 'data-keep': `${verb} ${step.key}`, 'aria-label': `${title} ${step.title}`, onclick: () => this.move(step, verb) }, verb === 'start' && step.state === 'blocked' ? again : title);
+    return h('button', { class: 'button small', type: 'button', 'data-keep': `${verb} ${step.key}`, 'aria-label': `${title} ${step.title}`, onclick: once(() => this.move(step, verb)) }, verb === 'start' && step.state === 'blocked' ? again : title);
   }
 
   move(step, verb) {
     const to = `steps/${step.key}/move`;
-    if (!step.is_vendors && !VERBS[verb].reason) return this.send(to, { verb, seen: step.seen });
+    if (this.moved.get(step.key) === step.seen) return;
+    if (!step.is_vendors && !VERBS[verb].reason) {
+      this.moved.set(step.key, step.seen);
+      return this.send(to, { verb, seen: step.seen }).then((done) => done || this.moved.delete(step.key));
+    }
     return this.ask({
       title: `${VERBS[verb].title} ${step.title}`, about: step.is_vendors ? 'This is the vendor’s step. What you do on their behalf is recorded with your reason.' : '',
       label: VERBS[verb].reason || 'How do you know?', button: VERBS[verb].title, to, more: { verb, seen: step.seen },
@@ -203,7 +218,7 @@ export class ConnectBody {
   }
 
   hold() {
-    const tomorrow = new Date(live.now() + DAY).toISOString().slice(0, 10);
+    const tomorrow = dayKey(live.now() + DAY);
     this.ask({
       title: 'Put Connect on hold', about: 'Nothing is overdue meanwhile; what is due moves by the days that it rests.', label: 'Why?', button: 'Put on hold', to: 'connect/hold',
       fields: [{ name: 'until', label: 'Until (optional)', help: 'It goes on by itself that morning. Without a day it rests until somebody lets it go on.', make: (shared) => h('input', { ...shared, type: 'date', min: tomorrow }) }],
@@ -218,11 +233,13 @@ export class ConnectBody {
   }
 
   async send(to, body) {
-    if (this.busy) return;
+    if (this.busy) return false;
     this.busy = true;
     this.trouble.hidden = true;
+    let done = false;
     try {
       await send('POST', `${this.page.address}/${to}`, body);
+      done = true;
     } catch (error) {
       this.trouble.textContent = error.message;
       this.trouble.hidden = false;
@@ -230,6 +247,7 @@ export class ConnectBody {
       this.busy = false;
     }
     this.page.touched(['connect', 'history']);
+    return done;
   }
 
   // -- the time line --------------------------------------------------------------------------------------------------
@@ -260,7 +278,7 @@ export class ConnectBody {
       return element;
     };
     const today = h('span', { class: 'time-now' });
-    today.style.left = `${(100 * (now - first)) / span}%`;
+    today.style.left = `min(${(100 * (now - first)) / span}%, 100% - 1px)`;
     return h('div', { class: 'plain-table-box', tabindex: '0', role: 'region', 'aria-label': 'Time line', 'data-keep': 'time line' },
       h('table', { class: 'plain-table time-line' },
         h('caption', { class: 'small quiet' }, h('span', { class: 'time-key is-planned' }), 'planned ', h('span', { class: 'time-key is-actual' }), 'actual ', h('span', { class: 'time-key is-late' }), 'late ', h('span', { class: 'time-key is-now' }), 'today'),

@@ -183,7 +183,7 @@ class CustomerPage {
 
   async leave() {
     try {
-      await cancelCustomer({ id: this.id, name: this.parts.head.name }, () => this.ask(['head', 'recent', 'gist orders', ...(this.opened.has('orders') ? ['orders'] : [])]));
+      await cancelCustomer({ me: this.config.me, id: this.id, name: this.parts.head.name }, () => this.ask(['head', 'recent', 'gist orders', ...(this.opened.has('orders') ? ['orders'] : [])]));
     } catch (error) { openText('Cancellation', h('p', { role: 'alert' }, error.message)); }
   }
 

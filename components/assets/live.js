@@ -44,7 +44,8 @@ export const live = {
       if (!readBefore || n < readBefore.n) readBefore = { epoch, n };
       return true;
     }
-    return epoch !== live.epoch || live.n === null || n >= live.n || recent.some((message) => message.n === n + 1);
+    if (epoch !== live.epoch || live.n === null || n >= live.n) return true;
+    return recent.some((message) => message.n === n + 1) && !recent.some((message) => message.n > n && message.t === 'many');
   },
   quit() { // the browser is on its way to another page: nothing here may send it elsewhere
     ended = true;

@@ -97,7 +97,7 @@ class OrderPage extends OrderingPage {
   peopleSection() {
     const fields = (whose) => PEOPLE.map(([name, label, type, longest]) => this.field(`${whose}_${name}`, label, this.text(longest, { type, dir: type === 'text' ? 'auto' : null, inputmode: type === 'tel' ? 'tel' : null }), name === 'phone' ? 'With + and the country code.' : ''));
     this.mainFields = h('fieldset', { class: 'order-group', hidden: true }, h('legend', {}, 'Main contact'), h('div', { class: 'order-fields' }, ...fields('main')));
-    return this.section('People', 'The RFI form is mailed to the implementation lead as soon as the order is submitted.',
+    return this.section('People', 'The RFI form goes to the implementation lead as soon as the order is submitted.',
       h('fieldset', { class: 'order-group' }, h('legend', {}, 'Implementation lead'), h('div', { class: 'order-fields' }, ...fields('lead'))),
       this.tick('main_is_lead', 'The implementation lead is the main contact, too'), this.mainFields);
   }
@@ -140,6 +140,18 @@ class OrderPage extends OrderingPage {
     const { prospect, order, done } = this.state;
     this.title.textContent = `${this.view === 'review' ? 'Review the order' : 'Order'} for ${prospect.name}`;
     this.standing.replaceChildren(...(done ? [done.number] : order ? [`${order.number}, saved by ${order.saved_by} `, when(order.changed_at)] : ['Not saved yet']));
+    this.warn();
+  }
+
+  // A customer that has the domain already: it may be the same company, or meant.
+  warn() {
+    const { alike, prospect } = this.state;
+    if (JSON.stringify(alike) === this.toldAlike) return;
+    this.toldAlike = JSON.stringify(alike);
+    const isOne = alike.some(({ state }) => state === 'Customer');
+    this.above.replaceChildren(...(alike.length ? [h('p', { class: 'notice' }, `${prospect.domain} ${isOne ? 'is the domain of a customer already' : 'was the domain of a customer before'}: `,
+      ...alike.flatMap(({ id, name, state }, n) => [n ? ', ' : '', h('a', { href: `/customers/${id}`, dir: 'auto' }, name), state === 'Customer' ? '' : ` (${state.toLowerCase()})`]),
+      isOne ? '. This order makes another customer, and the RFI form takes a domain for one customer only. If it is the same company, change what it has on its own page instead.' : '. This order makes a new customer.')] : []));
   }
 
   typed(name) {
@@ -213,7 +225,11 @@ class OrderPage extends OrderingPage {
   drawFees({ lines, fees }) {
     if (!this.state.may.prices) { this.comesTo.replaceChildren(h('p', { class: 'quiet' }, 'Your role does not include prices.')); return; }
     if (!fees) { this.comesTo.replaceChildren(h('p', { class: 'quiet' }, 'They follow once the number of licences is right.')); return; }
-    if (!lines.length) { this.comesTo.replaceChildren(h('p', { class: 'quiet' }, 'Choose products and say how many licences.')); return; }
+    if (!lines.length) {
+      const unpriced = this.value('products').length && /[1-9]/.test(this.value('seats'));
+      this.comesTo.replaceChildren(h('p', { class: 'quiet' }, unpriced ? 'Nothing of what is chosen has a price yet.' : 'Choose products and say how many licences.'));
+      return;
+    }
     this.comesTo.replaceChildren(lineList(lines), totals(fees, this.state.currency));
   }
 
@@ -298,7 +314,7 @@ class OrderPage extends OrderingPage {
           ...fact('Infrastructure', ...(found.infrastructure.length ? lines(found.infrastructure.map(([title, answer]) => `${title}: ${answer}`)) : ['Not known yet'])))),
         h('section', { class: 'order-review-fees', 'aria-label': 'Products and fees' }, found.lines ? lineTable(found.lines, found.currency) : h('ul', {}, ...found.products.map(([name, code, n]) => h('li', {}, `${name} (${code}): ${number(n)}`))), found.fees && totals(found.fees, found.currency)),
       ],
-      after: h('p', { class: 'quiet small' }, `The company becomes a customer, and the RFI form is mailed to ${found.lead_email}.`),
+      after: h('p', { class: 'quiet small' }, `The company becomes a customer, and ${found.mails ? `the RFI form is mailed to ${found.lead_email}` : 'you get the link to the RFI form to pass on, because the portal has no mail server'}.`),
       buttons: [
         h('button', { class: 'button', type: 'button', onclick: () => this.show('form') }, 'Back to the order'),
         h('button', { class: 'button', type: 'button', onclick: () => this.go('/prospects') }, this.state.may.submit ? 'Exit, submit later' : 'Exit'),

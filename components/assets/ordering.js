@@ -239,7 +239,7 @@ const quantity = (n) => (n < 0 ? `−${number(-n)}` : number(n));
 export const signed = (amount) => (amount.startsWith('-') ? `−${money(amount.slice(1))}` : money(amount));
 
 export function lineList(lines) {
-  return h('ul', { class: 'order-lines' }, ...lines.map((line) => h('li', { class: line.quantity < 0 ? 'is-gone' : '' }, h('span', {}, line.name, h('span', { class: 'quiet' }, ` × ${quantity(line.quantity)}`)),
+  return h('ul', { class: 'order-lines' }, ...lines.map((line) => h('li', { class: line.quantity < 0 ? 'is-gone' : '' }, h('span', {}, line.name, h('span', { class: 'quiet' }, ` ×\u00a0${quantity(line.quantity)}`)),
     line.term && h('span', { class: 'number' }, signed(line[sumOf(line)]), h('span', { class: 'quiet' }, ` a ${line.term}`)))));
 }
 

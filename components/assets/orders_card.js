@@ -54,6 +54,8 @@ export class OrdersBody {
     return [
       h('p', { class: 'quiet small' }, `${verb} `, when(row.at), row.by && ` by ${row.by}`),
       row.applied_at && h('p', { class: 'quiet small' }, 'applied ', when(row.applied_at)),
+      row.state === 'withdrawn' && h('p', { class: 'quiet small' }, 'withdrawn ', when(row.decided_at), row.decided_by && ` by ${row.decided_by}`),
+      row.state === 'withdrawn' && row.because && h('p', { class: 'orders-because', dir: 'auto' }, row.because),
     ].filter(Boolean);
   }
 
@@ -62,31 +64,35 @@ export class OrdersBody {
     const mail = row.message && this.page.may('mail.see') ? (text) => h('a', { href: `/mail#${row.message}`, 'data-keep': `order mail ${row.id}` }, text) : (text) => text;
     const told = row.told_at ? [row.how === 'mail' ? mail('delivered') : 'delivered', ` ${by}${row.to ? (row.how === 'mail' ? ` to ${row.to}` : `: ${row.to}`) : ''}, `, when(row.told_at)]
       : row.vendor === 'sending' ? [mail('to'), ` ${row.to}`] : null;
-    const said = row.decided_at && [`recorded ${row.decided_by ? `by ${row.decided_by}, ` : ''}`, when(row.decided_at)];
+    const answered = row.state !== 'withdrawn'; // that it was withdrawn, nobody there has said
+    const said = answered && row.decided_at && [`recorded ${row.decided_by ? `by ${row.decided_by}, ` : ''}`, when(row.decided_at)];
     return [
-      row.because && h('p', { class: 'orders-because', dir: 'auto' }, row.because),
+      answered && row.because && h('p', { class: 'orders-because', dir: 'auto' }, row.because),
       told && h('p', { class: 'quiet small' }, ...told),
       said && h('p', { class: 'quiet small' }, ...said),
-      row.error && h('p', { class: row.vendor === 'sending' ? 'tone-late small' : 'small' }, row.vendor === 'sending' ? `Not sent yet: ${row.error}` : row.error),
+      row.error && h('p', { class: row.vendor === 'sending' ? 'tone-late small' : 'small' }, row.vendor === 'sending' ? `Not sent yet. ${row.error}` : row.error),
     ].filter(Boolean);
   }
 
   // -- what can be recorded ---------------------------------------------------------------------------------------------
 
   acts(row) {
-    const back = row.can_withdraw && this.page.may('order.submit') && h('button', { class: 'button', type: 'button', 'data-keep': `order withdraw ${row.id}`, 'aria-label': `Withdraw ${row.number}`, onclick: () => withdrawOrder(this.page.id, row, () => this.page.ask(['orders', 'gist orders', 'head', 'recent'])) }, 'Withdraw');
-    if (!this.page.may('order.record')) return back ? [back] : [];
+    const back = row.can_withdraw && this.page.may('order.submit') && h('button', { class: 'button', type: 'button', 'data-keep': `order withdraw ${row.id}`, 'aria-label': `Withdraw ${row.number}`, onclick: () => withdrawOrder({ me: this.page.config.me, id: this.page.id }, row, () => this.page.ask(['orders', 'gist orders', 'head', 'recent'])) }, 'Withdraw');
     const button = (key, text, act, primary) => h('button', { class: primary ? 'button primary' : 'button', type: 'button', 'data-keep': `order ${key} ${row.id}`, 'aria-label': `${text}: ${row.number}`, onclick: () => act(row) }, text);
+    const fix = row.correctable && this.page.may('order.submit') && button('correct', 'Correct', (one) => this.correct(one), row.vendor === 'rejected');
+    if (!this.page.may('order.record')) return [fix, back].filter(Boolean);
     const byHand = row.vendor === 'by_hand';
     const offered = {
-      passed_on: () => button('passed on', 'Passed on', (one) => this.passedOn(one), true),
+      passed_on: () => button('passed on', byHand ? 'Passed on' : 'Passed on by hand', (one) => this.passedOn(one), byHand),
       accept: () => button('accept', 'Accepted', (one) => this.accept(one), !byHand),
       reject: () => button('reject', 'Rejected', (one) => this.reject(one)),
-      deliver_again: () => button('again', byHand ? 'Send by e-mail' : 'Deliver again', (one) => this.again(one), !byHand),
+      recalled: () => button('recalled', 'Vendor told', (one) => this.recalled(one), true),
+      deliver_again: () => button('again', 'Send by e-mail', (one) => this.again(one)),
+      order_again: () => button('again', 'Deliver again', (one) => this.again(one), !fix),
     };
     return [
-      ...Object.keys(offered).filter((key) => row.moves.includes(key)).map((key) => offered[key]()),
-      row.wants_code && button('code', 'Type the account code', (one) => this.typeCode(one), true), back,
+      row.vendor === 'rejected' && fix, ...Object.keys(offered).filter((key) => row.moves.includes(key)).map((key) => offered[key]()),
+      row.wants_code && button('code', 'Type the account code', (one) => this.typeCode(one), true), row.vendor !== 'rejected' && fix, back,
     ].filter(Boolean);
   }
 
@@ -103,9 +109,17 @@ export class OrdersBody {
   passedOn(row) {
     this.form(row, 'passed on', {
       title: `${row.number} was passed on`, button: 'Record',
-      about: 'Say so once the vendor has it: by phone, in its own portal, or by an e-mail of yours.',
+      about: `Say so once the vendor has it: by phone, in its own portal, or by an e-mail of yours.${row.vendor === 'sending' ? ' The e-mail that waits is not sent any more.' : ''}`,
       fields: [{ name: 'note', label: 'To whom, or how', longest: 254, help: 'Such as “by phone to Kim at the order desk”. It may stay empty.' }],
     }, 'passed-on');
+  }
+
+  recalled(row) {
+    this.form(row, 'recalled', {
+      title: `The vendor knows that ${row.number} is withdrawn`, button: 'Record',
+      about: 'Say so once the vendor has been told, and has agreed that nothing comes of it.',
+      fields: [{ name: 'note', label: 'To whom, or how', longest: 254, help: 'Such as “by phone to Kim at the order desk”. It may stay empty.' }],
+    }, 'recalled');
   }
 
   codeField(optional) {
@@ -124,7 +138,7 @@ export class OrdersBody {
   reject(row) {
     this.form(row, 'reject', {
       title: `The vendor rejected ${row.number}`, button: 'Record',
-      about: row.is_first ? 'The customer stays in Connect, and the order can be delivered again once it is put right.' : row.state === 'applied' ? 'It is in force already and stays so; what the vendor said is shown beside it.' : 'It is over then, and never applies. A new one can be submitted.',
+      about: row.is_first ? 'The customer stays in Connect, and the order can be corrected and delivered again.' : row.state === 'applied' ? 'It is in force already and stays so; what the vendor said is shown beside it.' : 'It is over then, and never applies. A new one can be submitted.',
       fields: [{ name: 'because', label: 'Why', longest: 300, help: 'In the vendor’s words, if you have them.' }],
     }, 'rejected');
   }
@@ -132,9 +146,27 @@ export class OrdersBody {
   again(row) {
     this.form(row, 'again', {
       title: row.vendor === 'by_hand' ? `Send ${row.number} by e-mail` : `Deliver ${row.number} again`, button: row.vendor === 'by_hand' ? 'Send' : 'Deliver again',
-      about: 'The vendor is sent the same document once more, the way orders usually go.',
-      fields: row.vendor === 'by_hand' ? [] : [{ name: 'note', label: 'What was put right', longest: 254, help: 'For the history. It may stay empty.' }],
+      about: row.correctable && this.page.may('order.submit') ? 'The vendor gets the same document once more. If something on it is wrong, correct the order instead.' : 'The vendor gets the same document once more. If something on it is wrong, let somebody correct the order who may submit orders.',
+      fields: row.vendor === 'by_hand' ? [] : [{ name: 'note', label: 'What was put right', longest: 254, help: 'For the vendor and the history. It may stay empty.' }],
     }, 'deliver-again');
+  }
+
+  // What the order says of its number and of the lead; what was agreed stays.
+  correct(row) {
+    const facts = row.correctable;
+    const again = row.vendor === 'delivered' || row.vendor === 'rejected' ? 'The vendor gets the corrected order in place of the one that it has.' : 'The vendor gets the corrected order.';
+    const field = (name, label, more = {}) => ({ name, label, value: facts[name], ...more });
+    this.form(row, 'correct', {
+      title: `Correct ${row.number}`, button: 'Correct and deliver',
+      about: `${again} Its document is made anew, and the old one stays among the attachments. Products, licences and prices stay as they were agreed.`,
+      fields: [
+        field('po_number', 'Order (PO) number', { longest: 60, help: 'Empty: none is required.' }),
+        field('lead_first_name', 'Implementation lead: first name', { longest: 60 }), field('lead_last_name', 'Implementation lead: last name', { longest: 60 }),
+        field('lead_email', 'Implementation lead: e-mail', { kind: 'email', longest: 254, help: 'The RFI form that was sent stays where it is; send it again under Waiting for RFI.' }),
+        field('lead_phone', 'Implementation lead: phone', { kind: 'tel', longest: 40, help: 'With + and the country code.' }),
+        { name: 'note', label: 'A word to the vendor', longest: 120, help: 'What was corrected is told anyway. It may stay empty.' },
+      ],
+    }, 'correct', ({ note, ...values }) => ({ version: row.version, note, facts: { ...values, po_waived: !values.po_number.trim() } }));
   }
 
   typeCode(row) {

@@ -100,14 +100,14 @@ class PricesPage {
   edit(code) {
     const row = code === null ? { code: '', name: '', kind: 'addon', connect_services: '', requires: [], excludes: [], replaces: [], is_active: true, price: '', term: 'month', one_time_fee: '' } : this.rows[code];
     const { titles, kinds, terms, services, rules } = this.config;
-    const { currency, digits } = this.state;
+    const { currency, example } = this.state;
     const others = this.state.rows.filter((each) => each.code !== code && (each.is_active || rules.some((rule) => row[rule].includes(each.code)))).map((each) => [each.code, each.name]);
     const helps = { requires: 'Without one of these it cannot be ordered.', excludes: 'It cannot be ordered for who has one of these.', replaces: 'Whoever takes it gives these up.' };
     const fields = [
       code === null && { name: 'code', label: titles.code, value: '', help: 'Up to 20 letters, digits and + - . _ /. It stays what it is.' },
       { name: 'name', label: titles.name, value: row.name },
       { name: 'kind', label: titles.kind, kind: 'choice', value: row.kind, choices: kinds },
-      { name: 'price', label: `${titles.price} (${currency})`, value: row.price, help: `${row.elsewhere ? `It was ${row.elsewhere}. ` : ''}Such as ${digits ? '2.60' : '260'}. Empty: it is not in your price list and cannot be ordered.` },
+      { name: 'price', label: `${titles.price} (${currency})`, value: row.price, help: `${row.elsewhere ? `It was ${row.elsewhere}. ` : ''}Such as ${example}. Empty: it is not in your price list and cannot be ordered.` },
       { name: 'term', label: titles.term, kind: 'choice', value: row.term, choices: terms },
       { name: 'one_time_fee', label: `${titles.one_time_fee} (${currency})`, value: row.one_time_fee, help: 'Once for each order, however many licences. Empty: none.' },
       { name: 'connect_services', label: titles.connect_services, value: row.connect_services, help: 'Which steps of Connect apply follows from it.', make: (shared) => letterTicks(shared, titles.connect_services, services) },

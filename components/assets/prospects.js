@@ -427,7 +427,7 @@ class ProspectPage {
 
 // Prospects and customers as links, with what they are.
 function named(alike) {
-  return h('span', {}, ...alike.flatMap((each, n) => [n ? ', ' : '', h('a', { href: `/${each.kind}s/${each.id}`, dir: 'auto' }, each.name), ` (${each.kind === 'customer' ? 'a customer' : `a prospect, ${each.state.toLowerCase()}`})`]), '.');
+  return h('span', {}, ...alike.flatMap((each, n) => [n ? ', ' : '', h('a', { href: `/${each.kind}s/${each.id}`, dir: 'auto' }, each.name), ` (${each.kind === 'customer' ? `a ${each.state.toLowerCase()}` : `a prospect, ${each.state.toLowerCase()}`})`]), '.');
 }
 
 // A value as it stands in its field; codes in one order, whatever order they were chosen in.

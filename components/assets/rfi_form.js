@@ -38,7 +38,8 @@ export async function ask(method, address, body, { keepalive = false } = {}) {
   throw Object.assign(new Error(answer.error || `The server answered ${response.status}.`), { status: response.status, answer });
 }
 
-// `ways`: {answers, submit, now, domains}, each an async function of what is sent; `config`: {sections, about, now, me, canFill}.
+// `ways`: {answers, submit, now, domains}, each an async function of what is sent, and inside the portal `check`;
+// `config`: {sections, about, now, me, canFill}.
 export class RfiForm {
   constructor(root, config, ways, { onState = () => {} } = {}) {
     Object.assign(this, { root, config, ways, onState });
@@ -99,14 +100,24 @@ export class RfiForm {
       else if (!same(theirs, was)) this.conflicts[key] = theirs;
       if (!(key in this.typed) || same(theirs, was)) delete this.conflicts[key];
     }
+    if (wasOpen && !this.isOpen) this.tooLate();
     this.remember();
     if (this.shown === undefined || wasOpen !== this.isOpen) this.build();
     else if (this.isOpen) this.show();
     else this.build();
+    if (this.late?.length && wasOpen && !this.isOpen) this.said.scrollIntoView({ block: 'center' });
     this.onState(now);
     this.askDns();
     // What was typed before, and never reached the server.
     if (this.isOpen && Object.keys(this.dirty()).length) this.saveSoon();
+  }
+
+  // Somebody else has sent it back: what is not saved by now is not kept either, or it would turn up when it is reopened.
+  tooLate() {
+    this.late = Object.entries(this.typed).map(([key, { value }]) => [this.fields[key].label, plain(value)]);
+    this.typed = {};
+    this.conflicts = {};
+    this.refused = {};
   }
 
   dirty() {
@@ -114,6 +125,7 @@ export class RfiForm {
   }
 
   changed(key, value) {
+    if (!this.isOpen) return; // a field that is taken away says once more what was typed
     const theirs = this.base[key] ?? empty(this.fields[key]);
     delete this.refused[key];
     if (same(value, theirs) && !(key in this.conflicts)) delete this.typed[key];
@@ -149,15 +161,17 @@ export class RfiForm {
 
   notSaved(error) {
     const { field, now } = error.answer;
-    if (error.status === 409 && field in this.typed) this.conflicts[field] = now;
-    else if (error.status === 409) this.renew();
+    if (error.status === 409) {
+      if (field in this.typed) this.conflicts[field] = now;
+      this.renew(); // who it was, and what else is new
+    }
     else if (error.status === 422 && field in this.typed) this.refused[field] = sentence(this.fields[field].label, error.message);
     else if ([401, 403, 404, 410].includes(error.status)) this.close(error);
     else {
       clearTimeout(this.retryTimer);
       this.retryTimer = setTimeout(() => this.retryNow(), RETRY[Math.min(this.tries++, RETRY.length - 1)]);
     }
-    if (this.isOpen) this.show();
+    if (this.isOpen && !this.closed) this.show();
   }
 
   retryNow() {
@@ -166,13 +180,28 @@ export class RfiForm {
     if (!this.gone) this.save();
   }
 
-  // Nothing more can be saved here: the link is closed, or the session is over.
-  close(error) {
-    this.closed = error.message;
-    const kept = Object.keys(this.typed).length > 0 && error.status !== 410;
-    this.notice?.replaceChildren(shape('bad'), h('span', {}, error.status === 401 ? 'You are signed out. ' : `${error.message} `, kept ? 'What you typed last is kept in this browser.' : ''));
-    if (this.notice) this.notice.hidden = false;
-    this.onState(this.now, this.closed);
+  // Nothing more can be saved here: the link is closed, the session is over, or the form is complete (`done`).
+  close({ status, message, answer = {} }) {
+    this.closed = { status, message, answer };
+    if (answer.done) try { localStorage.removeItem(KEPT + this.config.about.key); } catch { /* it was not kept */ }
+    clearTimeout(this.retryTimer);
+    this.retryTimer = null;
+    const late = Object.keys(this.typed).map((key) => this.fields[key].label).join(', ');
+    const kept = !late ? '' : answer.done ? ` What you typed last came too late and is not in it: ${late}.`
+      : ` What you typed last is not saved yet: ${late}. This browser keeps it, and saves it once the form can be filled in here again.`;
+    const back = status === 401 && h('a', { href: `/login?next=${encodeURIComponent(location.pathname)}` }, 'Sign in');
+    this.notice.replaceChildren(shape(answer.done ? 'done' : 'bad'), h('span', {}, status === 401 ? 'You are signed out.' : message, kept, ' ', back || ''));
+    this.notice.className = answer.done ? 'notice' : 'notice bad';
+    this.notice.hidden = false;
+    this.head.textContent = answer.done ? 'This form is complete' : status === 401 ? 'You are signed out' : 'Nothing more can be filled in here';
+    // It can still be read and copied.
+    for (const input of this.root.querySelectorAll('.rfi-cards :is(input, select, textarea, button)')) {
+      if (/^(text|email|tel|textarea)$/.test(input.type)) input.readOnly = true;
+      else input.disabled = true;
+    }
+    this.declaration.hidden = true;
+    this.status();
+    this.onState(this.now);
   }
 
   // What others have saved meanwhile; not while something of ours is on its way.
@@ -202,17 +231,19 @@ export class RfiForm {
     try {
       await this.save();
       while (this.saving) await this.saving;
+      if (this.closed) return;
+      const [wrong] = Object.keys(this.refused);
+      if (wrong) throw Object.assign(new Error(`One answer cannot be kept as it is. ${this.refused[wrong]}`), { where: this.rows[wrong].input });
       if (Object.keys(this.conflicts).length) throw new Error('Somebody else has changed an answer that you were typing. Say which one counts, then send the form back.');
       if (Object.keys(this.typed).length) throw new Error('Not everything that you typed is saved yet. Try again in a moment.');
-      const { now, warnings } = await this.ways.submit({ declares: true });
-      this.warnings = warnings;
+      const { now } = await this.ways.submit({ declares: true });
       this.justSent = true;
       this.take(now);
       if (this.isOpen) { this.agrees.checked = false; this.summary.focus(); } else { this.head.focus(); this.said.scrollIntoView({ block: 'center' }); }
     } catch (error) {
       if ([404, 410, 401].includes(error.status)) this.close(error);
-      this.saySubmit(error.status === 0 ? 'The server does not answer. Nothing is lost: try again in a moment.' : error.message);
-      if (error.status === 409) this.renew();
+      else this.saySubmit(error.status === 0 ? 'The server does not answer. Nothing is lost: try again in a moment.' : error.message, error.where);
+      if (error.status === 409) { this.sending = false; this.renew(); }
     } finally {
       this.sending = false;
       this.button.removeAttribute('aria-busy');
@@ -266,9 +297,9 @@ export class RfiForm {
     this.saveState = h('span', { class: 'rfi-saved quiet', role: 'status' });
     const parts = this.isOpen ? this.formParts() : this.readParts();
     this.root.replaceChildren(h('div', { class: 'rfi-form' },
-      h('div', { class: 'rfi-top' }, this.head, this.saveState), this.notice, this.said, this.summary, ...parts));
+      h('div', { class: 'rfi-top' }, this.head, this.saveState, this.notice), this.said, this.summary, ...parts));
     this.show();
-    if (this.closed) this.close({ message: this.closed, status: 0 });
+    if (this.closed) this.close(this.closed);
   }
 
   customerCard() {
@@ -289,10 +320,10 @@ export class RfiForm {
     this.agrees = h('input', { type: 'checkbox', id: 'rfi-agrees' });
     this.trouble = h('p', { class: 'form-error', role: 'alert', hidden: true });
     this.button = h('button', { class: 'button primary', type: 'submit' }, 'Send the form back');
-    const declaration = h('section', { class: 'card rfi-card', 'aria-labelledby': 'rfi-I' }, h('h3', { id: 'rfi-I' }, 'Declaration'),
+    this.declaration = h('section', { class: 'card rfi-card', 'aria-labelledby': 'rfi-I' }, h('h3', { id: 'rfi-I' }, 'Declaration'),
       h('label', { class: 'rfi-tick', for: 'rfi-agrees' }, this.agrees, h('span', {}, 'To the best of my knowledge, these answers are accurate, and I may give them.')),
       this.trouble, h('div', { class: 'rfi-end' }, this.button, h('span', { class: 'quiet small' }, 'The answers are checked at once. What has to be corrected is shown here.')));
-    const form = h('form', { class: 'form rfi-cards', novalidate: true, onsubmit: (event) => { event.preventDefault(); this.submit(); } }, this.customerCard(), ...sections, declaration);
+    const form = h('form', { class: 'form rfi-cards', novalidate: true, onsubmit: (event) => { event.preventDefault(); this.submit(); } }, this.customerCard(), ...sections, this.declaration);
     this.bar = h('progress', { max: 1, value: 0, 'aria-label': 'Answered of what is needed' });
     this.far = h('span', { class: 'quiet small' });
     const nav = h('nav', { class: 'rfi-nav', 'aria-label': 'Sections of the form' }, h('div', { class: 'rfi-far' }, this.bar, this.far), ...Object.values(this.links));
@@ -344,13 +375,37 @@ export class RfiForm {
     const { now } = this;
     const parts = [];
     if (now.state === 'complete') {
-      parts.push(h('p', {}, shape('done'), h('b', {}, this.justSent ? ' Thank you. ' : ' '), this.justSent ? 'All answers were accepted, and nothing more is needed from you.' : h('span', {}, 'Sent back', now.returned_by ? ` by ${now.returned_by}` : '', ', ', time(now.completed_at), '.')));
-      for (const { message } of this.warnings || []) parts.push(h('p', { class: 'quiet' }, `Worth a look: ${message}`));
-    } else if (this.isOpen && now.reopened_because) parts.push(h('p', {}, h('b', {}, 'It was reopened: '), now.reopened_because));
+      parts.push(h('p', {}, shape('done'), h('b', {}, this.justSent ? ' Thank you. ' : ' '), this.justSent ? `All answers were accepted${this.config.inside ? '' : ', and nothing more is needed from you'}.` : h('span', {}, now.returned_by ? `Sent back by ${now.returned_by}, ` : 'Complete, ', time(now.completed_at), '.')));
+      for (const { field, message } of now.warnings) parts.push(h('p', { class: 'quiet' }, h('b', {}, 'Worth a look: '), this.named(field, message)));
+      if (this.late?.length) parts.push(h('p', {}, 'What you typed last came too late and is not in it: ', ...this.late.flatMap(([label, text]) => [h('b', {}, `${label}: `), h('span', { class: 'rfi-lines', dir: 'auto' }, text || 'nothing'), ' '])));
+    } else if (now.state === 'submitted' && this.config.inside) {
+      parts.push(h('p', {}, 'The form came back outside of the portal, so nothing has checked it here. Have it checked: it is complete then, or what is missing is named and can be filled in.'));
+      if (this.ways.check && this.config.canFill) parts.push(this.checkButton());
+    } else if (now.is_open && now.reopened_because) parts.push(h('p', {}, h('b', {}, 'It was reopened: '), now.reopened_because));
+    if (this.config.inside && now.state === 'not_applicable') parts.push(h('p', {}, 'No form is asked for: the customer was brought in as one that needs none. What is shown is what the portal knows.'));
+    if (now.state === 'error' && !now.errors.length) parts.push(h('p', {}, 'It was found in error outside of the portal, which was not told what is wrong. Sent back from here, it is checked anew.'));
+    if (this.config.inside && now.is_open && !this.config.canFill) parts.push(h('p', {}, 'Your role in the portal does not include filling in the form; you can read it.'));
     const told = parts.map((part) => part.textContent).join('\n');
     this.said.hidden = parts.length === 0;
     if (this.toldSaid !== told || !this.said.firstChild) this.said.replaceChildren(...parts);
     this.toldSaid = told;
+  }
+
+  checkButton() {
+    const trouble = h('p', { class: 'form-error', role: 'alert', hidden: true });
+    const button = h('button', { class: 'button primary', type: 'button', onclick: async () => {
+      button.setAttribute('aria-busy', 'true');
+      try {
+        this.take((await this.ways.check()).now);
+        (this.isOpen ? this.summary : this.head).focus();
+      } catch (error) {
+        trouble.textContent = error.message;
+        trouble.hidden = false;
+        if (error.status === 409) this.renew();
+      }
+      button.removeAttribute('aria-busy');
+    } }, 'Check it now');
+    return h('div', { class: 'rfi-choose rfi-check' }, button, trouble);
   }
 
   showSummary() {
@@ -410,7 +465,8 @@ export class RfiForm {
   showConflict(row) {
     const { key } = row.field;
     const isOpen = key in this.conflicts;
-    const told = isOpen ? JSON.stringify(this.conflicts[key]) : '';
+    const who = this.now.edits[key]?.by;
+    const told = isOpen ? JSON.stringify([this.conflicts[key], who]) : '';
     if (row.toldConflict === told) return;
     row.toldConflict = told;
     row.conflict.hidden = !isOpen;
@@ -427,7 +483,6 @@ export class RfiForm {
     };
     const words = Array.isArray(theirs) ? theirs.join(', ') : theirs === true ? 'yes' : theirs === false ? 'no' : String(theirs);
     const title = Object.fromEntries(row.field.choices)[words] || words;
-    const who = this.now.edits[key]?.by;
     row.conflict.replaceChildren(h('p', {}, who && who !== this.config.me ? `${capital(who)} has changed this meanwhile. It is now: ` : 'This has been changed meanwhile. It is now: ', h('b', { dir: 'auto' }, title || 'empty')),
       h('div', { class: 'rfi-choose' }, h('button', { type: 'button', class: 'button small', onclick: () => choose(true) }, 'Use what I typed'), h('button', { type: 'button', class: 'button small', onclick: () => choose(false) }, 'Keep theirs')));
   }
@@ -463,7 +518,8 @@ export class RfiForm {
     if (!this.saveState) return;
     const waits = Object.keys(this.typed).length;
     const [text, tone] = !this.isOpen ? ['', '']
-      : this.closed ? ['Nothing more can be saved here', 'late']
+      : this.closed ? ['', '']
+        : Object.keys(this.refused).length ? ['One answer cannot be kept as it is', 'late']
         : Object.keys(this.conflicts).length ? ['Somebody else has changed an answer', 'late']
           : this.retryTimer ? ['Not saved yet: the server does not answer. What you type is kept here', 'late']
             : this.saving || waits ? ['Saving …', '']

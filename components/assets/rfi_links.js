@@ -63,38 +63,77 @@ export function reopenForm(address, done = () => {}) {
 // On the card of a customer: how the form was sent, and what can be done about that.
 export function rfiActions(content, page) {
   const address = `${page.address}/rfi`;
-  const mayFill = page.may('rfi.fill') && content.is_open;
+  const mayFill = page.may('rfi.fill') && (content.is_open || content.is_unchecked);
   const maySend = page.may('rfi.send') && content.is_open;
-  const open = content.links.filter((link) => link.is_open);
-  const failed = maySend && open.find((link) => link.mail === 'failed');
-  const sent = [
-    content.sent_to && [`Sent to ${content.sent_to}`], content.sent_to && (content.opened_at ? ['opened ', when(content.opened_at)] : ['not opened yet']),
-    content.reminders && [`${content.reminders} ${content.reminders === 1 ? 'reminder' : 'reminders'}`], content.remind_at && ['next reminder ', when(content.remind_at)],
-  ].filter(Boolean);
   return [
-    sent.length > 0 && h('p', { class: 'quiet' }, ...sent.flatMap((part, index) => [index ? ' · ' : '', ...part])),
-    failed && h('p', { class: 'tone-bad' }, `The mail to ${failed.recipient} could not be sent. Send it again, or copy a link and pass it on.`),
+    content.is_unchecked && h('p', { class: 'quiet' }, 'It came back outside of the portal, so nothing has checked it yet. That is done where the form is.'),
+    ...howItWasSent(content),
     h('div', { class: 'card-actions' },
-      h('a', { class: 'button', href: `/customers/${page.id}/rfi`, 'data-keep': 'rfi form' }, mayFill ? 'Fill in the form' : 'Open the form'),
+      h('a', { class: 'button', href: `/customers/${page.id}/rfi`, 'data-keep': 'rfi form' }, !mayFill ? 'Open the form' : content.is_open ? 'Fill in the form' : 'Check the form'),
       ...(maySend ? linkActions(address, { recipient: content.sent_to }) : []),
-      maySend && open.length > 0 && h('button', { class: 'button plain', type: 'button', 'data-keep': 'rfi revoke', onclick: () => revokeLinks(address) }, open.length === 1 ? 'Revoke the link' : `Revoke ${open.length} links`),
       content.icon === 2 && page.may('rfi.reopen') && h('button', { class: 'button', type: 'button', 'data-keep': 'rfi reopen', onclick: () => reopenForm(address) }, 'Reopen')),
+    maySend && linkList(content.links, address),
   ];
 }
 
+// When and to whom the form was sent, and what became of it; what is in the way stands by itself.
+function howItWasSent({ sent_to: whom, requested_at: at, opened_at: opened, reminders, remind_at: next, links, is_open: isOpen }) {
+  const parts = [
+    whom ? [at ? 'Sent to ' : 'To be sent to ', h('span', { dir: 'auto' }, whom), at && ', ', at && when(at)] : at && ['Asked for ', when(at)],
+    whom && at && (opened ? ['opened ', when(opened)] : ['not opened yet']),
+    reminders && [`${reminders} ${reminders === 1 ? 'reminder' : 'reminders'}`], next && ['next reminder ', when(next)],
+  ].filter(Boolean);
+  const last = isOpen && whom && links.find((link) => link.is_open && link.recipient === whom);
+  const trouble = last && { failed: 'could not be sent. Send it again, or copy a link and pass it on.', '': 'was not sent, because no mail server was set up. Copy a link and pass it on, or send it again.' }[last.mail];
+  return [
+    parts.length > 0 && h('p', { class: 'quiet' }, ...parts.flatMap((part, index) => [index ? ' · ' : '', ...part]).filter(Boolean)),
+    trouble && h('p', { class: last.mail ? 'tone-bad' : null }, `The mail to ${whom} ${trouble}`),
+  ].filter(Boolean);
+}
+
+const MAIL = { waiting: 'the mail waits to be sent, ', sent: 'mailed ', failed: 'the mail failed, ' };
+
+// The links that open the form now, and what takes back one or all of them.
+function linkList(links, address, leave = () => {}) {
+  const open = links.filter((link) => link.is_open);
+  if (!open.length) return null;
+  const about = (link) => [
+    link.is_reminder && 'reminder, ', MAIL[link.mail] || (link.recipient && 'not mailed, ') + (link.made_by ? `made by ${link.made_by} ` : 'made '), when(link.at), ' · ',
+    link.opened_at ? ['opened ', when(link.last_opened_at)] : 'not opened', ` · good until ${day(link.until)}`,
+  ].flat().filter(Boolean);
+  const take = (link) => () => { leave(); revokeOne(`${address}/links/${link.id}`, link.recipient); };
+  return h('div', { class: 'rfi-links' }, h('ul', { 'aria-label': 'Links that open the form' }, ...open.map((link) => h('li', {},
+    h('span', {}, h('span', { dir: 'auto' }, link.recipient || 'To be passed on'), h('span', { class: 'quiet small' }, ...about(link))),
+    h('button', { class: 'button plain small', type: 'button', 'data-keep': `rfi link ${link.id}`, 'aria-label': `Revoke the link ${link.recipient ? `for ${link.recipient}` : 'to be passed on'}`, onclick: take(link) }, 'Revoke')))),
+    open.length > 1 && h('button', { class: 'button plain small', type: 'button', 'data-keep': 'rfi revoke', onclick: () => { leave(); revokeLinks(address); } }, `Revoke all ${open.length}`));
+}
+
+const day = (value) => new Date(Date.parse(String(value).replace(' ', 'T').replace(/(\.\d{3})\d+/, '$1'))).toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
+
+function revokeOne(address, recipient) {
+  openForm({
+    title: 'Revoke this link', about: `${recipient || 'Whoever has it'} can no longer open the form by it. What was filled in is kept.`, fields: [], button: 'Revoke',
+    store: () => send('POST', `${address}/revoke`, {}),
+  });
+}
+
 // A row of the list of those who wait for their form.
-export function openRow(row) {
+export async function openRow(row) {
   const address = `/api/ui/customers/${row.id}/rfi`;
   const recipient = row.rfi_form__sent_to || '';
   const close = () => document.querySelector('dialog[open] .dialog-buttons .button')?.click();
   const act = (doing) => () => { close(); doing(); };
-  openText(`RFI link of ${row.name}`,
-    h('p', { class: 'quiet' }, recipient ? `Sent to ${recipient}` : 'It was sent to nobody by the portal yet.'),
+  const told = h('div', { class: 'rfi-told', role: 'status' }, h('p', { class: 'quiet' }, 'Looking …'));
+  openText(`RFI link of ${row.name}`, told,
     h('div', { class: 'rfi-rows' },
       h('button', { class: 'button', type: 'button', onclick: act(() => sendLink(address, recipient)) }, shape('mail'), recipient ? 'Send again' : 'Send the link'),
       h('button', { class: 'button', type: 'button', onclick: act(() => copyLink(address)) }, shape('copy'), 'Copy a link'),
-      h('button', { class: 'button', type: 'button', onclick: act(() => revokeLinks(address)) }, shape('lock'), 'Revoke every link'),
       h('a', { class: 'button', href: `/customers/${row.id}/rfi`, onclick: close }, shape('page'), 'Open the form')));
+  try {
+    const now = await send('GET', `${address}/links`);
+    const how = howItWasSent(now);
+    told.replaceChildren(...(how.length ? how : [h('p', { class: 'quiet' }, 'It was sent to nobody by the portal yet.')]), linkList(now.links, address, close) || '');
+  } catch (error) { told.replaceChildren(h('p', { class: 'form-error' }, error.message)); }
 }
 
 // Several of that list at once: those that it shows now, up to as many as can be asked for.

@@ -27,6 +27,7 @@ class RfiPage {
     this.form = new RfiForm(this.place, { ...config, canFill: config.may.fill, inside: true }, {
       answers: (body, more) => ask('POST', `${this.address}/answers`, body, more),
       submit: (body) => ask('POST', `${this.address}/submit`, body),
+      check: () => ask('POST', `${this.address}/check`, {}),
       domains: () => ask('GET', `${this.address}/domains`),
       now: async () => (await ask('GET', this.address)).now,
     }, { onState: () => this.showActions() });

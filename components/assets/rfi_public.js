@@ -24,12 +24,13 @@ async function begin() {
   title.setAttribute('dir', 'auto');
   const intro = h('p', { class: 'quiet' }, 'Before your service can be set up, we need some information. What you type is saved as you go: you can close this page and come back by the same link. Whoever has the link can fill in the form with you.');
   root.replaceChildren(title, intro, place);
-  const form = new RfiForm(place, { ...config, canFill: true }, {
+  let form; // not yet there when it first says how it is
+  form = new RfiForm(place, { ...config, canFill: true }, {
     answers: (body, more) => ask('POST', `${here}/answers`, body, more),
     submit: (body) => ask('POST', `${here}/submit`, body),
     now: ({ version, state }) => ask('GET', `${here}/now?version=${version}&state=${state}`),
     domains: () => ask('GET', `${here}/domains`),
-  }, { onState: (now) => { intro.hidden = !now.is_open; } });
+  }, { onState: (now) => { intro.hidden = !now.is_open || Boolean(form?.closed); } });
   setInterval(() => !document.hidden && form.isOpen && form.renew(), EVERY);
 }
 

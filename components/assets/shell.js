@@ -13,9 +13,18 @@ if (document.getElementById('early-table') && window.createApp) {
   window.createApp = (...given) => {
     const app = create(...given);
     const mount = app.mount.bind(app);
-    app.mount = (place) => { painted.then(() => mount(place)); };
+    app.mount = (place) => painted.then(() => {
+      mount(place);
+      isMounted = true;
+      if (waits) emit(...waits);
+    });
     return app;
   };
+  // Back and Forward before that are told to it then: it fails over what it hears sooner.
+  let isMounted = false;
+  let waits = null;
+  const emit = window.emitEvent;
+  window.emitEvent = (...given) => { isMounted ? emit(...given) : (waits = given); };
 }
 
 // -- Back: whether a page was reached by it, so that a list can restore its place ---------------------------------------

@@ -22,6 +22,8 @@ const theme = AgGrid.themeQuartz.withParams({
 });
 
 const TOLD = '[data-monitor], [data-tip]'; // what a tip tells more about
+const TRY_AGAIN = 3000; // ms until what could not be read is asked for once more
+const COUNT_PAUSE = 1500; // ms at least between two countings that nobody asked for
 const STOPS = ':is(.ag-row, .ag-header-row)[tabindex="0"], [class*=-viewport]';
 const ASKED = ['q', 'letter', 'only', 'sort', 'dir'];
 const query = (asked, more = {}) => {
@@ -83,6 +85,7 @@ class Table {
     this.build();
     this.makeGrid();
     this.refreshCounts();
+    this.heard = live.recent.at(-1)?.n ?? 0; // what was told before this list was there to hear it
     this.undo.push(
       config.about === 'customers' ? live.on('changes', (message) => this.patch(message)) : live.on('partner', ({ what }) => what === config.about && this.askAgain()),
       live.on('again', () => this.askAgain()),
@@ -134,7 +137,7 @@ class Table {
     this.undo.forEach((undo) => undo());
     this.place.stopRefocusing?.();
     this.place.rest();
-    [this.countTimer, this.columns.keepTimer].forEach(clearTimeout);
+    [this.countTimer, this.again, this.columns.keepTimer].forEach(clearTimeout);
     this.tips.hide();
     this.api?.destroy();
   }
@@ -214,14 +217,15 @@ class Table {
       const answer = await (known || fetch(address, { cache: 'no-store' }).then(read));
       if (this.gone || generation !== this.generation) return params.failCallback();
       if (!live.isWhole(answer.epoch, answer.n)) setTimeout(() => !this.gone && this.askAgain());
-      for (const message of live.epoch === answer.epoch && this.config.about === 'customers' ? live.recent : []) {
-        if (message.n > answer.n) for (const row of answer.rows) Object.assign(row, message.rows?.[row.id]);
-      }
+      const since = this.since(answer);
+      for (const message of since) for (const row of answer.rows) Object.assign(row, message.rows?.[row.id]);
       const end = params.startRow + answer.rows.length;
       const last = answer.rows.length < params.endRow - params.startRow ? end : this.counts && this.counts.generation === generation ? this.counts.shown : -1;
       this.showProblem(null);
       this.columns.measure(answer.rows);
       params.successCallback(answer.rows, last);
+      for (const message of since) if (message.n <= this.heard) this.patch(message);
+      this.heard = 0; // what is read from now on was asked for later
       this.firstRowsHere?.();
       if (params.startRow === 0) {
         this.showEmpty(answer.rows.length === 0);
@@ -236,12 +240,21 @@ class Table {
     }
   }
 
+  // What was told after these rows were read.
+  since({ epoch, n }) {
+    return live.epoch === epoch && this.config.about === 'customers' ? live.recent.filter((message) => message.n > n) : [];
+  }
+
   async refreshCounts() {
     const generation = this.generation;
+    const turn = this.countTurn = (this.countTurn || 0) + 1;
     clearTimeout(this.countTimer);
+    this.countTimer = null;
+    this.countedAt = Date.now();
     try {
       const counts = await fetch(`/api/ui/tables/${this.config.key}/counts${query(this.asked)}`, { cache: 'no-store' }).then(read);
-      if (this.gone || generation !== this.generation) return;
+      if (this.gone || generation !== this.generation || turn < (this.countShown || 0)) return; // a later one was quicker
+      this.countShown = turn;
       this.counts = { ...counts, generation };
       // After the first rows: empty ones would be drawn in their place and thrown away again.
       await this.firstRows;
@@ -252,13 +265,17 @@ class Table {
       this.showLetters();
       this.showNote(counts.note);
     } catch {
-      if (!this.gone) this.countTimer = setTimeout(() => this.refreshCounts(), 2000);
+      if (!this.gone) this.countsSoon(2000);
     }
   }
 
+  // Soon after the first change, however many follow; and not again and again while they do.
   countsSoon(after = 400) {
+    const due = Math.max(Date.now() + after, (this.countedAt || 0) + (after && COUNT_PAUSE));
+    if (this.countTimer && this.countDue <= due) return;
     clearTimeout(this.countTimer);
-    this.countTimer = setTimeout(() => this.refreshCounts(), after);
+    this.countDue = due;
+    this.countTimer = setTimeout(() => this.refreshCounts(), due - Date.now());
   }
 
   // -- search, letter, sort and the address -----------------------------------------------------------------------------
@@ -333,6 +350,7 @@ class Table {
         const before = node.data[sorted.name];
         this.renew(node, cells);
         if (sorted.name in cells && cells[sorted.name] !== before) { reorder = true; this.place.moved.add(id); }
+        if (here?.has(Number(id)) && node.data.gone) this.renew(node, { gone: false }); // and is back
         if (here && joined && !here.has(Number(id))) { reorder = true; this.place.moved.add(id); this.renew(node, { gone: true }); }
       } else if (here?.has(Number(id)) || (sorted.needs || []).some((need) => need in cells)) {
         reorder = true;
@@ -363,6 +381,7 @@ class Table {
     if (this.renewing) return void (this.renewAgain = true);
     this.renewing = true;
     this.renewAgain = false;
+    let pause = 250;
     const held = [];
     this.api.forEachNode((node) => node.data && held.push(node.data.id));
     try {
@@ -370,17 +389,21 @@ class Table {
         const ids = held.slice(start, start + 200);
         const answer = await fetch(`/api/ui/tables/${this.config.key}/rows?ids=${ids}`, { cache: 'no-store' }).then(read);
         const found = Object.fromEntries(answer.rows.map((row) => [row.id, row]));
+        const since = this.since(answer);
+        if (!live.isWhole(answer.epoch, answer.n)) this.renewAgain = true;
         for (const id of this.gone ? [] : ids) {
           const node = this.api.getRowNode(String(id));
-          if (node?.data) this.renew(node, found[id] || { gone: true });
+          if (node?.data) this.renew(node, Object.assign(found[id] || { gone: true }, ...since.map(({ rows }) => rows?.[id])));
         }
       }
     } catch (error) {
-      if (error.status === 401) live.leave();
+      if (error.status === 401) return live.leave();
+      pause = TRY_AGAIN;
+      this.renewAgain = true;
     } finally {
       this.renewing = false;
     }
-    if (this.renewAgain && !this.gone) setTimeout(() => !this.gone && this.renewHeld(), 250);
+    if (this.renewAgain && !this.gone) setTimeout(() => !this.gone && this.renewHeld(), pause);
   }
 
   // -- what is shown around ---------------------------------------------------------------------------------------------
@@ -401,9 +424,24 @@ class Table {
     if (note) this.note.replaceChildren(h('span', {}, note.text + ' '), note.href ? h('a', { href: note.href }, note.link) : '');
   }
 
+  // Said once, however often it fails: whoever is about to press the button keeps it.
   showProblem(text) {
+    const known = !this.problem.hidden && this.problem.dataset.said === text;
     this.problem.hidden = !text;
-    if (text) this.problem.replaceChildren(h('span', {}, `The list cannot be read: ${text} `), h('button', { type: 'button', class: 'button small', onclick: () => { this.api.purgeInfiniteCache(); this.refreshCounts(); } }, 'Try again'));
+    if (text) this.tryAgainSoon();
+    if (!text || known) return;
+    this.problem.dataset.said = text;
+    this.problem.replaceChildren(h('span', {}, `The list cannot be read: ${text} `), h('button', { type: 'button', class: 'button small', onclick: () => { this.api.purgeInfiniteCache(); this.refreshCounts(); } }, 'Try again'));
+  }
+
+  tryAgainSoon() {
+    clearTimeout(this.again);
+    this.again = setTimeout(() => {
+      if (this.gone || this.problem.hidden) return;
+      if (this.isParked || live.state !== 'live') return this.tryAgainSoon();
+      this.api.refreshInfiniteCache();
+      this.refreshCounts();
+    }, TRY_AGAIN);
   }
 
   showEmpty(empty) {

@@ -9,7 +9,9 @@ const SCROLLBAR = 20;
 const NAME = { least: 240, usual: 280, most: 480 };
 const TEXT = { least: 150, usual: 190, need: 420, most: 560 };
 const WIDTHS = { number: 110, enum: 130, date: 150, rfi: 64, health: 52, console: 166, action: 124 };
-const ON_PHONES = { name: 140, text: 148, icon: 56 };
+// A word that is one of a few: as wide as usual, or as the longest of them.
+const widthOf = ({ kind, titles }) => (kind === 'enum' && titles ? Math.max(WIDTHS.enum, 28 + 7.4 * Math.max(...Object.values(titles).map((title) => title.length))) : WIDTHS[kind] || TEXT.usual);
+const ON_PHONES = { name: 140, text: 148, enum: 148, icon: 56, date: 128, action: 94 };
 const PADDING = 30; // px in a cell beside its text
 const MARK = 26; // px of a state beside a text
 const BOLD = 1.1; // how much wider a bold name is, about
@@ -40,7 +42,7 @@ export class Columns {
     const kind = column.name === this.name ? 'name' : RENDERED.includes(column.kind) ? column.kind : 'text';
     const definition = {
       field: column.name, colId: column.name, headerName: column.heading, sortable: column.sortable, initialSort: order,
-      hide, width: widths[column.name] || WIDTHS[column.kind] || TEXT.usual, cellRenderer: this.renderer(kind, column),
+      hide, width: widths[column.name] || widthOf(column), cellRenderer: this.renderer(kind, column),
     };
     if (kind === 'name') return { ...definition, pinned: 'left', minWidth: ON_PHONES.name, lockPosition: 'left', cellClass: 'first', headerClass: 'first' };
     if (kind === 'number') return { ...definition, type: 'rightAligned', cellClass: 'number' };
@@ -99,7 +101,7 @@ export class Columns {
     const link = this.link(column, row);
     if (kind === 'rfi') {
       let { word, ...state } = RFI[value] || RFI[1];
-      if (state.shape === 'empty' && row.connect_key === 'rfi_received') word = 'RFI sent back, being checked'; // incomplete until it is
+      if (state.shape === 'empty' && row.connect_key === 'rfi_received') word = 'RFI sent back, not complete';
       const icon = stateIcon({ ...state, word });
       return h(link ? 'a' : 'span', { href: link, class: 'icon-link', tabindex: link && '-1', 'data-tip': word }, icon);
     }
@@ -110,8 +112,9 @@ export class Columns {
       return h('a', { href: link, tabindex: '-1', title: kind === 'name' || link.startsWith('/customers/') ? null : 'Read about this', ...outside(link) }, text);
     }
     if (column.marks && row[column.marks]) return this.marked(text, row[column.marks]);
-    if (column.spelled && text) return h('span', { 'data-tip': spelledOut(text, column.spelled) }, text);
-    if (column.flag && text && row[column.flag.by]) return h('span', { 'data-tip': column.flag.tip }, text, ' ', h('span', { class: 'code-mark' }, column.flag.word));
+    const flag = text && row[column.flag?.by] ? column.flag : null;
+    const tip = [column.spelled && text && spelledOut(text, column.spelled), flag?.tip].filter(Boolean).join('. ');
+    if (tip) return h('span', { 'data-tip': tip }, text, flag && ' ', flag && h('span', { class: 'code-mark' }, flag.word));
     return document.createTextNode(text || '–');
   }
 
@@ -182,7 +185,7 @@ export class Columns {
 
   // How much room columns take whose width does not go by what stands in them.
   fixed(names) {
-    return names.filter((name) => name !== this.name && this.named[name].kind !== 'text').reduce((sum, name) => sum + (WIDTHS[this.named[name].kind] || TEXT.usual), 0);
+    return names.filter((name) => name !== this.name && this.named[name].kind !== 'text').reduce((sum, name) => sum + widthOf(this.named[name]), 0);
   }
 
   // What matters least goes, one column after the other, until every text has room; it is back on a wider screen. Who
@@ -234,7 +237,7 @@ export class Columns {
   becomeNarrow(width) {
     const names = this.config.columns.map((c) => c.name);
     const keep = names.filter((name) => this.config.narrow?.includes(name));
-    const own = (name) => (this.named[name].kind === 'text' ? ON_PHONES.text : ON_PHONES.icon);
+    const own = (name) => ON_PHONES[this.named[name].kind] || ON_PHONES.icon;
     const others = keep.reduce((sum, name) => sum + own(name), 0);
     this.wide = this.api.getColumnState();
     this.quietly(() => {

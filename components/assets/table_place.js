@@ -82,20 +82,24 @@ export class Place {
   // The grid keeps the focus on the row's number; it belongs to the customer, who may have another number in a moment.
   refocus(id, { rowIndex, column }) {
     this.stopRefocusing?.();
+    let isOver = false; // the grid may still call who has just been taken off its list
     const again = () => {
+      if (isOver) return;
       const now = this.api.getFocusedCell();
       const moved = this.api.getRowNode(id)?.rowIndex ?? rowIndex;
       if (now?.rowIndex === rowIndex && now.column === column && moved === rowIndex) return;
       const mayMove = now?.rowIndex === rowIndex && now.column === column && this.table.gridBox.contains(document.activeElement);
-      this.stopRefocusing();
+      stop();
       if (mayMove) this.api.setFocusedCell(moved, column);
     };
-    const enough = setTimeout(() => this.stopRefocusing(), 5000);
-    this.stopRefocusing = () => {
+    const stop = () => {
+      isOver = true;
       clearTimeout(enough);
       this.stopRefocusing = null;
       if (!this.table.gone) this.api.removeEventListener('modelUpdated', again);
     };
+    const enough = setTimeout(stop, 5000);
+    this.stopRefocusing = stop;
     this.api.addEventListener('modelUpdated', again);
   }
 

@@ -79,6 +79,7 @@ class TemplatesPage {
       h('div', { class: 'template-acts' },
         !one.is_default && h('button', { class: 'button plain small', type: 'button', 'data-keep': `default ${one.key}`, 'aria-label': `Make ${one.name} the default`, onclick: () => this.act(`${one.key}/default`, `New customers begin with ${one.name}.`) }, 'Make default'),
         h('button', { class: 'button plain small', type: 'button', 'data-keep': `copy ${one.key}`, 'aria-label': `Copy ${one.name}`, onclick: () => this.copy(one) }, 'Copy'),
+        !one.is_default && h('button', { class: 'button plain small', type: 'button', 'data-keep': `remove ${one.key}`, 'aria-label': `Remove ${one.name}`, onclick: () => this.retire(one) }, 'Remove'),
         one.versions.length > 1 && h('button', { class: 'button plain small', type: 'button', 'data-keep': `versions ${one.key}`, 'aria-label': `Versions of ${one.name}`, onclick: () => this.versions(one) }, 'Versions')))));
     this.showEditor();
     if (focused) document.querySelector(`[data-keep="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
@@ -101,6 +102,18 @@ class TemplatesPage {
         this.templates = now.templates;
         this.choose(key);
         this.show();
+      },
+    });
+  }
+
+  retire(one) {
+    openForm({
+      title: `Remove ${one.name}`, about: 'New customers cannot begin with it any more. Customers who are in Connect with it keep their steps.', button: 'Remove', fields: [],
+      store: async () => {
+        const { now } = await send('POST', `${ADDRESS}/${one.key}/remove`, {});
+        remember(`template ${one.key}`, null);
+        this.take(now);
+        this.said.textContent = `${one.name} was removed.`;
       },
     });
   }
@@ -187,7 +200,7 @@ class TemplatesPage {
       !isForm && this.choice(step, index, 'services', config.services, set, 'Customers who bought this have the step.'),
       this.ticks(step, index, 'needs', others, set, 'The step is locked until these are done. Where one does not apply, what it needs counts in its place.'),
       !isForm && this.ticks(step, index, 'not_on', config.platforms, set, 'Mail platforms on which there is nothing to do.'),
-      !isForm && this.ticks(step, index, 'directories', config.directories, set, 'None chosen: with any directory, or none.'),
+      !isForm && this.ticks(step, index, 'directories', config.directories, set, 'Nothing ticked: with any directory, or without one.'),
       this.text(step, index, 'due_days', set, { number: true, label: 'Due after (days)', help: isForm ? 'From the order on.' : 'From the day on which the RFI form came back. Empty: it is not planned.' }),
       this.text(step, index, 'help_url', set, { longest: 300, label: 'Help article', help: 'An address; empty: the portal’s own article.' }),
       this.choice(step, index, 'check_key', [['', 'None: somebody completes it'], ...config.checks], set, config.checks.find(([key]) => key === step.check_key)?.[2] || 'Runs by itself now and then, and completes the step when it passes.'),

@@ -1,12 +1,14 @@
 // The change order of a customer: what is to change, with a preview of old and new lines beside it, saved quotes, the review
 // and what was submitted. What is typed outlives a reload until it is saved or thrown away.
 import { h, live, number, when } from './live.js';
+import { shape } from './icons.js';
 import { openForm, send, worded, wrongFields } from './dialog.js';
 import { money } from './prices.js';
 import { OrderingPage, fact, lineList, lineTable, signed } from './ordering.js';
 import { recall, remember } from './drafts.js';
 
 const PAUSE = 150; // ms without typing after which the preview is asked for
+const UNSAVED = 'Not saved yet.';
 const LISTS = ['primary', 'add_ons', 'drop'];
 
 export function mount(root, config) {
@@ -65,18 +67,34 @@ class UpgradePage extends OrderingPage {
     const problem = h('p', { class: 'form-help', id: 'upgrade-primary-help' });
     const addOns = h('p', { class: 'form-help', id: 'upgrade-add_ons-help' });
     this.controls.mode = { label: 'The primary product', help: '', problem: h('p', { class: 'form-help' }), focus: () => modes[0].box.focus() };
-    this.controls.primary = { label: 'The primary product', help: '', problem, focus: () => this.primaryBox.querySelector('input')?.focus() };
-    this.controls.add_ons = { label: 'The add-ons', help: '', problem: addOns, focus: () => this.addOnsBox.querySelector('input')?.focus() };
-    return this.section('Products', '', h('fieldset', { class: 'order-group upgrade-modes' }, h('legend', {}, 'Primary product'), ...modes.map(({ row }) => row), this.controls.mode.problem),
+    this.controls.primary = { label: 'The primary product', help: '', problem, focus: () => this.primaryBox.querySelector('input:enabled')?.focus() };
+    this.controls.add_ons = { label: 'The add-ons', help: '', problem: addOns, focus: () => this.addOnsBox.querySelector('input:enabled')?.focus() };
+    this.unseen = h('div', { class: 'notice bad', role: 'status', hidden: true });
+    return this.section('Products', '', this.unseen, h('fieldset', { class: 'order-group upgrade-modes' }, h('legend', {}, 'Primary product'), ...modes.map(({ row }) => row), this.controls.mode.problem),
       this.primaryBox, problem, this.addOnsBox, addOns);
   }
 
   detailsSection() {
     this.date = h('input', { type: 'date', required: true });
+    this.lead = h('select', {});
+    this.invite = h('a', { href: '/users' }, 'Invite somebody');
     return this.section('Order details', '', h('div', { class: 'order-fields' },
-      this.field('effective_on', 'Effective from', this.date, 'Licences and products change on this day.'), h('span', { class: 'upgrade-gap' }),
+      this.field('effective_on', 'Effective from', this.date, 'Licences and products change on this day.'),
+      this.field('lead', 'Implementation lead', this.lead, 'Leads this change for you: the vendor is told the name, and the steps to be set up are theirs.', this.invite),
       this.field('po_number', 'Order (PO) number', h('input', { type: 'text', maxlength: 60, autocomplete: 'off', spellcheck: 'false', dir: 'auto' })),
       this.tick('po_waived', 'An order number is not required', 'That none is required')));
+  }
+
+  // Who is chosen and cannot be any more stays in the list until somebody else is.
+  drawPeople() {
+    const { people, may } = this.state;
+    this.invite.hidden = !may.invite;
+    const told = JSON.stringify([people, this.facts.lead]);
+    if (told === this.toldPeople) return;
+    this.toldPeople = told;
+    const gone = this.facts.lead && !people.some(([id]) => String(id) === String(this.facts.lead));
+    const option = (value, text) => h('option', { value }, text);
+    this.lead.replaceChildren(option('', 'Nobody yet'), ...people.map(([id, name]) => option(id, name)), ...(gone ? [option(this.facts.lead, 'Somebody who cannot any more')] : []));
   }
 
   drawProducts() {
@@ -138,7 +156,8 @@ class UpgradePage extends OrderingPage {
   keep() {
     if (this.submitting) return; // what was submitted is typed no more
     this.drop.hidden = !this.isChanged;
-    if (this.isChanged && !this.note.textContent) this.note.textContent = 'Not saved yet.';
+    if (!this.isChanged && this.note.textContent === UNSAVED) this.note.textContent = '';
+    if (this.isChanged && !this.note.textContent) this.note.textContent = UNSAVED;
     remember(this.draft, this.isChanged || this.quote ? { quote: this.quote, base: this.base, facts: this.facts } : null);
   }
 
@@ -148,7 +167,9 @@ class UpgradePage extends OrderingPage {
     for (const { value, box } of this.modes) box.checked = facts.mode === value;
     this.primaryBox.hidden = facts.mode === 'keep';
     if (this.rows) for (const row of this.rows) row.set();
-    for (const name of ['seats', 'effective_on', 'po_waived']) this.controls[name].set(facts[name]);
+    this.drawPeople();
+    for (const name of ['seats', 'lead', 'effective_on', 'po_waived']) this.controls[name].set(facts[name]);
+    this.present.textContent = nowAndThen(this.state.customer.seats, facts.seats);
     const { invalid: input, set } = this.controls.po_number;
     input.disabled = Boolean(facts.po_waived);
     set(input.disabled ? '' : facts.po_number);
@@ -192,8 +213,6 @@ class UpgradePage extends OrderingPage {
     this.theirs = mine && mine.version !== this.quote.version ? mine : null;
     this.drawProducts();
     this.date.min = state.today;
-    const now = state.customer.seats;
-    this.present.textContent = now ? `Now ${number(now)}` : 'Now none';
     this.keep();
     this.settle();
     this.drawAbove();
@@ -216,7 +235,7 @@ class UpgradePage extends OrderingPage {
     const { customer, quotes } = this.state;
     const mine = this.quote && quotes.find(({ id }) => id === this.quote.id);
     this.title.textContent = `${this.view === 'review' ? 'Review the change order' : 'Change order'} for ${customer.name}`;
-    this.standing.replaceChildren(...(mine ? [`${mine.number}, saved by ${mine.by} `, when(mine.at)] : ['A new quote, not saved yet']));
+    this.standing.replaceChildren(...(mine ? [`${mine.number}, saved by ${mine.by} `, when(mine.at)] : this.view === 'over' ? [] : ['A new quote, not saved yet']));
   }
 
   // What is under way, and the quotes that were saved.
@@ -235,17 +254,17 @@ class UpgradePage extends OrderingPage {
   }
 
   submittedRow(order) {
-    const back = this.state.may.submit && !order.why_not_withdrawn && h('button', { class: 'button small', type: 'button', 'data-keep': `withdraw ${order.id}`, onclick: () => withdrawOrder(this.config.id, order, () => this.renew()) }, 'Withdraw');
-    return h('div', { class: 'upgrade-row' }, h('div', { class: 'upgrade-what' }, h('b', {}, order.number), ` ${order.title === 'Cancellation' ? 'ends the subscription' : `to ${number(order.seats)} licences`} on ${day(order.effective_on)}`,
+    const back = this.state.may.submit && !order.why_not_withdrawn && h('button', { class: 'button small', type: 'button', 'data-keep': `withdraw ${order.id}`, onclick: () => withdrawOrder(this.config, order, () => this.renew()) }, 'Withdraw');
+    return h('div', { class: 'upgrade-row' }, h('div', { class: 'upgrade-what' }, h('b', {}, order.number), ` ${order.title === 'Cancellation' ? 'ends the subscription' : `to ${licences(order.seats)}`} on ${day(order.effective_on)}`,
       h('div', { class: 'quiet small' }, `Submitted by ${order.by} `, when(order.at), ` · ${order.vendor}`, order.waits ? ` · ${order.waits}` : '', !order.why_not_withdrawn && order.until ? ` · can be withdrawn until ${day(order.until)}` : '')), back);
   }
 
   quoteRow(quote) {
     const isOpen = this.quote?.id === quote.id;
-    const what = [`${number(quote.seats)} licences`, quote.products.join(', '), quote.monthly && `${money(quote.monthly)} ${quote.currency} a month`].filter(Boolean).join(' · ');
+    const what = [licences(quote.seats), quote.products.join(', '), quote.monthly && `${money(quote.monthly)} ${quote.currency} a month`].filter(Boolean).join(' · ');
     return h('div', { class: `upgrade-row${isOpen ? ' is-open' : ''}` }, h('div', { class: 'upgrade-what' }, h('b', {}, quote.number), ` ${what}`, h('div', { class: 'quiet small' }, `Saved by ${quote.by} `, when(quote.at))),
       isOpen ? h('span', { class: 'chip' }, 'Shown below') : h('button', { class: 'button small', type: 'button', 'data-keep': `open ${quote.id}`, onclick: () => this.choose(quote) }, 'Open'),
-      h('button', { class: 'button plain small', type: 'button', 'data-keep': `discard ${quote.id}`, 'aria-label': `Discard ${quote.number}`, onclick: (event) => this.discard(quote, event.target) }, 'Discard'));
+      h('button', { class: 'button plain small', type: 'button', 'data-keep': `discard ${quote.id}`, 'aria-label': `Discard ${quote.number}`, onclick: () => this.discard(quote) }, 'Discard'));
   }
 
   choose(quote) {
@@ -253,11 +272,14 @@ class UpgradePage extends OrderingPage {
     openForm({ title: 'Leave what you typed?', about: 'It is not saved. Save it as a quote first if it is still of use.', fields: [], button: 'Leave it', dismiss: 'Stay here', store: async () => setTimeout(() => this.open(quote)) });
   }
 
-  discard(quote, button) {
-    return this.busy(button, async () => {
-      const { now } = await send('POST', `${this.address}/${quote.id}/discard`, { version: quote.version });
-      if (this.quote?.id === quote.id) Object.assign(this, { quote: null, base: now.start, facts: structuredClone(now.start) });
-      this.take(now);
+  discard(quote) {
+    openForm({
+      title: `Discard ${quote.number}?`, about: 'Nobody can open it any more. That there was a quote stays in the history.', fields: [], button: 'Discard', dismiss: 'Keep it',
+      store: async () => {
+        const { now } = await send('POST', `${this.address}/${quote.id}/discard`, { version: quote.version });
+        if (this.quote?.id === quote.id) Object.assign(this, { quote: null, base: now.start, facts: structuredClone(now.start) });
+        this.take(now);
+      },
     });
   }
 
@@ -274,29 +296,35 @@ class UpgradePage extends OrderingPage {
     this.sayAtOnce();
   }
 
-  drawPreview({ lines, fees, problems }) {
+  drawPreview({ lines, fees, steps, problems }) {
     if (!lines) { this.comesTo.replaceChildren(h('p', { class: 'quiet' }, 'It follows once the fields are right.')); return; }
     if (!lines.length && /^Nothing/.test(problems.seats || '')) { this.comesTo.replaceChildren(h('p', { class: 'quiet' }, 'Nothing yet. Type a new total of licences, or choose products.')); return; }
-    this.comesTo.replaceChildren(lineList(lines), fees ? totals(fees, this.state.currency) : h('p', { class: 'quiet small' }, 'Your role does not include prices.'));
+    const none = this.state.may.prices ? 'The sums follow once everything has a price.' : 'Your role does not include prices.';
+    this.comesTo.replaceChildren(lineList(lines), fees ? totals(fees, this.state.currency) : h('p', { class: 'quiet small' }, none),
+      ...(steps.length ? [h('p', { class: 'upgrade-steps small' }, h('b', {}, 'To be set up then: '), steps.join(', '))] : []));
   }
 
   sayOfProducts() {
-    for (const { code, name, problem, box } of this.rows || []) {
+    const unseen = [];
+    for (const { code, name, kind, problem, box } of this.rows || []) {
       const message = this.problems[`product ${code}`];
+      if (message && kind === 'primary' && this.primaryBox.hidden) unseen.push(worded(name, message));
       problem.hidden = !message;
       problem.textContent = message ? worded(name, message) : '';
       message ? box.setAttribute('aria-invalid', 'true') : box.removeAttribute('aria-invalid');
     }
+    // What is wrong with a product that the form does not show now.
+    this.unseen.hidden = !unseen.length;
+    this.unseen.replaceChildren(...(unseen.length ? [shape('bad'), h('span', {}, unseen.join(' '), ' ', this.state.may.set_prices && h('a', { href: '/settings/prices' }, 'Look at the price list'))] : []));
   }
 
   // What is wrong with what was typed is said at once; what is only missing, when the order is reviewed.
   sayAtOnce() {
-    const message = this.problems.seats;
-    if (message && !/^Nothing|at least 1/.test(message)) this.mark('seats', message);
-    else this.clear('seats');
-    const primary = this.problems.primary;
-    if (primary && !/^(is empty|must not)/.test(primary)) this.mark('primary', primary);
-    else this.clear('primary');
+    for (const [name, missing] of [['seats', /^Nothing|at least 1/], ['primary', /^(is empty|must not)/], ['effective_on', /^is empty/], ['lead', /^$/]]) {
+      const message = this.problems[name];
+      if (!message) this.clear(name);
+      else if (!missing.test(message)) this.mark(name, message);
+    }
   }
 
   // -- saving, reviewing, submitting ------------------------------------------------------------------------------------
@@ -318,9 +346,16 @@ class UpgradePage extends OrderingPage {
   goToReview() {
     return this.busy(this.reviewButton, async () => {
       if (this.isChanged || !this.quote) await this.save();
-      this.reviewed = await send('GET', `${this.address}/${this.quote.id}/review`);
-      this.show('review');
+      await this.review();
     });
+  }
+
+  // `told` is why it has to be read once more.
+  async review(told = '') {
+    this.reviewed = await send('GET', `${this.address}/${this.quote.id}/review`);
+    this.told = told;
+    this.show('review');
+    if (told) this.title.focus(); // back to the top, where it is said
   }
 
   async say(error) {
@@ -333,11 +368,15 @@ class UpgradePage extends OrderingPage {
     for (const [name, message] of Object.entries(wrong)) if (this.controls[name]) this.mark(name, message);
     this.problems = { ...this.problems, ...wrong };
     this.sayOfProducts();
-    const first = ['seats', 'mode', 'primary', 'add_ons', 'effective_on', 'po_number'].find((name) => name in wrong);
+    const first = ['seats', 'mode', 'primary', 'add_ons', 'effective_on', 'lead', 'po_number'].find((name) => name in wrong);
     const row = this.rows?.find(({ code }) => `product ${code}` in wrong);
     if (first || row) this.failMarked(Object.keys(wrong).length);
     else this.fail(error.message);
-    first ? this.controls[first].focus() : row?.box.focus();
+    if (first) this.controls[first].focus();
+    else if (row && row.kind === 'primary' && this.primaryBox.hidden) {
+      this.modes.find(({ box }) => box.checked).box.focus();
+      this.unseen.scrollIntoView({ block: 'center' });
+    } else row?.box.focus();
   }
 
   show(view) {
@@ -355,18 +394,32 @@ class UpgradePage extends OrderingPage {
     return this.reviewForm({
       what: 'change order', agreement: found.agreement,
       parts: [
+        this.told && h('div', { class: 'notice bad', role: 'alert' }, shape('bad'), h('span', {}, this.told)),
         found.is_downsell && h('div', { class: 'notice upgrade-downsell', role: 'note' }, h('b', {}, 'Fewer licences. '), `The bill of ${found.bills} is the first one that is lower. ${withdraw}`),
         h('section', { 'aria-label': 'Change order summary' }, h('dl', { class: 'facts' },
           ...fact('MSP', found.msp), ...fact('Company name', found.company, h('span', { class: 'quiet' }, ` · ${found.code}`)),
           ...fact('Permitted users', found.was_seats === found.seats ? `${number(found.seats)}, as they are` : `${number(found.was_seats)} → ${number(found.seats)} in total`),
           ...fact('Primary product', found.mode), ...(found.comes.length ? fact('Comes', found.comes.join(', ')) : []), ...(found.goes.length ? fact('Goes', found.goes.join(', ')) : []),
-          ...fact('Effective from', found.effective_on), ...fact('Order (PO) number', found.po), ...(found.is_downsell ? [] : fact('Withdrawing', withdraw)))),
+          ...(found.steps.length ? fact('To be set up then', found.steps.join(', '), h('span', { class: 'quiet' }, ` · ${found.steps.length === 1 ? 'a step is' : 'steps are'} added to Connect details`)) : []),
+          ...fact('Implementation lead', found.lead || 'Nobody yet'), ...fact('Effective from', found.effective_on), ...fact('Order (PO) number', found.po), ...(found.is_downsell ? [] : fact('Withdrawing', withdraw)))),
         h('section', { class: 'order-review-fees', 'aria-label': 'Changes to existing products' }, h('h2', {}, 'Changes to existing products'), found.fees ? lineTable(found.lines, found.currency) : lineList(found.lines), found.fees && totals(found.fees, found.currency)),
       ],
       buttons: [h('button', { class: 'button', type: 'button', onclick: () => this.show('form') }, 'Back to the quote')],
       instead: 'The quote is saved. Your role does not include submitting it: an administrator or somebody in sales does that.',
       submit: async (ticks) => {
-        await send('POST', `${this.address}/${found.id}/submit`, { version: found.version, fees: found.fees, ...ticks }, 60000);
+        try {
+          await send('POST', `${this.address}/${found.id}/submit`, { version: found.version, fees: found.fees, ...ticks }, 60000);
+        } catch (error) {
+          if (error.status !== 409 || !/Review it again/.test(error.message)) throw error;
+          this.submitting = false;
+          try {
+            await this.review('What it costs, or what the customer has, has changed since you read this. Here it is as it is now; read it and submit it again.');
+          } catch (refused) { // as it is now it cannot be submitted at all
+            this.show('form');
+            await this.say(refused);
+          }
+          return;
+        }
         remember(this.draft, null);
         this.go(`/customers/${this.config.id}#orders`);
       },
@@ -376,22 +429,23 @@ class UpgradePage extends OrderingPage {
 
 // -- taking back, and leaving: used by the page of a customer as well ---------------------------------------------------------
 
-// Asks before a submitted change order or cancellation ({id, number}) is taken back.
-export function withdrawOrder(customer, order, done = () => {}) {
+// Asks before a submitted change order or cancellation ({id, number}) is taken back; `whose` is {me, id}: who looks, and the
+// customer.
+export function withdrawOrder({ me, id }, order, done = () => {}) {
   openForm({
-    title: `Withdraw ${order.number}`, about: 'Nothing of the customer changes then. Where the vendor was told already, tell it that this was withdrawn.',
-    fields: [{ name: 'because', label: 'Reason', kind: 'text', help: 'If there is one to tell.' }], button: 'Withdraw', dismiss: 'Leave it', draft: `withdraw ${order.id}`,
-    store: async ({ because }) => { await send('POST', `/api/ui/customers/${customer}/orders/${order.id}/withdraw`, { because }); done(); },
+    title: `Withdraw ${order.number}`, about: 'Nothing of the customer changes then. If the vendor has it already, somebody has to tell it: the order is listed under Orders until that is recorded.',
+    fields: [{ name: 'because', label: 'Reason', kind: 'text', help: 'If there is one to tell.' }], button: 'Withdraw', dismiss: 'Leave it', draft: `${me} withdraw ${order.id}`,
+    store: async ({ because }) => { await send('POST', `/api/ui/customers/${id}/orders/${order.id}/withdraw`, { because }); done(); },
   });
 }
 
-// The form of a cancellation; `customer` is {id, name}.
+// The form of a cancellation; `customer` is {me, id, name}.
 export async function cancelCustomer(customer, done = () => {}) {
   const address = `/api/ui/customers/${customer.id}/cancellation`;
-  const { types, earliest, until } = await send('GET', address);
+  const { types, earliest, until, changes } = await send('GET', address);
   const authorised = (shared) => tickControl(shared, 'I am authorised to cancel this subscription.');
   openForm({
-    title: `Cancel ${customer.name}`, about: until ? `The first 12 months run to their end: it takes effect on ${until} at the earliest.` : 'The contract is older than 12 months: it can take effect at once.',
+    title: `Cancel ${customer.name}`, about: `${until ? `The first 12 months run to their end: it takes effect on ${until} at the earliest.` : 'The contract is older than 12 months: it can take effect at once.'}${changes.map((one) => ` ${one.number} is to take effect on ${one.on}; it comes to nothing if the customer is closed before.`).join('')}`,
     fields: [
       { name: 'type', label: 'What happens', kind: 'choice', choices: [['', 'Choose'], ...types], value: '' },
       { name: 'data_export', label: 'Data export', kind: 'choice', choices: [['', 'Choose'], ['yes', 'Yes, the data have to be exported'], ['no', 'No export']], value: '' },
@@ -399,7 +453,7 @@ export async function cancelCustomer(customer, done = () => {}) {
       { name: 'because', label: 'Reason', kind: 'text' },
       { name: 'is_authorised', label: 'Authorisation', make: authorised, value: '' },
     ],
-    button: 'Submit cancellation', dismiss: 'Keep the customer', draft: `cancel ${customer.id}`,
+    button: 'Submit cancellation', dismiss: 'Keep the customer', draft: `${customer.me} cancel ${customer.id}`,
     store: async ({ is_authorised: ticked, ...facts }) => { await send('POST', address, { facts, is_authorised: ticked === 'yes' }, 60000); done(); },
   });
 }
@@ -423,6 +477,14 @@ function totals(fees, currency) {
   return h('dl', { class: 'order-totals' }, ...rows.flatMap(([title, amount, kind]) => [h('dt', { class: kind }, title), h('dd', { class: kind }, `${signed(amount)} ${currency}`)]),
     ...groups.flatMap(([name, words]) => [h('dt', {}, `${words} difference`), h('dd', {}, `${fees[name].startsWith('-') || !some(fees[name]) ? '' : '+'}${signed(fees[name])} ${currency}`)]),
     ...(some(fees.one_time) ? [h('dt', {}, 'One-time (up front)'), h('dd', {}, `${money(fees.one_time)} ${currency}`)] : []));
+}
+
+const licences = (n) => `${number(n)} ${n === 1 ? 'licence' : 'licences'}`;
+
+// What the customer has, and how many more or fewer there would be.
+function nowAndThen(now, typed) {
+  const more = /^\d+$/.test(typed) ? Number(typed) - now : 0;
+  return `Now ${now ? number(now) : 'none'}${more ? ` · ${number(Math.abs(more))} ${more > 0 ? 'more' : 'fewer'}` : ''}`;
 }
 
 const day = (text) => new Date(`${text}T00:00:00Z`).toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' });

@@ -3,6 +3,7 @@
 import { exact, h, live, number, when } from './live.js';
 import { shape } from './icons.js';
 import { openForm, openText, send } from './dialog.js';
+import { Named, Panel } from './panel.js';
 import { read } from './tips.js';
 import { mount as mountTable } from './table.js';
 
@@ -21,40 +22,15 @@ class UsersPage {
     const box = h('div', { class: 'people-table' });
     root.append(h('div', { class: 'page-head people-head' }, h('h1', {}, 'Users'), h('span', { class: 'grow' }), invite), box);
     this.table = mountTable(box, config.table, tell);
-    this.onClick = (event) => {
-      const link = event.target.closest?.('a[href^="/users#"]');
-      if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
-      event.preventDefault();
-      event.stopPropagation();
-      this.show(Number(link.hash.slice(1)));
-    };
-    root.addEventListener('click', this.onClick, true);
-    this.onHash = () => this.goToHash();
-    addEventListener('hashchange', this.onHash);
-    this.undo = [live.on('partner', ({ what }) => what === 'users' && this.panel?.load()), live.on('again', () => this.panel?.load())];
-    this.goToHash();
+    this.named = new Named(root, '/users', (id, closed) => new PersonPanel(this, id, closed), { invite: () => this.invite() });
+    this.undo = [live.on('partner', ({ what }) => what === 'users' && this.named.panel?.load()), live.on('again', () => this.named.panel?.load())];
+    this.named.go();
   }
 
   destroy() {
     this.undo.forEach((undo) => undo());
-    removeEventListener('hashchange', this.onHash);
-    this.panel?.box.close();
+    this.named.destroy();
     this.table.destroy();
-  }
-
-  goToHash() {
-    const wanted = location.hash.slice(1);
-    if (/^\d{1,9}$/.test(wanted)) this.show(Number(wanted));
-    else if (wanted === 'invite') this.invite();
-  }
-
-  setHash(text) { history.replaceState(history.state, '', location.pathname + location.search + text); }
-
-  show(id) {
-    if (this.panel?.id === id) return;
-    this.panel?.box.close();
-    this.setHash(`#${id}`);
-    this.panel = new Panel(this, id, () => { this.panel = null; this.setHash(''); });
   }
 
   invite() {
@@ -72,7 +48,7 @@ class UsersPage {
         setTimeout(() => showLink(issued, 'invite'));
       },
     });
-    if (location.hash === '#invite') this.setHash('');
+    if (location.hash === '#invite') this.named.say('');
   }
 
   roleField(value) {
@@ -82,52 +58,16 @@ class UsersPage {
 
 // -- one person -----------------------------------------------------------------------------------------------------------
 
-class Panel {
+class PersonPanel extends Panel {
   constructor(page, id, closed) {
+    super('person', `${PEOPLE}/${id}`, { title: 'Nobody', text: 'There is nobody here, or it is not yours to see.' }, closed);
     Object.assign(this, { page, id });
-    this.opener = document.activeElement;
-    this.title = h('h2', { id: 'person-title' }, ' ');
-    this.body = h('div', { class: 'person-body' }, h('span', { class: 'skeleton' }), h('span', { class: 'skeleton' }));
-    const close = h('button', { class: 'icon-button', type: 'button', 'aria-label': 'Close', onclick: () => this.box.close() }, '✕');
-    this.box = h('dialog', { class: 'dialog person', 'aria-labelledby': 'person-title' }, h('div', { class: 'person-head' }, this.title, close), this.body);
     this.timer = setInterval(() => this.load(), 5000); // which sessions have a page open, nobody tells
-    this.box.addEventListener('close', () => {
-      this.gone = true;
-      clearInterval(this.timer);
-      this.box.remove();
-      closed();
-      if (this.opener?.isConnected) this.opener.focus();
-    });
-    this.box.addEventListener('click', (event) => event.target === this.box && this.box.close()); // beside it
-    document.body.append(this.box);
-    this.box.showModal();
-    this.load();
   }
 
-  // One request at a time: an answer never overtakes a newer one.
-  async load() {
-    if (this.loading) return void (this.again = true);
-    this.loading = true;
-    this.again = false;
-    try {
-      const found = await read(await fetch(`${PEOPLE}/${this.id}`, { cache: 'no-store', signal: AbortSignal.timeout(15000) }));
-      if (!this.gone) this.draw(found);
-    } catch (error) {
-      if (error.status === 401) live.leave();
-      else if (!this.gone) this.body.replaceChildren(h('p', { class: 'notice bad', role: 'alert' }, error.status === 404 || error.status === 403 ? 'There is nobody here, or it is not yours to see.' : `This cannot be read just now: ${error.message}`), this.button('Try again', 'again', () => this.load()));
-    } finally {
-      this.loading = false;
-    }
-    if (this.again && !this.gone) this.load();
-  }
-
-  button(text, key, act, more = {}) { return h('button', { class: 'button small', type: 'button', 'data-keep': key, ...more, onclick: act }, text); }
+  ended() { clearInterval(this.timer); }
 
   draw(person) {
-    const said = JSON.stringify(person);
-    if (said === this.said) return;
-    this.said = said;
-    const kept = this.body.contains(document.activeElement) ? document.activeElement.dataset.keep : null;
     this.title.textContent = person.name;
     this.isMe = person.id === this.page.config.me;
     const generic = person.state === 'generic';
@@ -135,9 +75,6 @@ class Panel {
       h('p', { class: 'person-who' }, h('span', {}, person.email), chip(person), this.isMe && h('span', { class: 'quiet' }, 'That is you')),
       generic ? h('p', { class: 'notice' }, 'This account holds Partner Administrator on every customer and grants that role where nobody else can. Nobody signs in with it, and it stays as it is.') : '',
       ...(generic ? [] : [this.facts(person), this.sessions(person)]));
-    if (kept) this.body.querySelector(`[data-keep="${CSS.escape(kept)}"]`)?.focus();
-    else if (!this.drawn) this.body.querySelector('button')?.focus();
-    this.drawn = true;
   }
 
   facts(person) {
@@ -187,17 +124,11 @@ class Panel {
       }), { class: 'button small tone-bad' })];
   }
 
-  // Do something at once; what cannot be is said in the panel.
-  async send(path, body = {}, then = null) {
-    this.body.querySelector('.person-trouble')?.remove();
-    try {
+  send(path, body = {}, then = null) {
+    return this.act(null, async () => {
       const answer = await send('POST', `${PEOPLE}/${this.id}${path}`, body);
-      this.load();
       then?.(answer);
-    } catch (error) {
-      this.body.prepend(h('p', { class: 'notice bad person-trouble', role: 'alert' }, error.message));
-      this.said = null;
-    }
+    });
   }
 
   changeRole(person) {

@@ -35,6 +35,8 @@ _FONTS = (
     '/usr/share/fonts/liberation-mono/LiberationMono-Regular.ttf',
     '/usr/share/fonts/truetype/noto/NotoSansMono-Regular.ttf',
     '/System/Library/Fonts/Menlo.ttc',
+    # Our own, whose letters are not all as wide: better than Pillow's, which has hardly more than English ones.
+    os.path.join(os.path.dirname(__file__), '../../models/documents/fonts/DejaVuSans.ttf'),
 )
 # What a search in the bytes of a safe PDF must not find, not even by chance in the middle of an image.
 _NAMES = re.compile(rb'/(JS|AA|URI|JavaScript|OpenAction|Launch|EmbeddedFile|AcroForm|Annots|XFA|RichMedia|SubmitForm)')

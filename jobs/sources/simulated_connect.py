@@ -175,6 +175,12 @@ class SimulatedConnect:
         if step.check_key == 'account':
             answer = f'The account code is {customer.account_code}.' if is_done else 'The account is being made.'
             return Outcome('Has the vendor given an account code?', answer, is_done)
+        if step.check_key == 'domains':
+            answer = f'{domain}: {"confirmed" if is_done else "waits to be confirmed"}'
+            return Outcome(f'Has the vendor {domain}, and is it confirmed?', answer, is_done)
+        if step.check_key == 'recipients':
+            answer = 'Known recipients only.' if is_done else 'Mail is taken for anybody.'
+            return Outcome('For whom does the vendor take mail?', answer, is_done)
         return await connect_checks.run(customer, step)
 
     async def _kinds(self, customer_id: int) -> list[MonitorKind]:

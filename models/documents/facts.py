@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Self
 
 INFRASTRUCTURE = {
     'mail_platform': 'Mail platform', 'mail_server': 'Mail server', 'server_os': 'Server operating system',
@@ -11,6 +11,17 @@ INFRASTRUCTURE = {
     'security_onprem': 'Security, on-premise (firewall)', 'continuity': 'Continuity',
     'citrix_terminal_server': 'Citrix or terminal server',
 }  # fmt: skip
+
+
+class Pdf(bytes):
+    """A document, and of how many pages it is."""
+
+    pages: int
+
+    def __new__(cls, content: bytes, pages: int) -> Self:
+        made = super().__new__(cls, content)
+        made.pages = pages
+        return made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +51,7 @@ class Facts:
     mode: str = ''
     details: Mapping[str, Any] = field(default_factory=dict)
     infrastructure: tuple[tuple[str, str], ...] = ()
+    corrected: str = ''  # when and by whom
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,9 @@
 """A business document on A4: letterhead, facts, tables that go on over pages with their heads, page numbers.
 
-It is drawn twice, because only then is known how many pages there are. The two fonts are DejaVu Sans, embedded: letters
-of Latin, Greek, Cyrillic and the like are as they were typed; Hebrew and Arabic run from right to left, and Arabic ones
-stand unjoined. A character that the fonts have not (Chinese, say) is drawn as �, and a line at the end of the document
-says so. Nothing in a text is an instruction. All of this blocks: callers use a thread.
+The numbers of pages are drawn last, when it is known how many there are. The two fonts are DejaVu Sans, embedded:
+letters of Latin, Greek, Cyrillic and the like are as they were typed; Hebrew and Arabic run from right to left, and
+Arabic ones are joined (letters.py). A character that the fonts have not (Chinese, say) is drawn as �, and a line at the
+end of the document says so. Nothing in a text is an instruction. All of this blocks: callers use a thread.
 """
 
 import contextlib
@@ -21,6 +21,8 @@ from fpdf import FPDF, ViewerPreferences
 from fpdf.bidi import BidiParagraph
 from PIL import Image
 
+from models.documents.facts import Pdf
+from models.documents.letters import joined
 from models.documents.words import lines_of, one_line
 
 # They tell of every letter that a document has.
@@ -39,7 +41,11 @@ SMALL, BODY, HEADING, TITLE = 7.5, 9.0, 11.0, 20.0
 LEADING = 1.45
 INK, QUIET, LINE, TINT = (27, 31, 36), (91, 100, 112), (214, 219, 225), (244, 246, 248)
 UNKNOWN = '\ufffd'
-UNKNOWN_SAID = f'A character that cannot be printed here is shown as {UNKNOWN}.'
+UNKNOWN_SAID = (
+    f'Some characters cannot be printed in this document and are shown as {UNKNOWN}; '
+    'the portal shows them as they were typed.'
+)
+COUNTED = 30.0  # how wide “Page 100 of 100” may be
 LONGEST = 20_000  # characters of one text; what is longer is cut, and says so
 
 
@@ -107,9 +113,16 @@ def width_of(text: str, size: float, bold: bool = False) -> float:
 
 
 def known(text: str) -> str:
-    """The text with � for every character that one of the fonts has not."""
+    """The text with � for every character that one of the fonts has not, nor anything that says the same."""
     regular, bold = _widths(False), _widths(True)
-    return ''.join(c if ord(c) in regular and ord(c) in bold else UNKNOWN for c in text)
+
+    def has(some: str) -> bool:
+        return all(ord(c) in regular and ord(c) in bold for c in some)
+
+    if has(text):
+        return text
+    plain = {c: unicodedata.normalize('NFKC', c) for c in set(text)}
+    return ''.join(c if has(c) else plain[c] if has(plain[c]) else UNKNOWN for c in text)
 
 
 def wrapped(text: str, width: float, size: float = BODY, bold: bool = False) -> list[str]:
@@ -181,10 +194,11 @@ class _Pdf(FPDF):
 class Paper:
     """A document while it is drawn, from the top down. Texts are as people typed them."""
 
-    def __init__(self, msp: Msp, *, title: str, about: str, at: datetime, pages: int = 0) -> None:
+    def __init__(self, msp: Msp, *, title: str, about: str, at: datetime) -> None:
         """`about` stands at the head of every page but the first; `at` is when the document was made."""
-        self.pages = pages  # how many there are; 0 while nobody knows
         self.has_unknown = False
+        self._headed: list[Line] = []  # a heading that waits for what it is about
+        self._section = ''  # the heading under which is drawn
         self._pdf = pdf = _Pdf()
         self._msp = Msp(self._text(msp.name), [self._text(line) for line in msp.address], msp.logo)
         self._title, self._about = self._text(title), self._text(about)
@@ -201,7 +215,7 @@ class Paper:
     def _text(self, text: object) -> str:
         """A text of somebody as one line that can be drawn."""
         said = one_line(str(text if text is not None else '')[:LONGEST])
-        shown = known(said)
+        shown = known(joined(said))
         self.has_unknown = self.has_unknown or UNKNOWN in shown
         return shown
 
@@ -229,26 +243,51 @@ class Paper:
             self.y = TOP + 5
 
     def room(self, height: float) -> None:
-        """Go on at the next page where so much does not fit on this one any more."""
-        if self.y + height > self.end and self.y > TOP + 6:
+        """Go on at the next page where so much does not fit on this one any more; a heading that waits goes with it,
+        so that none stands alone."""
+        above = 6 + sum(line.height for line in self._headed) if self._headed else 0.0
+        if self.y + above + height > self.end and self.y > TOP + 6:
             self._turn()
+        if not self._headed:
+            return
+        said, self._headed = self._headed, []
+        self.y += 4
+        with self._pdf.tagged('/H2'):
+            for line in said:
+                self._put(LEFT, self.y, line)
+                self.y += line.height
+        self.y += 2
 
     def space(self, height: float) -> None:
         self.y = min(self.y + height, self.end)
 
     def _foot(self) -> None:
-        page = self._pdf.page
-        counted = f'Page {page} of {max(self.pages, page)}'
-        who = ' · '.join([self._msp.name, *self._msp.address])
-        free = INNER - width_of(counted, SMALL) - 8
-        said = wrapped(who, free, SMALL)
-        if len(said) > 2:
-            said = [said[0], self._cut(' '.join(said[1:]), free, SMALL)]
+        """What stands at the foot of a page, but which one it is."""
         with self._pdf.beside():
             self._rule(HEIGHT - BOTTOM + 6)
-            for n, line in enumerate(said):
+            for n, line in enumerate(self._flowing([self._msp.name, *self._msp.address], INNER - COUNTED)):
                 self._put(LEFT, HEIGHT - BOTTOM + 8 + n * height_of(SMALL), Line(line, SMALL, colour=QUIET))
-            self._put(LEFT, HEIGHT - BOTTOM + 8, Line(counted, SMALL, colour=QUIET), INNER, right=True)
+
+    def _count(self) -> None:
+        """Page 1 of 3, on every page."""
+        count = self._pdf.pages_count
+        for page in range(1, count + 1):
+            self._pdf.page = page
+            self._pdf.font_family = ''  # no page knows of the font of another
+            with self._pdf.beside():
+                counted = Line(f'Page {page} of {count}', SMALL, colour=QUIET)
+                self._put(LEFT, HEIGHT - BOTTOM + 8, counted, INNER, right=True)
+
+    def _flowing(self, parts: Sequence[str], width: float) -> list[str]:
+        """Parts with a dot between them in two lines at most, broken between the parts where they fit."""
+        lines: list[str] = []
+        for part in filter(None, parts):
+            longer = f'{lines[-1]} · {part}' if lines else part
+            if lines and (width_of(longer, SMALL) <= width or len(lines) == 2):
+                lines[-1] = longer
+            else:
+                lines.append(part)
+        return [self._cut(line, width, SMALL) for line in lines]
 
     # -- drawing -------------------------------------------------------------------------------------------------------
 
@@ -291,10 +330,10 @@ class Paper:
                     below += height_of(14)
         y = top
         with pdf.tagged('/P'):
-            beside = [self._msp.name, *self._msp.address] if drawn else [*self._msp.address]
-            for n, part in enumerate(beside):
-                for line in wrapped(part, INNER * 0.4, SMALL, bold=drawn > 0 and n == 0)[:3]:
-                    self._put(LEFT, y, Line(line, SMALL, drawn > 0 and n == 0, QUIET), INNER, right=True)
+            name = [self._msp.name] if drawn else []
+            for n, part in enumerate([*name, *self._msp.address]):
+                for line in wrapped(part, INNER * 0.4, SMALL, bold=n < len(name))[:3]:
+                    self._put(LEFT, y, Line(line, SMALL, n < len(name), QUIET), INNER, right=True)
                     y += height_of(SMALL)
         self.y = max(below, y) + 5
         with pdf.beside():
@@ -329,25 +368,25 @@ class Paper:
             self._lines(below, HEADING, colour=QUIET)
         self.y += 4
 
-    def heading(self, text: str, *, keep: float = 22.0) -> None:
-        """A heading, on the page on which at least `keep` of what it is about stands as well."""
-        said = wrapped(self._text(text), INNER, HEADING, bold=True)
-        self.room(4 + len(said) * height_of(HEADING) + keep)
-        self.y += 4
-        with self._pdf.tagged('/H2'):
-            for line in said:
-                self._put(LEFT, self.y, Line(line, HEADING, bold=True))
-                self.y += height_of(HEADING)
-        self.y += 2
+    def heading(self, text: str, *, keep: float = 0.0) -> None:
+        """A heading. It is drawn together with what comes next, and on a page with room for `keep` below it."""
+        self._section = self._text(text)
+        self._headed = [Line(line, HEADING, True) for line in wrapped(self._section, INNER, HEADING, bold=True)]
+        if keep:
+            self.room(keep)
 
     def paragraph(self, text: str, *, quiet: bool = False, bold: bool = False) -> None:
         self._lines(text, BODY, bold=bold, colour=QUIET if quiet else INK)
         self.y += 2
 
+    def height_of_texts(self, *texts: str) -> float:
+        """How high these texts are below each other, as paragraphs and in `signed`."""
+        return sum(len(wrapped(part, INNER - 8)) for text in texts for part in self._texts(text)) * height_of(BODY)
+
     def _lines(self, text: object, size: float, *, bold: bool = False, colour: tuple[int, int, int] = INK) -> None:
         lines = [each for part in self._texts(text) for each in wrapped(part, INNER, size, bold)]
         while lines:
-            self.room(height_of(size))
+            self.room(height_of(size) * min(2, len(lines)))
             fit = max(1, int((self.end - self.y) / height_of(size)))
             with self._pdf.tagged('/P'):
                 for line in lines[:fit]:
@@ -403,8 +442,12 @@ class Paper:
             if any(lines for _, lines in left):
                 self._turn()
 
-    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str | Cell]], *, empty: str = '') -> None:
-        """A table. Its head is repeated on every page; a row stays whole where it can."""
+    def table(
+        self, columns: Sequence[Column], rows: Sequence[Sequence[str | Cell]], *, empty: str = '',
+        sums: Sequence[tuple[str, str]] = (), strong: int = 1,
+    ) -> None:  # fmt: skip
+        """A table, with its sums below it. Its head is repeated on every page, with the heading above it; a row stays
+        whole where it can, and the last two of them stay together, with the sums."""
         pad, gap = 1.6, 4.0
         total = sum(column.share for column in columns)
         widths = [(INNER - gap * (len(columns) - 1)) * column.share / total for column in columns]
@@ -423,6 +466,9 @@ class Paper:
                     Line(line, SMALL, colour=QUIET) for line in wrapped(self._text(below), width, SMALL)
                 ])  # fmt: skip
             return drawn
+
+        def height_of_row(cells: list[list[Line]]) -> float:
+            return max(sum(line.height for line in lines) for lines in cells) + 2 * pad
 
         heads = [
             [Line(line, SMALL, True, QUIET) for line in wrapped(self._text(c.title), w, SMALL, bold=True)]
@@ -446,20 +492,38 @@ class Paper:
                 draw(heads)
             self.y += head_height
 
-        self.room(head_height + 14)
+        def turn() -> None:
+            self._turn()
+            if self._section:
+                said = Line(self._cut(f'{self._section} (continued)', INNER, SMALL), SMALL, colour=QUIET)
+                with self._pdf.beside():
+                    self._put(LEFT, self.y, said)
+                self.y += said.height + 1
+            head(self._pdf.beside)
+
+        drawn = [cells_of(row) for row in rows]
+        heights = [height_of_row(cells) for cells in drawn]
+        whole = self.end - TOP - 10 - head_height  # what fits on a page of its own
+        # What has to fit below a row that begins here: the sums below the last one, and the last one below that before.
+        below = [0.0] * len(rows)
+        if rows:
+            below[-1] = self._height_of_totals(sums) if sums else 0.0
+        if len(rows) > 1:
+            below[-2] = heights[-1] + below[-1]
+        self.room(head_height + (min(heights[0] + below[0], whole, 60.0) if rows else 14))
         head(lambda: self._pdf.tagged('/P'))
-        for row in rows:
-            cells = cells_of(row)
+        for n, cells in enumerate(drawn):
+            if n and self.y + heights[n] + below[n] > self.end and heights[n] + below[n] <= whole:
+                turn()
             while any(cells):
-                height = max(sum(line.height for line in lines) for lines in cells) + 2 * pad
+                height = height_of_row(cells)
                 if self.y + height > self.end:
-                    if height <= self.end - TOP - 6 - head_height or self.end - self.y < 20:
-                        self._turn()
-                        head(self._pdf.beside)
+                    if n and (height <= whole or self.end - self.y < 20):
+                        turn()
                         if self.y + height <= self.end:
                             continue
                     now, cells = _split(cells, self.end - self.y - 2 * pad)
-                    height = self.end - self.y
+                    height = min(height_of_row(now), self.end - self.y)
                 else:
                     now, cells = cells, []
                 with self._pdf.tagged('/P'):
@@ -467,10 +531,18 @@ class Paper:
                 self.y += height
                 with self._pdf.beside():
                     self._rule(self.y, x=LEFT - 2, width=INNER + 4)
+                if any(cells):
+                    turn()
         if not rows and empty:
             self.y += pad
             self.paragraph(empty, quiet=True)
         self.y += 3
+        if sums:
+            self.totals(sums, strong=strong)
+
+    @staticmethod
+    def _height_of_totals(given: Sequence[tuple[str, str]]) -> float:
+        return len(given) * (height_of(BODY) + 3) + 5
 
     def totals(self, given: Sequence[tuple[str, str]], *, strong: int = 1) -> None:
         """Sums below a table, on the right; the last `strong` of them are what counts."""
@@ -478,7 +550,7 @@ class Paper:
             return
         width = INNER * 0.55
         x = WIDTH - RIGHT - width
-        self.room(len(given) * (height_of(BODY) + 3) + 2)
+        self.room(self._height_of_totals(given) - 3)
         for n, (label, value) in enumerate(given):
             bold = n >= len(given) - strong
             lines = wrapped(self._text(label), width * 0.6, BODY, bold)
@@ -514,14 +586,16 @@ class Paper:
                 y += line.height
         self.y += height + 2
 
-    def done(self) -> tuple[bytes, int]:
-        """The PDF, and of how many pages it is."""
+    def done(self) -> Pdf:
+        if self._headed:
+            self.room(0)
         if self.has_unknown:
             self.room(height_of(SMALL) + 3)
             self.y += 3
             self._lines(UNKNOWN_SAID, SMALL, colour=QUIET)
         self._foot()
-        return bytes(self._pdf.output()) if self.pages else b'', self._pdf.pages_count
+        self._count()
+        return Pdf(bytes(self._pdf.output()), self._pdf.pages_count)
 
 
 def _split(cells: list[list[Line]], height: float) -> tuple[list[list[Line]], list[list[Line]]]:
@@ -538,11 +612,8 @@ def _split(cells: list[list[Line]], height: float) -> tuple[list[list[Line]], li
     return now, rest
 
 
-def drawn(draw: Callable[[Paper], None], msp: Msp, *, title: str, about: str, at: datetime) -> bytes:
+def drawn(draw: Callable[[Paper], None], msp: Msp, *, title: str, about: str, at: datetime) -> Pdf:
     """The document that `draw` draws, as a PDF; the same whenever it is drawn of the same."""
-    first = Paper(msp, title=title, about=about, at=at)
-    draw(first)
-    _, pages = first.done()
-    second = Paper(msp, title=title, about=about, at=at, pages=pages)
-    draw(second)
-    return second.done()[0]
+    paper = Paper(msp, title=title, about=about, at=at)
+    draw(paper)
+    return paper.done()

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from models.documents.facts import Answers, Facts
+from models.calendar import moment_said as moment
+from models.calendar import said as day
+from models.documents.facts import Answers, Facts, Pdf
 from models.documents.paper import Cell, Column, Msp, Paper, drawn
-from models.documents.words import amount, day, decimal, lines_of, moment, money, number, one_line
+from models.documents.words import amount, decimal, lines_of, money, number, one_line
 
 TERMS = {'month': 'Monthly', 'year': 'Annually'}
 
@@ -19,17 +21,16 @@ def _columns(currency: str) -> tuple[Column, ...]:
     )  # fmt: skip
 
 
-def order(msp: Msp, facts: Facts) -> bytes:
+def order(msp: Msp, facts: Facts) -> Pdf:
     def draw(paper: Paper) -> None:
         paper.letterhead()
         paper.title(facts.customer)
-        paper.facts([*_numbers(facts), ('Account code', facts.account_code)], columns=4)
+        corrected = [('Corrected', facts.corrected)] if facts.corrected else []
+        paper.facts([*_numbers(facts), ('Account code', facts.account_code), *corrected], columns=4)
         _parties(paper, msp, facts)
         paper.heading('Products and licences')
-        paper.table(
-            _columns(facts.currency), [_row(line, facts.currency) for line in facts.lines], empty='No products.'
-        )
-        paper.totals(_totals(facts))
+        paper.table(_columns(facts.currency), [_row(line, facts.currency) for line in facts.lines],
+                    empty='No products.', sums=_totals(facts))  # fmt: skip
         if facts.infrastructure:
             paper.heading('Infrastructure')
             paper.facts(facts.infrastructure, columns=4)
@@ -38,13 +39,14 @@ def order(msp: Msp, facts: Facts) -> bytes:
     return _drawn(draw, msp, facts, 'Order')
 
 
-def addendum(msp: Msp, facts: Facts) -> bytes:
+def addendum(msp: Msp, facts: Facts) -> Pdf:
     def draw(paper: Paper) -> None:
         paper.letterhead()
         paper.title(f'Addendum for {one_line(facts.customer)}')
         paper.facts([
             *_numbers(facts), ('Account code', facts.account_code), ('Effective', day(facts.effective_on)),
             ('Can be withdrawn until', _withdrawn_until(facts)),
+            *([('Implementation lead', str(lead))] if (lead := facts.details.get('lead_said')) else []),
         ])  # fmt: skip
         _parties(paper, msp, facts)
         paper.heading('What changes')
@@ -52,21 +54,26 @@ def addendum(msp: Msp, facts: Facts) -> bytes:
             paper.paragraph(sentence)
         paper.table(_columns(facts.currency), [_row(line, facts.currency) for line in facts.lines],
                     empty='The products stay as they are.')  # fmt: skip
-        paper.paragraph('What is taken away has negative amounts; what takes its place stands below it.', quiet=True)
-        paper.totals(_totals_of_change(facts))
+        if any(decimal(line.get('quantity')) and line['quantity'] < 0 for line in facts.lines):
+            paper.paragraph(
+                'What is taken away has negative amounts; what takes its place stands below it.', quiet=True
+            )
+        _fees_of_change(paper, facts)
         _agreed(paper, msp, facts, 'change order')
 
     return _drawn(draw, msp, facts, 'Change order')
 
 
-def cancellation(msp: Msp, facts: Facts) -> bytes:
+def cancellation(msp: Msp, facts: Facts) -> Pdf:
     moves = facts.details.get('type') == 'partner_change'
 
     def draw(paper: Paper) -> None:
         paper.letterhead()
         paper.title(facts.customer)
+        numbers = _numbers(facts)
         paper.facts([
-            *_numbers(facts), ('Account code', facts.account_code), ('Effective', day(facts.effective_on)),
+            *(numbers if facts.po_number else numbers[:1]), ('Account code', facts.account_code),
+            ('Effective', day(facts.effective_on)),
             ('Data export', 'Required' if facts.details.get('data_export') else 'Not required'),
             ('Can be withdrawn until', _withdrawn_until(facts)),
         ])  # fmt: skip
@@ -85,14 +92,14 @@ def cancellation(msp: Msp, facts: Facts) -> bytes:
             paper.paragraph(f'Reason: {because}')
         if facts.lines:
             paper.heading('Products and licences')
-            paper.table(_columns(facts.currency), [_row(line, facts.currency) for line in facts.lines])
-            paper.totals(_totals(facts, 'monthly', 'annual'), strong=0)
-        _agreed(paper, msp, facts, 'cancellation')
+            paper.table(_columns(facts.currency), [_row(line, facts.currency) for line in facts.lines],
+                        sums=_totals(facts, 'monthly', 'annual'), strong=0)  # fmt: skip
+        _agreed(paper, msp, facts, 'partner change' if moves else 'cancellation')
 
     return _drawn(draw, msp, facts, 'Partner change' if moves else 'Cancellation')
 
 
-def rfi(msp: Msp, answers: Answers) -> bytes:
+def rfi(msp: Msp, answers: Answers) -> Pdf:
     def draw(paper: Paper) -> None:
         paper.letterhead()
         paper.title(answers.customer)
@@ -112,6 +119,8 @@ def rfi(msp: Msp, answers: Answers) -> bytes:
                 [(question, answer if lines_of(answer) else '–') for question, answer in questions],
                 empty='Nothing is asked here.',
             )  # fmt: skip
+        if not answers.sections:
+            paper.paragraph('Nothing was asked that was answered.', quiet=True)
 
     title = 'Request for Information'
     about = ' · '.join(filter(None, (title, one_line(answers.customer), one_line(answers.account_code))))
@@ -121,7 +130,7 @@ def rfi(msp: Msp, answers: Answers) -> bytes:
 # -- pieces -----------------------------------------------------------------------------------------------------------
 
 
-def _drawn(draw: Any, msp: Msp, facts: Facts, title: str) -> bytes:
+def _drawn(draw: Any, msp: Msp, facts: Facts, title: str) -> Pdf:
     about = f'{title} {facts.number} · {one_line(facts.customer)}'
     return drawn(draw, msp, title=f'{title} {facts.number}', about=about, at=facts.at or facts.made_at)
 
@@ -142,7 +151,8 @@ def _numbers(facts: Facts) -> list[tuple[str, str]]:
 
 
 def _parties(paper: Paper, msp: Msp, facts: Facts, role: str = 'Ordered by') -> None:
-    paper.parties([(role, msp.name, msp.address), ('For', facts.customer, facts.customer_lines)])
+    # The address of the MSP stands above, beside its logo or name.
+    paper.parties([(role, msp.name, [facts.by] if facts.by else []), ('For', facts.customer, facts.customer_lines)])
 
 
 def _row(line: Mapping[str, Any], currency: str) -> list[str | Cell]:
@@ -172,26 +182,26 @@ def _totals(facts: Facts, *only: str) -> list[tuple[str, str]]:
     ]
 
 
-def _totals_of_change(facts: Facts) -> list[tuple[str, str]]:
+def _fees_of_change(paper: Paper, facts: Facts) -> None:
     """Before and after, each month and each year. What the order does not say is not made up."""
-    found = []
-    for name, words in (('annual', 'a year'), ('monthly', 'a month')):
-        before, after = (decimal(facts.fees.get(f'{name}_{when}')) for when in ('before', 'after'))
+    fees, currency = facts.fees, facts.currency
+    known = []
+    for name, words in (('monthly', 'Each month'), ('annual', 'Each year')):
+        before, after = (decimal(fees.get(f'{name}_{when}')) for when in ('before', 'after'))
         if before is not None and after is not None and (before or after):
-            found += [
-                (f'Before, {words}', money(before, facts.currency)),
-                (f'Difference, {words}', money(after - before, facts.currency)),
-                (f'From then on, {words}', money(after, facts.currency)),
-            ]
-    if not found:
-        found = [
-            (f'Difference, {words}', money(facts.fees[name], facts.currency))
-            for name, words in (('annual', 'a year'), ('monthly', 'a month'))
-            if decimal(facts.fees.get(name)) is not None and (decimal(facts.fees[name]) or name == 'monthly')
-        ]
-    if decimal(facts.fees.get('one_time')):
-        found.insert(0, ('One-time fees', money(facts.fees['one_time'], facts.currency)))
-    return found
+            known.append([words, *(amount(each, currency) for each in (before, after - before, after))])
+    once = decimal(fees.get('one_time'))
+    if known:
+        paper.table((Column(f'Fees ({currency})' if currency else 'Fees', 31), Column('Before', 23, right=True),
+                     Column('Difference', 23, right=True), Column('From then on', 23, right=True)), known,
+                    sums=[('One-time (up front) fees', money(once, currency))] if once else [])  # fmt: skip
+        return
+    sums = [
+        (f'Difference, {words}', money(fees[name], currency))
+        for name, words in (('annual', 'a year'), ('monthly', 'a month'))
+        if decimal(fees.get(name)) is not None and (decimal(fees[name]) or name == 'monthly')
+    ]
+    paper.totals([('One-time (up front) fees', money(once, currency)), *sums] if once else sums)
 
 
 def _changes(facts: Facts) -> list[str]:
@@ -210,15 +220,17 @@ def _changes(facts: Facts) -> list[str]:
 
 
 def _agreed(paper: Paper, msp: Msp, facts: Facts, what: str) -> None:
-    paper.heading('Agreement', keep=32)
     name = one_line(msp.name)
     said = []
     if facts.accepts_agreement:
         said.append(f'This {what} is governed by the {one_line(facts.agreement)} of {name}.')
     if facts.is_authorised:
         said.append(f'Whoever submits it is authorised to place this {what} on behalf of {name}.')
-    paper.paragraph(' '.join(said) or f'This {what} was made in the MSP Portal of {name}.')
+    agreed = ' '.join(said) or f'This {what} was made in the MSP Portal of {name}.'
     if facts.at is None:
-        paper.signed([f'This {what} is a draft.', 'It has not been submitted, and obliges nobody.'])
+        signed = [f'This {what} is a draft.', 'It has not been submitted, and obliges nobody.']
     else:
-        paper.signed([f'Submitted by {facts.by or name}', f'on {moment(facts.at, facts.zone)}, for {name}'])
+        signed = [f'Submitted by {facts.by or name}', f'on {moment(facts.at, facts.zone)}, for {name}']
+    paper.heading('Agreement', keep=paper.height_of_texts(agreed, *signed) + 14)
+    paper.paragraph(agreed)
+    paper.signed(signed)

@@ -1,32 +1,11 @@
-"""How documents write amounts, days and names, whatever language the reader's machine speaks."""
+"""How documents write amounts and names, whatever language the reader's machine speaks."""
 
 import unicodedata
-from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from zoneinfo import ZoneInfo
 
 from models.currency import minor_units
 
-_MONTHS = ('January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October',
-           'November', 'December')  # fmt: skip
 NO_AMOUNT = '–'
-
-
-def day(value: date | datetime | None, zone: str = 'UTC') -> str:
-    """23 November 2026, in this time zone; – for none."""
-    if value is None:
-        return NO_AMOUNT
-    if isinstance(value, datetime):
-        value = value.astimezone(ZoneInfo(zone))
-    return f'{value.day} {_MONTHS[value.month - 1]} {value.year}'
-
-
-def moment(value: datetime, zone: str = 'UTC') -> str:
-    """23 November 2026 at 14:05 (UTC+01:00)."""
-    local = value.astimezone(ZoneInfo(zone))
-    ahead = local.strftime('%z')
-    said = 'UTC' if ahead == '+0000' else f'UTC{ahead[:3]}:{ahead[3:]}'.replace('-', '−')
-    return f'{day(value, zone)} at {local:%H:%M} ({said})'
 
 
 def number(value: int) -> str:

@@ -41,7 +41,7 @@ async def filled(_apps, schema_editor) -> None:
         AND s."state" NOT IN ('complete','skipped') AND NOT s."is_optional")"""
     await client.execute_script(
         f"""UPDATE "customer" SET "steps_done"={done}, "steps_of"={done}+{left},
-        "connect_owner"=COALESCE({CURRENT.format(column='owner')}, ''), "connect_due"={CURRENT.format(column='due_at')}
+        "connect_owner"=COALESCE({CURRENT.format(column='owner')}, 'customer'), "connect_due"={CURRENT.format(column='due_at')}
         WHERE "listing"<>'complete'"""  # nosec B608 # nothing but constants
     )
     await client.execute_script(
@@ -107,7 +107,7 @@ class Migration(migrations.Migration):
                 ('created_at', fields.DatetimeField(description='Created', auto_now=False, auto_now_add=True)),
                 ('changed_at', fields.DatetimeField(description='Changed', auto_now=False, auto_now_add=True)),
             ],
-            options={'table': 'prospect', 'app': 'models', 'indexes': [Index(fields=['partner_id', 'name_key']), Index(fields=['partner_id', 'state', 'name_key']), Index(fields=['partner_id', 'initial', 'name_key'])], 'pk_attr': 'id', 'table_description': 'A potential customer without an order'},
+            options={'table': 'prospect', 'app': 'models', 'indexes': [Index(fields=['partner_id', 'name_key']), Index(fields=['partner_id', 'state', 'name_key']), Index(fields=['partner_id', 'initial', 'name_key']), Index(fields=['partner_id', 'domain'])], 'pk_attr': 'id', 'table_description': 'A potential customer without an order'},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -226,6 +226,11 @@ class Migration(migrations.Migration):
             name='needs',
             field=fields.JSONField(default=list, db_default='[]', encoder=JSON_DUMPS, decoder=loads),
         ),
+        ops.AddField(
+            model_name='ConnectStep',
+            name='is_later',
+            field=fields.BooleanField(default=False, db_default=False),
+        ),
         ops.AddIndex(
             model_name='ConnectStep',
             index=Index(fields=['state', 'due_at']),
@@ -305,6 +310,19 @@ class Migration(migrations.Migration):
             field=fields.SmallIntField(default=0, db_default=0),
         ),
         ops.AddField(
+            model_name='Customer',
+            name='template_id',
+            field=fields.IntField(null=True),
+        ),
+        ops.AddIndex(
+            model_name='Customer',
+            index=Index(fields=['partner_id', 'listing', 'connect_owner']),
+        ),
+        ops.AddIndex(
+            model_name='Customer',
+            index=Index(fields=['partner_id', 'domain']),
+        ),
+        ops.AddField(
             model_name='Message',
             name='attachment_id',
             field=fields.IntField(null=True),
@@ -377,12 +395,12 @@ class Migration(migrations.Migration):
         ops.AlterField(
             model_name='Price',
             name='unit_price',
-            field=fields.DecimalField(description='Price a seat', max_digits=12, decimal_places=2),
+            field=fields.DecimalField(description='Price a seat', max_digits=12, decimal_places=3),
         ),
         ops.AddField(
             model_name='Price',
             name='one_time_fee',
-            field=fields.DecimalField(default=Decimal('0'), description='One-time fee', db_default=0, max_digits=12, decimal_places=2),
+            field=fields.DecimalField(default=Decimal('0'), description='One-time fee', db_default=0, max_digits=12, decimal_places=3),
         ),
         ops.AddField(
             model_name='Price',
@@ -442,6 +460,11 @@ class Migration(migrations.Migration):
             model_name='Rfi',
             name='version',
             field=fields.IntField(default=0, db_default=0),
+        ),
+        ops.AddField(
+            model_name='Rfi',
+            name='warnings',
+            field=fields.JSONField(default=list, db_default='[]', encoder=JSON_DUMPS, decoder=loads),
         ),
         ops.AddIndex(
             model_name='Rfi',

@@ -73,7 +73,7 @@ async def safe_pdf(asking: Asking) -> Response:
     if attachment.state != AttachmentState.READY:
         return answer({'error': 'The safe PDF of this is not made, or not yet.'}, 404)
     path = attachment.pdf
-    if not await asyncio.to_thread(path.is_file):
+    if not await attachment.is_there():
         return answer({'error': 'The safe PDF is not in its place; ask whoever looks after the portal.'}, 404)
     way = 'attachment' if asking.text('download') == '1' else 'inline'
     return FileResponse(

@@ -4,7 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from models import Order
+from models import Order, correcting
+from models.checking import Impossible, Invalid
 from pages.acting import Acting, acts
 from pages.answers import NotThere
 
@@ -49,12 +50,34 @@ async def rejected(acting: Acting) -> dict[str, Any]:
     return _told(order)
 
 
+@acts(router, 'POST', '/recalled', right=RIGHT)
+async def recalled(acting: Acting) -> dict[str, Any]:
+    """The vendor was told that it is withdrawn; `note` says whom, or how."""
+    order = await _of(acting)
+    await order.recalled(acting.user, acting.text('note'))
+    return _told(order)
+
+
 @acts(router, 'POST', '/deliver-again', right=RIGHT)
 async def deliver_again(acting: Acting) -> dict[str, Any]:
     """Deliver it once more; `note` says what was put right."""
     order = await _of(acting)
     await order.deliver_again(acting.user, acting.text('note'))
     return _told(order)
+
+
+@acts(router, 'POST', '/correct', right='order.submit')
+async def correct(acting: Acting) -> dict[str, Any]:
+    """Put right what it says, and tell the vendor from the beginning; `version` is the one that was seen."""
+    order = await _of(acting)
+    version = acting.body.get('version')
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise Invalid('version', 'is not the number of a version')
+    if order.version != version:
+        raise Impossible(f'{order.number}: somebody else was quicker. Look at it again.')
+    if not await correcting.correct(order, acting.facts(), note=acting.text('note'), by=acting.user):
+        raise Impossible('Nothing was changed: the order says that already.')
+    return _told(await _of(acting))
 
 
 @acts(router, 'POST', '/account-code', right=RIGHT)

@@ -4,8 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from models import Customer, Rfi, RfiLink
+from models import Customer, Partner, Rfi, RfiLink
 from models.checking import Impossible, Invalid
+from models.rfi import FILLING
 from models.rfi_knowing import in_dns
 from pages.acting import Acting, Asking, acts, reads
 from pages.answers import NotThere
@@ -53,6 +54,13 @@ async def send_back(acting: Acting) -> dict[str, Any]:
     return await sent_back(form, acting.customer, warnings)
 
 
+@acts(router, 'POST', '/customers/{customer_id}/rfi/check', right='rfi.fill')
+async def check(acting: Acting) -> dict[str, Any]:
+    """Check a form that came back outside of the portal."""
+    form, warnings = await (await _form(acting)).check(by=acting.user)
+    return await sent_back(form, acting.customer, warnings)
+
+
 @acts(router, 'POST', '/customers/{customer_id}/rfi/reopen', right='rfi.reopen')
 async def reopen(acting: Acting) -> dict[str, Any]:
     form = await (await _form(acting)).reopen(acting.text('because'), by=acting.user)
@@ -60,6 +68,17 @@ async def reopen(acting: Acting) -> dict[str, Any]:
 
 
 # -- links ------------------------------------------------------------------------------------------------------------
+
+
+@reads(router, '/customers/{customer_id}/rfi/links', right='rfi.send')
+async def links(asking: Asking) -> dict[str, Any]:
+    """How the form was sent, and the newest links to it."""
+    form = await _form(asking)
+    return {
+        'sent_to': form.sent_to, 'requested_at': form.requested_at, 'opened_at': form.opened_at,
+        'reminders': form.reminders, 'remind_at': form.remind_at if form.state in FILLING else None,
+        'is_open': form.state in FILLING, 'links': await RfiLink.list_of(asking.customer.id),
+    }  # fmt: skip
 
 
 @acts(router, 'POST', '/customers/{customer_id}/rfi/send', right='rfi.send')
@@ -96,6 +115,8 @@ async def several(acting: Acting) -> dict[str, Any]:
     if what not in ('send', 'revoke'):
         raise NotThere
     ids = acting.numbers('customers', MOST)
+    if what == 'send' and not (await Partner.get(id=acting.user.partner_id)).smtp_host:
+        raise Impossible('No mail can be sent, because no mail server is set up. Copy the links one by one.')
     done: list[int] = []
     why: dict[str, str] = {}
     for customer in await Customer.visible_to(acting.user).filter(id__in=ids).order_by('name_key'):

@@ -53,5 +53,12 @@ async def make_default(acting: Acting) -> dict[str, Any]:
     return {'now': await state_of(acting.user)}
 
 
+@acts(router, 'POST', '/{key}/remove', right='template.change')
+async def remove(acting: Acting) -> dict[str, Any]:
+    """New customers cannot begin with this template any more."""
+    await ConnectTemplate.remove(await _own(acting), acting.path['key'], by=acting.user)
+    return {'now': await state_of(acting.user)}
+
+
 async def _own(acting: Acting) -> Partner:
     return await Partner.get(id=acting.user.partner_id)

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from models import Partner, cancelling, changing
+from models import OrderKind, Partner, cancelling, changing
 from models.checking import ChangedMeanwhile, Impossible, Invalid
 from models.database import reader
 from pages.acting import Acting, Asking, acts, reads, whole
@@ -34,7 +34,7 @@ async def preview(asking: Asking) -> dict[str, Any]:
     """What would change with what is typed; lists are written with commas."""
     typed: dict[str, Any] = {
         name: asking.text(name)[:2000].split(',') if name in _LISTS else asking.text(name)
-        for name in ('mode', 'seats', 'effective_on', 'po_number', *_LISTS)
+        for name in ('mode', 'seats', 'lead', 'effective_on', 'po_number', *_LISTS)
         if name in asking.sent
     }
     typed['po_waived'] = asking.text('po_waived') == 'true'
@@ -93,7 +93,9 @@ async def leaving(asking: Asking) -> dict[str, Any]:
     """Whether the customer can be cancelled, and what the form of it begins with."""
     partner = await Partner.get(id=asking.customer.partner_id, using_db=reader())
     can = await cancelling.leaving(asking.customer, partner)
+    changes = [order for order in await changing.under_way(asking.customer) if order.kind == OrderKind.CHANGE]
     return {
+        'changes': [{'number': each.number, 'on': changing.said_day(each.effective_on)} for each in changes],
         'possible': can.is_possible, 'why': can.why, 'earliest': can.earliest,
         'until': changing.said_day(can.until) if can.until else '', 'types': list(cancelling.TYPES.items()),
     }  # fmt: skip

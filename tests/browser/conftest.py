@@ -3,6 +3,7 @@
 Run as `pytest -m browser tests/browser`, never in one process with tests that are async.
 """
 
+import json
 import re
 import shutil
 import time
@@ -13,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect, sync_playwright
 
 from tests.browser.portal import CHROMIUM_ARGUMENTS, Portal, chromium
 
@@ -161,6 +162,38 @@ def visitors(portal: Portal, browser: Browser) -> Iterator[Visitors]:
     yield visitors
     visitors.leave()
     visitors.check()
+
+
+class Line:
+    """The live socket of a page in the hands of a test: after the greeting it says what the test says, and that it is
+    there."""
+
+    def __init__(self, page: Page) -> None:
+        self.n = -1
+        page.route_web_socket('**/live', self._opened)
+
+    def _opened(self, route: WebSocketRoute) -> None:
+        self._route = route
+        route.connect_to_server().on_message(self._heard)
+
+    def _heard(self, text: str | bytes) -> None:
+        message = json.loads(text)
+        if message['t'] == 'hello':
+            self.n = message['n']
+        if message['t'] in ('hello', 'h'):
+            self._route.send(json.dumps(message | {'n': self.n}))
+
+    def say(self, rows: dict[int, dict[str, Any]], **more: Any) -> None:
+        """One message about these customers."""
+        self._send('d', rows=rows, **more)
+
+    def say_many(self) -> None:
+        """That more has changed than is worth naming."""
+        self._send('many')
+
+    def _send(self, kind: str, **more: Any) -> None:
+        self.n += 1
+        self._route.send(json.dumps({'t': kind, 'n': self.n, **more}))
 
 
 # -- lists ------------------------------------------------------------------------------------------------------------

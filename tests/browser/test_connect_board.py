@@ -1,11 +1,12 @@
 """The board of Connect: what somebody does is seen on every open one, without a reload, nobody losing their place."""
 
 import re
+from datetime import datetime, timedelta
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import Visitors
+from tests.browser.conftest import Line, Visitors, eventually
 
 pytestmark = pytest.mark.browser
 
@@ -35,6 +36,10 @@ def move(page: Page, name: str, step: str, verb: str, **more: str) -> None:
         headers={'Origin': page.url.split('/connect')[0]},
     )
     assert answer.ok, answer.text()
+
+
+def _assert(holds: bool) -> None:
+    assert holds
 
 
 def test_a_card_moves_on_every_open_board(visitors: Visitors) -> None:
@@ -70,6 +75,94 @@ def test_a_card_moves_on_every_open_board(visitors: Visitors) -> None:
     expect(ana.get_by_role('link', name=name, exact=True)).to_have_count(1)
 
 
+def test_a_board_that_is_told_much_is_not_drawn_for_each_of_it_and_hears_of_who_comes(visitors: Visitors) -> None:
+    page = visitors.browser_of('ana').new_page()
+    line = Line(page)
+    complete = page.request.get(visitors.portal.address + '/api/ui/tables/complete/rows?end=1').json()['rows'][0]['id']
+    asked, read, late = list[str](), list[str](), list[Route]()
+    page.on('request', lambda request: asked.append(request.url) if '?ids=' in request.url else None)
+    page.on('requestfinished', lambda request: read.append(request.url) if '/ui/connect' in request.url else None)
+    page.route('**/looking_after.js', lambda route: late.append(route))
+    page.goto('/connect', wait_until='commit')
+    # The cards were read, and much changes before there is a board that could hear of it: they are read once more.
+    eventually(page, lambda: _assert(bool(read and late) and line.n >= 0))
+    line.say_many()
+    late.pop().continue_()
+    eventually(page, lambda: _assert(len(read) == 2))
+    page.wait_for_selector('.board-card')
+    page.wait_for_function("!document.getElementById('early')")
+    name, before, after = 'Plum Telecom', 'Account configuration', 'Validate domains'
+    plum = int(str(card(page, before, name).get_attribute('data-id')))
+    page.evaluate(
+        "window.drawn = 0; new MutationObserver(() => window.drawn++).observe(document.querySelector('.board-columns'),"
+        '{ childList: true, subtree: true, characterData: true })'
+    )
+    for turn in range(60):
+        title, key = ((after, 'domain_validation'), (before, 'account_configuration'))[turn % 2]
+        line.say({plum: {'connect_key': key, 'connect_status': title, 'steps_done': turn}})
+    line.say({plum: {'connect_key': 'domain_validation', 'connect_status': after, 'steps_done': 99}})
+    expect(card(page, after, name)).to_contain_text('99/', timeout=2000)
+    assert page.evaluate('window.drawn') < 45, 'of 61'
+    midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    for due, said in ((midnight - timedelta(hours=1), '1 day late'), (midnight, 'Overdue since today')):
+        line.say({plum: {'connect_due': due.isoformat()}})
+        expect(card(page, after, name)).to_contain_text(said)
+    # Somebody comes, and others go on being told of: what is not known here yet is asked for all the same.
+    line.say({complete: {'listing': 'in_progress'}}, lists={'in-progress': [complete]})
+    for _ in range(40):
+        line.say({plum: {'steps_done': line.n}})
+        page.wait_for_timeout(10)
+    assert asked
+    assert asked[0].endswith(f'?ids={complete}')
+
+
+def test_what_could_not_be_read_is_asked_for_again_by_itself(visitors: Visitors) -> None:
+    visitors.expect_trouble('503')
+    context = visitors.browser_of('ana')
+    context.add_init_script(
+        'const later = setTimeout;'
+        'window.setTimeout = (f, ms, ...more) => later(f, [3000, 5000].includes(ms) ? 200 : ms, ...more)'
+    )
+    for address, asked, shown in (
+        ('/connect', '**/api/ui/connect', '.board-card'),
+        ('/customers/complete', '**/rows?*', '.grid .ag-cell[col-id=name] a'),
+    ):
+        page, failures = context.new_page(), []
+
+        def fail(route: Route, *, failures: list[str] = failures) -> None:
+            failures.append(route.request.url)
+            if len(failures) == 1:
+                route.fulfill(status=503)
+            else:
+                route.continue_()
+
+        page.route(asked, fail)
+        page.goto(address)
+        expect(page.locator(shown).first).to_be_visible()
+        expect(page.get_by_role('alert').filter(visible=True)).to_have_count(0)
+        assert len(failures) > 1
+
+
+def test_back_before_the_framework_is_there_is_no_error(visitors: Visitors) -> None:
+    page = visitors.browser_of('ana').new_page()
+    # It is mounted when the first cards are painted, and at the latest after this time.
+    page.add_init_script(
+        'const later = setTimeout; window.setTimeout = (f, ms, ...more) => later(f, ms === 700 ? 9000 : ms, ...more)'
+    )
+    waiting: list[Route] = []
+    page.route('**/api/ui/connect', lambda route: waiting.append(route))
+    page.goto('/connect', wait_until='commit')
+    page.wait_for_function(
+        "window.portalPainted && performance.getEntriesByType('resource').some(({ name }) => /sub_pages/.test(name))"
+    )
+    page.evaluate("history.pushState({}, '', '/connect?state=held'); history.back()")
+    expect(page).to_have_url(re.compile('/connect$'))
+    while waiting:
+        waiting.pop().continue_()
+    page.wait_for_function("!document.getElementById('early')")
+    expect(page.locator('.board-card').first).to_be_visible()
+
+
 def test_what_narrows_the_board_is_a_step_that_back_undoes(visitors: Visitors) -> None:
     ana = opened(visitors, 'ana')
     names = ana.locator('.board-name')
@@ -92,6 +185,12 @@ def test_what_narrows_the_board_is_a_step_that_back_undoes(visitors: Visitors) -
     assert ana.evaluate(
         "document.activeElement.closest('.board-column') === document.querySelectorAll('.board-column')[1]"
     )
+    # Tab goes on to the button of this card, and then to the next column: each is one stop.
+    ana.keyboard.press('Tab')
+    expect(ana.locator(':focus')).to_have_accessible_name(re.compile('^Looked after by'))
+    ana.keyboard.press('Tab')
+    third = ana.locator('.board-column').nth(2).locator('.board-name').first
+    expect(third).to_be_focused()
     ana.keyboard.press('Enter')
     expect(ana).to_have_url(re.compile(r'/customers/\d+$'))
     expect(ana.locator('.fold-title').first).to_be_visible()

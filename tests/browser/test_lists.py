@@ -154,7 +154,7 @@ ORDERS: dict[str, Callable[[str], Any]] = {
     'products_in_short': str.lower,
     'connect_status': str.lower,
     # Whether it was sent back or not: until it was checked it is not complete.
-    'rfi': lambda text: RFI.index('RFI incomplete' if text == 'RFI sent back, being checked' else text),
+    'rfi': lambda text: RFI.index('RFI incomplete' if text == 'RFI sent back, not complete' else text),
     'role': lambda text: (text == 'None', text.lower()),
     'console': lambda text: 0,
     'account_code': str.lower,

@@ -1,9 +1,9 @@
 """What changes outside is seen by those who may see it, without a reload and without losing one's place."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import List, Visitors, eventually
+from tests.browser.conftest import Line, List, Visitors, eventually
 from tests.browser.portal import Portal
 
 pytestmark = pytest.mark.browser
@@ -215,6 +215,43 @@ def test_many_changes_at_once_move_nothing_under_the_pointer_and_say_so(visitors
     assert in_order(shown) == before
     shown.pill.click()
     eventually(shown.page, lambda: _assert(in_order(shown) != before))
+
+
+def test_what_a_list_is_told_is_neither_overtaken_nor_waited_for(visitors: Visitors) -> None:
+    page = visitors.browser_of('ana').new_page()
+    line, counted, read, late, held = Line(page), list[str](), list[str](), list[Route](), list[Route]()
+    page.on('request', lambda request: counted.append(request.url) if '/counts' in request.url else None)
+    page.on('requestfinished', lambda request: read.append(request.url) if '/rows?' in request.url else None)
+    page.route('**/table_place.js', lambda route: late.append(route))
+    page.route('**/rows?ids=*', lambda route: held.append(route))
+    page.goto('/customers/in-progress?sort=connect_status', wait_until='commit')
+    # The rows were read, and somebody comes before there is a list that could hear of it: they are read once more.
+    eventually(page, lambda: _assert(bool(read and late) and line.n >= 0))
+    line.say({1: {}}, lists={'in-progress': [1]})
+    late.pop().continue_()
+    eventually(page, lambda: _assert(len(read) == 2))
+    shown = List(page)
+    shown.loaded()
+    cell = shown.cell('Plum Telecom', 'connect_status')
+    plum = int(cell.evaluate('cell => cell.closest(".ag-row").getAttribute("row-id")'))
+    cell.hover()  # nothing moves under it: when much has changed, the rows are asked for by their ids
+    line.say_many()
+    eventually(page, lambda: _assert(bool(held)))
+    (route,) = held
+    answer = route.fetch()
+    told = answer.json()
+    told['rows'] = [row | {'seats': 4711} if row['id'] == plum else row for row in told['rows']]
+    line.say({plum: {'connect_status': 'Told later'}})
+    expect(cell).to_have_text('Told later')
+    route.fulfill(response=answer, json=told)
+    expect(shown.cell('Plum Telecom', 'seats')).to_have_text('4,711')
+    expect(cell).to_have_text('Told later')
+    # While somebody comes or goes all the time, it is counted all the same.
+    counted.clear()
+    for _ in range(100):
+        line.say({plum: {}}, lists={'in-progress': [plum]})
+        page.wait_for_timeout(20)
+    assert 1 <= len(counted) <= 10
 
 
 def test_an_icon_tells_value_threshold_since_and_last_read_to_pointer_and_keyboard(

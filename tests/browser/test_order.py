@@ -96,4 +96,17 @@ def test_an_order_from_the_first_price_to_the_new_customer(visitors: Visitors, p
     expect(watching.get_by_text(f'{NAME} is a customer now.')).to_be_visible()
     expect(waiting.page.locator('.ag-row', has_text=NAME)).to_have_count(1)
     assert portal.aside(f'return await Customer.filter(name={NAME!r}).count()') == 1
+
+    # The number was not right: it is corrected before the vendor accepts, with a new document.
+    ana.locator('section#orders .fold-head').click()
+    ana.get_by_role('button', name=re.compile('Correct: ORD')).click()
+    dialog = ana.get_by_role('dialog')
+    dialog.get_by_label('Implementation lead: e-mail').fill('lena')
+    dialog.get_by_role('button', name='Correct and deliver').click()
+    expect(dialog.get_by_text('is not an e-mail address')).to_be_visible()
+    dialog.get_by_label('Implementation lead: e-mail').fill('ivers@lindgren.example')
+    dialog.get_by_label('Order (PO) number').fill('PO 9')
+    dialog.get_by_role('button', name='Correct and deliver').click()
+    expect(ana.locator('.orders-gist')).to_contain_text('order number PO 9')
+    expect(ana.get_by_text('not required → PO 9').first).to_be_visible()
     assert not troubles, '\n'.join(troubles)

@@ -155,6 +155,10 @@ def test_a_session_that_is_ended_by_an_administrator_ends_its_page(visitors: Vis
     expect(panel.get_by_role('cell', name='Open', exact=True)).to_have_count(0)
 
 
+def number_of(portal: Portal, who: str) -> int:
+    return portal.aside(f"return (await PortalUser.get(email='{who}@northwind.example')).id")
+
+
 _MAIL_SERVER = """
     partner = await Partner.get(slug='northwind-it')
     partner.smtp_host, partner.smtp_port, partner.mail_from = {host!r}, {port}, 'portal@northwind.example'
@@ -189,5 +193,13 @@ def test_mail_that_waits_is_seen_and_tried_again_where_one_looks(visitors: Visit
         expect(panel).to_have_count(0)
         mail.get_by_label('Show').select_option('failed')
         expect(mail.get_by_text('No messages under')).to_be_visible()
+
+        # The address names who is shown: another hash shows another one, and stays.
+        users.keyboard.press('Escape')
+        for number, name in ((number_of(portal, 'ana'), 'Ana Lindqvist'), (number_of(portal, 'tom'), 'Tom Okafor')):
+            users.evaluate(f'location.hash = "#{number}"')
+            expect(users.get_by_role('dialog')).to_have_count(1)
+            expect(users.get_by_role('dialog', name=name)).to_be_visible()
+            expect(users).to_have_url(re.compile(f'#{number}$'))
     finally:
         portal.aside(_MAIL_SERVER.format(host='', port=587))

@@ -14,15 +14,16 @@ pytestmark = pytest.mark.browser
 def test_the_form_is_filled_in_by_two_and_outlives_an_outage_and_a_closed_browser(
     visitors: Visitors, portal: Portal
 ) -> None:
-    visitors.expect_trouble('Failed to load resource.*(409|422)', 'ERR_INTERNET_DISCONNECTED')
-    customer, address = portal.aside("""
+    visitors.expect_trouble('Failed to load resource.*(409|410|422)', 'ERR_INTERNET_DISCONNECTED')
+    customer, address, elsewhere = portal.aside("""
         northwind = await Partner.get(slug='northwind-it')
         from models.rfi import RfiState
         customer = await Customer.add(
             northwind, name='Yarrow Press', account_code='YAR001', domain='yarrow.example', rfi=RfiState.REQUESTED
         )
         issued = await RfiLink.issue(customer, by=None, at='', recipient='lead@yarrow.example')
-        return [customer.id, issued.address]
+        elsewhere = await Customer.add(northwind, name='Yew & Sons', account_code='YEW001', rfi=RfiState.SUBMITTED)
+        return [customer.id, issued.address, elsewhere.id]
     """)
     waiting = visitors.page('ana', '/customers/waiting')
     row = waiting.locator('.ag-row', has_text='Yarrow Press').first
@@ -63,6 +64,17 @@ def test_the_form_is_filled_in_by_two_and_outlives_an_outage_and_a_closed_browse
     conflict.get_by_role('button', name='Use what I typed').click()
     expect(ana.get_by_label('Notes')).to_have_value('Typed during the outage')
 
+    # What became of the link is one press away, on a phone too.
+    phone = visitors.page('ana', '/customers/waiting', viewport={'width': 390, 'height': 844})
+    expect(phone.get_by_role('columnheader', name='Sent', exact=True)).to_be_visible()
+    phone.get_by_role('button', name='RFI link: Yarrow Press').click()
+    told = phone.get_by_role('dialog')
+    expect(told).to_contain_text(re.compile('Sent to lead@yarrow.example, .* opened'))
+    expect(told.get_by_role('listitem')).to_contain_text('good until')
+    phone.get_by_role('button', name='Revoke the link for lead@yarrow.example').click()
+    expect(phone.get_by_role('dialog', name='Revoke this link')).to_be_visible()
+    phone.close()
+
     # In error once: what is wrong stands beside the field, and the summary leads there.
     lead.get_by_label('Outbound IP addresses').fill('10.0.0.1')
     lead.get_by_label('Inbound IP addresses').fill('8.8.4.4')
@@ -82,11 +94,28 @@ def test_the_form_is_filled_in_by_two_and_outlives_an_outage_and_a_closed_browse
     expect(outbound).to_be_focused()
     expect(outbound).to_have_attribute('aria-invalid', 'true')
     outbound.fill('8.8.8.8')
+    # Somebody else is still typing, and cannot be heard.
+    train = visitors.context()
+    late = train.new_page()
+    late.goto(address)
+    expect(late.get_by_label('Notes')).to_have_value('Typed during the outage')
+    train.set_offline(True)
+    late.get_by_label('Notes').fill('Typed in a tunnel')
+    expect(late.get_by_text('Not saved yet')).to_be_visible()
     lead.get_by_label(re.compile('accurate')).check()
     lead.get_by_role('button', name='Send the form back').click()
     expect(lead.get_by_text('Thank you.')).to_be_visible()
     expect(lead.get_by_role('button', name='Send the form back')).to_have_count(0)
+    train.set_offline(False)
+    expect(late.get_by_role('alert')).to_contain_text('came too late and is not in it: Notes', timeout=15_000)
+    expect(late.get_by_label('Notes')).to_have_attribute('readonly', '')
+    expect(late.get_by_role('button', name='Send the form back')).to_be_hidden()
     # The other one reads it, and may reopen it.
     expect(ana.get_by_role('button', name='Reopen')).to_be_visible()
     expect(ana.get_by_text('Typed during the outage')).to_be_visible()
     expect(ana.get_by_label('Notes')).to_have_count(0)
+    # A form that came back elsewhere is checked when somebody says so, and can be filled in then.
+    ana.goto(f'/customers/{elsewhere}/rfi')
+    ana.get_by_role('button', name='Check it now').click()
+    expect(ana.get_by_role('group', name='To be corrected')).to_be_focused()
+    expect(ana.get_by_label('First name')).to_be_editable()

@@ -398,6 +398,36 @@ async def test_a_heartbeat_tells_the_number_and_the_time(sqlite_db, northwind, r
     assert abs(beat['now'] / 1000 - datetime.now(UTC).timestamp()) < 60
 
 
+async def test_a_change_has_its_number_when_it_goes_out_and_not_while_it_is_read(
+    sqlite_db, northwind, add, rooms, until, monkeypatch
+):
+    """Or a heartbeat in between tells of a number that nobody has, and every page asks again for everything."""
+    monkeypatch.setattr(live, 'BEAT', 0.01)
+    acme = await add(northwind.partner, 'Acme')
+    await until(lambda: not rooms.hub._gathered)
+    rooms.hub.start()
+    page, _ = await rooms.open(northwind.ana)
+    before, reading, may_end = rooms.hub.number(northwind.partner.id), asyncio.Event(), asyncio.Event()
+    read = live_table.changed_cells
+
+    async def slow(changed: dict) -> Any:
+        reading.set()
+        await may_end.wait()
+        return await read(changed)
+
+    monkeypatch.setattr(live_table, 'changed_cells', slow)
+    await acme.change(seats=7)
+    await reading.wait()
+    beats = len(page.of('h'))
+    await until(lambda: len(page.of('h')) > beats + 1)
+    late, _ = await rooms.open(northwind.tom)  # another audience, for which nothing is being read
+    assert {beat['n'] for beat in page.of('h')} == {before}
+    may_end.set()
+    (message,) = await until(lambda: page.changes)
+    assert (message['n'], message['rows']) == (before + 1, {str(acme.id): {'seats': 7}})
+    assert late.of('many') == [{'t': 'many', 'n': before + 1}]
+
+
 async def test_a_heartbeat_tells_that_the_database_cannot_be_used(sqlite_db, northwind, rooms, until, monkeypatch):
     monkeypatch.setattr(live, 'BEAT', 0.01)
     rooms.hub.start()

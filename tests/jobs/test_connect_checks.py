@@ -28,16 +28,6 @@ from models.connect_checks import CHECKS, Outcome
 from models.connect_step import AUTOMATIC, EVIDENCE_KEPT
 from models.demo import make_customers
 from models.rights import Refused
-from settings import settings
-from tests.name_server import name_server
-
-
-@pytest.fixture
-async def server(monkeypatch):
-    async with name_server() as found:
-        monkeypatch.setenv('PORTAL_DNS', found.address)
-        settings.cache_clear()
-        yield found
 
 
 @pytest.fixture
@@ -93,6 +83,57 @@ async def test_a_check_that_passes_completes_its_step_and_leaves_evidence(server
     assert text.summary == 'Outbound email: completed by the automatic check'
     assert text.facts['evidence']['answer'] == 'ash.example: v=spf1 include:_spf.vendor.example -all'
     assert (await Customer.get(id=ash.id)).outbound_queue.title == 'Unknown', 'it is watched from now on'
+
+
+async def test_what_has_passed_and_waited_is_complete_with_what_it_waited_for(server, ash, northwind):
+    server.mail('ash.example', 'eu-1.vendor.example', spf='v=spf1 mx -all')
+    checks = ConnectChecks()
+    checks.start()
+    await _work(checks)
+    assert (await _step(ash, 'inbound_email')).evidence[0]['passed'] is True
+    await (await _step(ash, 'outbound_email')).move('complete', by=northwind.tom)
+    await _work(checks)  # long before its next turn
+    inbound = await _step(ash, 'inbound_email')
+    assert (inbound.state, inbound.done_by) == (StepState.COMPLETE, AUTOMATIC)
+    await checks.stop()
+
+
+async def test_what_somebody_reopened_is_not_completed_by_the_same_answer_once_more(server, ash, northwind):
+    clock = [datetime.now(UTC)]
+    checks = ConnectChecks(clock=lambda: clock[0])
+    checks.start()
+
+    async def later() -> ConnectStep:
+        clock[0] += timedelta(hours=3)
+        await _work(checks)
+        return await _step(ash, 'outbound_email')
+
+    good = 'v=spf1 include:_spf.vendor.example -all'
+    server.mail('ash.example', 'eu-1.vendor.example', spf=good)
+    assert (await later()).state == StepState.COMPLETE
+    await (await _step(ash, 'outbound_email')).move('reopen', by=northwind.tom, because='no mail has left yet')
+    for _ in range(2):
+        step = await later()
+        assert (step.state, step.evidence[0]['passed'], step.evidence[0]['overruled']) == (
+            StepState.IN_PROGRESS, True, 'Tom',
+        )  # fmt: skip
+    # Another answer in between, or somebody who asks, and it counts.
+    server.mail('ash.example', 'eu-1.vendor.example', spf='v=spf1 mx -all')
+    assert 'overruled' not in (await later()).evidence[0]
+    server.mail('ash.example', 'eu-1.vendor.example', spf=good)
+    step = await later()
+    assert step.state == StepState.COMPLETE
+    await step.move('reopen', by=northwind.tom, because='again')
+    await (await _step(ash, 'outbound_email')).want_check(by=northwind.tom)
+    await _work(checks)
+    assert (await _step(ash, 'outbound_email')).state == StepState.COMPLETE
+    # The same of a live customer that is brought back.
+    await ConnectStep.filter(customer_id=ash.id).update(state=StepState.COMPLETE)
+    await ash.complete_connect()
+    await ash.reopen_connect('outbound_email', because='another platform', by=northwind.ana)
+    step = await later()
+    assert (step.state, step.evidence[0]['overruled']) == (StepState.IN_PROGRESS, 'Ana')
+    await checks.stop()
 
 
 @pytest.mark.parametrize(
@@ -188,6 +229,8 @@ async def test_a_check_is_due_now_and_then_and_one_that_fails_stops_no_other(db,
     monkeypatch.setattr(job.log, 'exception', lambda *_: None)
     clock = [datetime.now(UTC)]
     checks = ConnectChecks(clock=lambda: clock[0])
+    # Nobody but the vendor knows of this one, and there is no connection to it.
+    await ConnectStep.filter(customer_id=ash.id, key='domain_validation').update(state=StepState.IN_PROGRESS)
     pauses = []
     for minutes in range(0, 300, 5):
         clock[0] = datetime.now(UTC) + timedelta(minutes=minutes)
@@ -234,7 +277,11 @@ async def test_check_now_runs_at_once_for_who_may(server, ash, northwind):
     assert await _work(checks) == 1
     step = await _step(ash, 'inbound_email')
     assert (step.state, step.done_by, step.evidence[0]['by']) == (StepState.COMPLETE, AUTOMATIC, 'Tom')
-    for key, said in (('inbound_email', 'is complete'), ('recipient_validation', 'has no automatic check')):
+    for key, said in (
+        ('inbound_email', 'is complete'),
+        ('lockdown', 'has no automatic check'),
+        ('recipient_validation', 'no connection to the vendor'),
+    ):
         with pytest.raises(ConnectStep.NotAllowed, match=said):
             await (await _step(ash, key)).want_check(by=northwind.tom)
     northwind.tom.role = PortalRole.SALES

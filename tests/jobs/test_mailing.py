@@ -1,12 +1,14 @@
 """Mail goes out: to a real mail server on this machine."""
 
 import asyncio
+import io
 import logging
 from datetime import timedelta
 
 import pytest
+from PIL import Image
 
-from jobs.mailing import Mailing
+from jobs.mailing import LONGEST_PAUSE, Mailing
 from models import Attachment, AttachmentKind, Customer, MailSecurity, Message, MessageState, events
 from models.mailing import post
 from models.message import GIVEN_UP_AFTER
@@ -46,6 +48,33 @@ async def test_a_message_is_sent_and_its_body_is_erased(db, northwind, clock, wr
     stored = await Message.get(id=message.id)
     assert (stored.state, stored.body, stored.error) == (MessageState.SENT, '', '')
     assert stored.sent_at is not None
+
+
+async def test_the_logo_goes_with_the_message_and_is_asked_for_nowhere(sqlite_db, northwind, clock, write):
+    logo = io.BytesIO()
+    Image.new('RGBA', (400, 100), '#0b66c380').save(logo, 'PNG')
+    box = Post()
+    async with mail_server(box) as port:
+        partner = await use(northwind.partner, port)
+        for picture in (logo.getvalue(), b'no picture', None):
+            partner.logo = picture
+            await partner.save()
+            await write(partner)
+            clock.advance(1)
+            await send(Mailing(clock))
+    with_logo, *without = box.got
+    related = with_logo.get_body(('related',))
+    assert related is not None
+    html, picture = related.iter_parts()
+    name = picture['Content-ID'].strip('<>')
+    assert f'<img src="cid:{name}" alt="" width="192" height="48"' in html.get_content()
+    assert Image.open(io.BytesIO(picture.get_content())).size == (384, 96)
+    assert 'Ana asked' in with_logo.get_body(('plain',)).get_content()
+    for got in without:
+        assert '<img' not in got.get_body(('html',)).get_content()
+    for got in box.got:
+        assert '<!--logo-->' not in got.get_body(('html',)).get_content()
+        assert 'http' not in got.get_body(('html',)).get_content()
 
 
 async def test_one_connection_takes_all_that_waits(sqlite_db, northwind, clock, write):
@@ -148,33 +177,36 @@ async def test_an_hour_without_the_mail_server_delays_and_loses_nothing(sqlite_d
     waiting = await Message.filter(id__in=[m.id for m in written])
     assert {message.state for message in waiting} == {MessageState.WAITING}
     assert any('cannot be reached' in message.error for message in waiting)
-    # It was left alone for growing pauses, not tried by every message in every minute.
+    # It was left alone for growing pauses, not tried by every message in every minute; when it is tried next is true.
     assert sum('waits' in record.message for record in caplog.records) < 15
+    (due,) = {message.due_at for message in waiting}
+    assert clock.now < due <= clock.now + LONGEST_PAUSE
+    await write(partner, 'late@northwind.example')
     async with mail_server(box, port=port):
-        for _ in range(6 * 60):
-            clock.advance(60)
-            await send(mailing)
-            if len(box.got) == 5:
-                break
-    assert sorted(box.recipients) == [f'p{n}@northwind.example' for n in range(5)]
-    assert await Message.filter(state=MessageState.SENT).count() == 5
-
-
-async def test_most_is_sent_within_minutes_when_the_server_is_back(sqlite_db, northwind, clock, write):
-    box, mailing = Post(), Mailing(clock)
-    async with mail_server(box) as port:
-        pass
-    partner = await use(northwind.partner, port)
-    for n in range(5):
-        await write(partner, f'p{n}@northwind.example')
-    for _ in range(3):
-        clock.advance(60)
+        clock.now = due - timedelta(seconds=1)
         await send(mailing)
-    async with mail_server(box, port=port):
-        for _ in range(10):
-            clock.advance(60)
+        assert box.got == []
+        clock.now = due
+        await send(mailing)
+    assert sorted(box.recipients) == ['late@northwind.example', *(f'p{n}@northwind.example' for n in range(5))]
+    assert await Message.filter(state=MessageState.SENT).count() == 6
+
+
+async def test_a_message_on_which_the_server_breaks_holds_up_no_other(sqlite_db, northwind, clock, write, caplog):
+    box, mailing = Post(), Mailing(clock)
+    box.breaks_on = 'poison@northwind.example'
+    async with mail_server(box) as port:
+        partner = await use(northwind.partner, port)
+        poison = await write(partner, box.breaks_on)
+        for n in range(3):
+            await write(partner, f'p{n}@northwind.example')
+        for _ in range(3):
+            clock.advance(31)
             await send(mailing)
-    assert len(box.got) == 5
+    assert box.recipients == [f'p{n}@northwind.example' for n in range(3)]
+    stored = await Message.get(id=poison.id)
+    assert stored.state == MessageState.WAITING
+    assert 'connection to the mail server was lost' in stored.error
 
 
 async def test_a_refusal_for_now_is_tried_again_later(sqlite_db, northwind, clock, write):
@@ -276,6 +308,50 @@ async def test_a_sender_that_died_is_followed_by_another_with_the_same_message_i
     assert [got['Message-ID'] for got in box.got] == [f'<{message.key}@northwind.example>']
 
 
+async def test_a_process_that_is_killed_once_the_server_has_the_message_sends_it_again_with_the_same_id(
+    sqlite_db, northwind, clock, write, monkeypatch
+):
+    async def killed(_message, _now):
+        raise asyncio.CancelledError
+
+    box = Post()
+    async with mail_server(box) as port:
+        partner = await use(northwind.partner, port)
+        message = await write(partner)
+        clock.advance(1)
+        with monkeypatch.context() as patched:
+            patched.setattr(Message, 'sent', killed)
+            await send(Mailing(clock))
+        assert (await Message.get(id=message.id)).state == MessageState.WAITING
+        clock.advance(601)
+        await send(Mailing(clock))
+    assert [got['Message-ID'] for got in box.got] == [f'<{message.key}@northwind.example>'] * 2
+    assert (await Message.get(id=message.id)).state == MessageState.SENT
+
+
+async def test_a_server_that_does_not_answer_costs_some_seconds_and_no_message(
+    sqlite_db, northwind, clock, write, monkeypatch
+):
+    monkeypatch.setattr('models.smtp.PATIENCE', 0.2)
+    box, go_on = Post(), asyncio.Event()
+    box.before_answer = go_on.wait
+    async with mail_server(box) as port:
+        partner = await use(northwind.partner, port)
+        message = await write(partner)
+        clock.advance(1)
+        async with asyncio.timeout(10):
+            await send(Mailing(clock))
+        go_on.set()
+        stored = await Message.get(id=message.id)
+        assert stored.state == MessageState.WAITING
+        assert stored.error.startswith('The connection to the mail server was lost')
+    async with mail_server(Post()) as port:
+        await use(partner, port)
+        clock.advance(61)
+        await send(Mailing(clock))
+    assert (await Message.get(id=message.id)).state == MessageState.SENT
+
+
 async def test_a_mail_server_that_hangs_holds_up_no_other_msp(sqlite_db, northwind, fabrikam, clock, write, until):
     hanging, box, go_on = Post(), Post(), asyncio.Event()
     hanging.before_answer = go_on.wait
@@ -351,9 +427,13 @@ async def test_changed_settings_end_a_pause(sqlite_db, northwind, clock, write):
     await write(partner, 'second@northwind.example')
     clock.advance(1)
     await send(mailing)
+    assert await Message.retry_now(partner, northwind.ana) == 2  # the one behind it waits as well
+    clock.advance(1)
+    await send(mailing)
+    assert await Message.filter(due_at__gt=clock.now).count() == 2
     async with mail_server(box) as port:
         await use(partner, port)
-        assert await Message.retry_now(partner, northwind.ana) == 2  # the one behind it waits as well
+        events.PARTNER_CHANGED.emit(partner.id)  # as the settings do
         clock.advance(1)
         await send(mailing)
     await mailing.stop()

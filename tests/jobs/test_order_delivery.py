@@ -1,7 +1,7 @@
 """Orders reach the vendor's order desk: by a real mail server on this machine, or by a person."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,9 +19,11 @@ from models import (
     OrderState,
     Partner,
     VendorState,
+    changing,
     events,
 )
 from models import order as order_module
+from models.checking import Impossible
 from tests.smtp import Post, mail_server, use
 
 DESK = 'orders@vendor.example'
@@ -169,6 +171,27 @@ async def test_a_mail_server_that_is_down_delays_and_loses_nothing(sqlite_db, no
     assert await _vendor(order) == (VendorState.DELIVERED, 'mail', DESK, '')
 
 
+async def test_who_passes_it_on_while_its_mail_waits_keeps_the_mail_back(db, northwind, clock, submitted):
+    await _with_a_desk(northwind.partner)
+    waits, leaves = await submitted(), await submitted()
+    await OrderDelivery(clock).work()
+    waits, leaves = await Order.get(id=waits.id), await Order.get(id=leaves.id)
+    await Message.filter(id=leaves.message_id).update(attempts=1)  # it is leaving at this moment
+    with pytest.raises(Impossible, match='is being e-mailed at this moment'):
+        await leaves.passed_on(northwind.ana)
+    await Message.filter(id=waits.message_id).update(created_at=datetime.now(UTC) - timedelta(minutes=1))
+    await OrderDelivery(clock).work()
+    assert [(await _vendor(order))[3] for order in (waits, leaves)] == [order_module.STILL_QUEUED, '']
+    await waits.passed_on(northwind.ana, 'By phone')
+    assert await _vendor(waits) == (VendorState.DELIVERED, 'hand', 'By phone', '')
+    stopped = await Message.get(id=waits.message_id)
+    assert (stopped.state, stopped.body) == ('failed', '')
+    assert stopped.error == f'{waits.number} went another way before this was sent.'
+    assert await Message.filter(state='waiting').values_list('id', flat=True) == [leaves.message_id]
+    await OrderDelivery(clock).work()
+    assert (await _vendor(waits))[0] == VendorState.DELIVERED
+
+
 async def test_what_was_rejected_goes_out_again_and_says_what_was_put_right(sqlite_db, northwind, clock, submitted):
     box = Post()
     async with mail_server(box) as port:
@@ -185,7 +208,8 @@ async def test_what_was_rejected_goes_out_again_and_says_what_was_put_right(sqli
             await OrderDelivery(clock).work()
     first, second = ((got.get_body(('plain',)).get_content(), got.get_body(('html',)).get_content()) for got in box.got)
     assert not any('before' in text for text in first)
-    assert 'You have had it before and rejected it. What has been put right: The PO <number>' in second[0]
+    said = 'You have had it before and rejected it; this takes its place. What has been put right: The PO <number>'
+    assert said in second[0]
     assert 'put right: The PO &lt;number&gt;' in second[1]
     assert await _vendor(order) == (VendorState.DELIVERED, 'mail', DESK, '')
 
@@ -250,4 +274,27 @@ async def test_what_was_withdrawn_is_not_delivered_and_what_went_out_was(sqlite_
     await Order.filter(id=late.id).update(state=OrderState.WITHDRAWN)
     await Message.all().update(state='sent', sent_at=datetime.now(UTC) - timedelta(seconds=1))
     await OrderDelivery(clock).work()
-    assert (await _vendor(late))[0] == VendorState.DELIVERED
+    assert (await _vendor(late))[0] == VendorState.RECALL
+    assert (await _said(late.customer_id))[-1][1].endswith('as it was withdrawn: the vendor has to be told')
+
+
+async def test_an_e_mail_that_has_not_left_when_the_order_is_withdrawn_never_does(db, northwind, clock, submitted):
+    await _with_a_desk(northwind.partner)
+    orders = [await submitted(OrderKind.CHANGE, withdraw_until=date(2100, 1, 1)) for _ in range(3)]
+    await OrderDelivery(clock).work()
+    waits, leaves, fails = [await Order.get(id=order.id) for order in orders]
+    for order in (leaves, fails):  # their e-mail is on its way to the mail server at this moment
+        await Message.filter(id=order.message_id).update(attempts=1)
+    for order in (waits, leaves, fails):
+        await changing.withdraw(await Customer.get(id=order.customer_id), order.id, by=northwind.ana)
+    stopped = await Message.get(id=waits.message_id)
+    assert (stopped.state, stopped.body) == ('failed', '')
+    assert stopped.error == f'{waits.number} was withdrawn before it was sent.'
+    assert [(await _vendor(order))[0] for order in (waits, leaves, fails)] == ['not_told', 'sending', 'sending']
+    await Message.filter(id=leaves.message_id).update(state='sent', sent_at=datetime.now(UTC))
+    await Message.filter(id=fails.message_id).update(state='failed', error='550 No such order desk')
+    await OrderDelivery(clock).work()
+    assert [(await _vendor(order))[0] for order in (waits, leaves, fails)] == ['not_told', 'recall', 'not_told']
+    assert await _said(fails.customer_id) == [
+        ('order.not_sent', f'{fails.number} was not e-mailed: the vendor has not got it')
+    ]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from components import order_card
 from models import (
     Attachment,
     AttachmentKind,
@@ -169,6 +170,17 @@ async def test_of_two_who_cancel_at_once_one_does_and_nothing_is_left_of_the_oth
     assert len(list(attachment_files.pdf_of('x').parent.iterdir())) == 1
 
 
+async def test_what_a_killed_portal_left_is_seen_by_nobody_and_goes_with_the_next(bakery, northwind):
+    left = await Order.create(partner=northwind.partner, customer=bakery, kind=OrderKind.CANCELLATION)
+    assert not await Order.visible_to(northwind.ana).exists()
+    card = await order_card.content(bakery)
+    assert (card['rows'], (await order_card.gist(bakery))['text']) == ([], 'None in the portal')
+    assert (await cancelling.leaving(bakery, northwind.partner)).is_possible
+    await Order.filter(id=left.id).update(created_at=datetime.now(UTC) - timedelta(hours=2))
+    order = await _submit(bakery, northwind.ana)
+    assert await Order.all().values_list('id', flat=True) == [order.id]
+
+
 async def test_it_can_be_withdrawn_until_it_takes_effect(bakery, northwind):
     order = await _submit(bakery, northwind.ana)
     quote = await changing.save(bakery, {'seats': 40}, by=northwind.ana)
@@ -241,9 +253,12 @@ async def test_what_is_due_and_not_delivered_waits_and_says_so_once(bakery, nort
     assert changing.waits_because(order, northwind.partner) == (
         f'Due since {changing.said_day(order.effective_on)}; it waits, because the vendor has not been told yet.'
     )
-    await bakery.close(Closing.ABANDONED, 'Gone', northwind.ana)
-    assert await effective.come_about(order.id)
-    assert (await Order.get(id=order.id)).state == OrderState.WITHDRAWN
+    await Order.filter(id=order.id).update(vendor=VendorState.DELIVERED)
+    await bakery.close(Closing.ABANDONED, 'Gone', northwind.ana)  # whatever is under way is over at once
+    order = await Order.get(id=order.id)
+    assert (order.state, order.vendor) == (OrderState.WITHDRAWN, VendorState.RECALL)
+    assert (await _kinds(bakery)).count('cancellation.withdrawn') == 1
+    assert not await effective.come_about(order.id)
 
 
 async def test_a_day_begins_where_the_msp_is(bakery, northwind):
@@ -256,3 +271,4 @@ async def test_a_day_begins_where_the_msp_is(bakery, northwind):
     ):  # fmt: skip
         await Partner.filter(id=northwind.partner.id).update(time_zone=zone)
         assert await effective.due(now=eve + timedelta(hours=hours)) == ([order.id] if is_due else []), (zone, hours)
+    assert await effective.due(now=eve + timedelta(days=40)) == [order.id]  # of a portal that was down on the day

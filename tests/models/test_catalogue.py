@@ -167,8 +167,9 @@ async def test_what_cannot_be_is_told_by_field_and_nothing_is_stored(sqlite_db, 
     ('text', 'currency', 'made'),
     [
         ('2.6', 'EUR', '2.60'), ('0', 'EUR', '0.00'), ('', 'EUR', ''), (' 12 ', 'KWD', '12.000'), ('260', 'JPY', '260'),
-        ('1000000', 'EUR', '1000000.00'), ('2.60', 'JPY', None), ('1e3', 'EUR', None), ('٣', 'EUR', None),
-        ('1,000', 'EUR', None), ('NaN', 'EUR', None), ('1000000.01', 'EUR', None), ('2.605', 'KWD', None),
+        ('3000000', 'VND', '3000000'), ('2.605', 'KWD', '2.605'), ('2.60', 'JPY', None), ('1e3', 'EUR', None),
+        ('٣', 'EUR', None), ('1,000', 'EUR', None), ('NaN', 'EUR', None), ('100000000.01', 'EUR', None),
+        ('2.6051', 'KWD', None), ('2.605', 'EUR', None),
     ],
 )  # fmt: skip
 def test_an_amount_has_the_digits_of_its_currency(text, currency, made):

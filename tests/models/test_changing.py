@@ -11,7 +11,9 @@ from models import (
     Attachment,
     AttachmentKind,
     BillingTerm,
+    ConnectStep,
     Customer,
+    CustomerAccess,
     CustomerProduct,
     HistoryEvent,
     Monitor,
@@ -37,12 +39,13 @@ from models.change_form import Held
 from models.checking import ChangedMeanwhile, Impossible, Invalid
 from models.product import CATALOGUE, RULES, load_catalogue
 from models.rights import Refused
+from tests.price_list import priced
 
 PRICES = {
     'SEC': '2.60', 'ARC': '2.10', 'SEC+ARC': '4.10', 'UEM': '5.40', 'TTP-URL': '0.90', 'DLP': '0.75', 'SAT': '16.20',
 }  # fmt: skip
 MORE: dict[str, dict[str, Any]] = {
-    'SAT': {'term': BillingTerm.YEAR}, 'TTP-URL': {'one_time_fee': Decimal(120)}, 'UEM': {'one_time_fee': Decimal(50)},
+    'SAT': {'term': BillingTerm.YEAR}, 'TTP_URL': {'one_time_fee': Decimal(120)}, 'UEM': {'one_time_fee': Decimal(50)},
 }  # fmt: skip
 WHOLE = {'po_number': 'PO 7'}
 
@@ -50,12 +53,7 @@ WHOLE = {'po_number': 'PO 7'}
 @pytest.fixture
 async def bakery(db, northwind) -> Customer:
     """A customer with 25 licences of security, and awareness training for ten of them."""
-    catalogue = await load_catalogue(northwind.partner.id)
-    for code, price in PRICES.items():
-        await Price.create(
-            partner=northwind.partner, product=catalogue[code], unit_price=Decimal(price), currency='USD',
-            **MORE.get(code, {}),
-        )  # fmt: skip
+    await priced(northwind.partner, PRICES, **MORE)
     customer = await Customer.add(
         northwind.partner, name='Émile’s Bakery', account_code='EB1', seats=25, products=['SEC', 'SAT'],
         rfi=RfiState.NOT_APPLICABLE, domain='bakery.example',
@@ -252,6 +250,8 @@ async def test_a_primary_product_that_left_the_price_list_stops_every_change(bak
     said = {'product SEC': 'is not in your price list, so nothing can be changed yet'}
     assert await _refused(bakery, seats=40) == said
     assert await _refused(bakery, mode='select_new', primary=['ARC']) == said
+    quote = await changing.save(bakery, {'seats': 40}, by=northwind.ana)
+    assert (quote.lines, quote.fees) == ([], {})  # no sum rather than one that leaves something out
     await Price.filter(product__code='SAT').update(currency='EUR')
     assert (await _refused(bakery, seats=40))['product SAT'] == 'has no price in USD yet'
 
@@ -351,8 +351,11 @@ async def test_submitted_twice_at_once_is_one_change_and_another_one_has_to_wait
     assert await Order.filter(state=OrderState.SUBMITTED).count() == await Attachment.all().count() == 1
     folder = attachment_files.pdf_of('x').parent
     assert len(list(folder.iterdir())) == 1
-    with pytest.raises(Impossible, match='Another change is under way: Ana submitted CHG-'):
-        await changing.review(bakery, northwind.partner, two.id)
+    won = await Order.get(state=OrderState.SUBMITTED)
+    with pytest.raises(Impossible, match=f'Ana has submitted {won.number} already'):
+        await changing.review(bakery, northwind.partner, won.id)
+    with pytest.raises(Impossible, match=f'Another change is under way: Ana submitted {won.number}'):
+        await changing.review(bakery, northwind.partner, (two if won.id == one.id else one).id)
 
 
 async def test_it_can_be_withdrawn_until_the_deadline_and_the_vendor_is_not_forgotten(bakery, northwind):
@@ -367,8 +370,17 @@ async def test_it_can_be_withdrawn_until_the_deadline_and_the_vendor_is_not_forg
     told = await _submit(bakery, northwind.ana, seats=41)
     await Order.filter(id=told.id).update(vendor=VendorState.DELIVERED)
     await changing.withdraw(bakery, told.id, by=northwind.ana)
-    assert (await Order.get(id=told.id)).vendor == VendorState.DELIVERED
     assert (await _said(f'c:{bakery.id}'))[-1][1].endswith('The vendor has it already and has to be told')
+    told = await Order.get(id=told.id)
+    assert (told.vendor, told.moves()) == (VendorState.RECALL, ['recalled'])
+    assert await Order.filter(Order.needing_somebody()).values_list('id', flat=True) == [told.id]
+    await told.recalled(northwind.ana, 'By phone to Kim')
+    assert (await Order.get(id=told.id)).vendor == VendorState.RECALLED
+    assert not await Order.filter(Order.needing_somebody()).exists()
+    said = f'The vendor was told that {told.number} is withdrawn – By phone to Kim'
+    assert (await _said(f'c:{bakery.id}'))[-1] == ('order.recalled', said)
+    with pytest.raises(Impossible, match='recorded already that the vendor was told of the withdrawal'):
+        await told.recalled(northwind.ana)
     at_once = await _submit(bakery, northwind.ana, seats=41, effective_on=today(northwind.partner).isoformat())
     with pytest.raises(Impossible, match='could be withdrawn until'):
         await changing.withdraw(bakery, at_once.id, by=northwind.ana)
@@ -411,11 +423,14 @@ async def _applied(customer: Customer, by: PortalUser, **facts: Any) -> Order:
 
 async def test_on_its_day_licences_thresholds_and_products_are_what_it_says(bakery, northwind):
     await Monitor.filter(kind=MonitorKind.OUTBOUND_QUEUE).update(threshold=7)  # set by somebody
+    begun = add_months(today(northwind.partner), -5)
+    await Customer.filter(id=bakery.id).update(contract_start=begun)
     await _applied(bakery, northwind.ana, seats=400, mode='add', primary=['UEM'], add_ons=['DLP'])
     fresh = await Customer.get(id=bakery.id)
     assert (fresh.seats, fresh.products_in_short) == (400, 'UEM, SAT, DLP')
     assert await _has(bakery) == {'UEM': 400, 'SAT': 10, 'DLP': 400}
-    assert (await CustomerProduct.get(product__code='UEM')).since == today(northwind.partner)
+    bought = await CustomerProduct.get(product__code='UEM')
+    assert (bought.since, bought.renews_on) == (today(northwind.partner), add_months(begun, 12))
     thresholds = dict(await Monitor.filter(customer=bakery).values_list('kind', 'threshold'))
     assert thresholds[MonitorKind.OUTBOUND_QUEUE] == 7
     assert thresholds[MonitorKind.INBOUND_QUEUE] == Monitor.default_threshold(MonitorKind.INBOUND_QUEUE, 400)
@@ -428,6 +443,34 @@ async def test_on_its_day_licences_thresholds_and_products_are_what_it_says(bake
     assert order.state == OrderState.APPLIED
     assert order.applied_at is not None
     assert changing.why_not_withdrawn(order, northwind.partner) == f'{order.number} is applied already.'
+
+
+async def test_who_leads_the_change_is_on_its_document_and_sees_to_what_it_has_set_up(bakery, northwind):
+    ana, tom = northwind.ana, northwind.tom
+    nobody = {'lead': 'is nobody who sees this customer and can sign in'}
+    assert await _refused(bakery, seats=40, lead=str(tom.id)) == nobody
+    for lead in ('x', True, -1):
+        with pytest.raises(Invalid, match='is nobody who sees'):
+            change_form.clean({'lead': lead})
+    await CustomerAccess.create(user=tom, customer=bakery, allowed=True)
+    await bakery.refresh_from_db()
+    assert changing.start_of(bakery, northwind.partner, Held(25))['lead'] == ''
+    catalogue = await load_catalogue(northwind.partner.id)
+    assert await changing.to_set_up(bakery, ['SEC', 'DLP'], catalogue) == []
+    assert await changing.to_set_up(bakery, ['SEC', 'ARC'], catalogue) == ['Journaling']
+    assert not await ConnectStep.filter(customer=bakery, key='journaling').exists()
+    order = await _applied(bakery, ana, mode='add', primary=['ARC'], lead=tom.id)
+    assert changing.lead_said(order) == 'Tom\ntom@northwind.example'
+    step = await ConnectStep.get(customer=bakery, key='journaling')
+    assert (step.assignee_id, (await ConnectStep.get(customer=bakery, key='handover')).assignee_id) == (tom.id, None)
+    said = f'Journaling, seen to by: Tom, who leads {order.number}'
+    assert ('connect.step_assigned', said) in await _said(f'c:{bakery.id}')
+    # Who cannot sign in any more leads nothing that is still to be submitted.
+    quote = await changing.save(bakery, {'seats': 60, 'lead': tom.id, **WHOLE}, by=ana)
+    await PortalUser.filter(id=tom.id).update(can_sign_in=False)
+    with pytest.raises(Invalid) as told:
+        await changing.review(bakery, northwind.partner, quote.id)
+    assert told.value.errors == nobody
 
 
 async def test_it_is_applied_once_whoever_else_does_it_at_the_same_moment(bakery, northwind):

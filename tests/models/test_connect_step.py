@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from models import (
     ConnectStep,
     Customer,
+    CustomerProduct,
     Flip,
     Health,
     HistoryEvent,
@@ -20,12 +21,16 @@ from models import (
     MonitorState,
     PortalRole,
     PortalUser,
+    Product,
+    Rfi,
     RfiState,
     StepOwner,
     StepState,
     events,
 )
-from models.connect_step import BY_KEY, CONFIGURES, MOVES, TEMPLATES, fit, plan
+from models.calendar import at, today
+from models.connect_fitting import fit, set_up_products
+from models.connect_step import BY_KEY, CONFIGURES, MOVES, TEMPLATES, plan
 from models.database import opened
 from models.monitor import AWAITED
 from models.rights import Refused
@@ -156,6 +161,7 @@ class Walk(RuleBasedStateMachine):
         self.owner = {key: step.owner for key, step in steps.items()}
         self.state = {key: step.state for key, step in steps.items()}
         self.listing, self.held = Listing.IN_PROGRESS, False
+        self.later: set[str] = set()
 
     def run(self, work: Any) -> Any:
         async def awaited() -> Any:
@@ -171,6 +177,7 @@ class Walk(RuleBasedStateMachine):
         return [
             key for key, state in self.state.items()
             if state not in DONE and (key not in self.optional or state in begun)
+            and (self.listing == Listing.IN_PROGRESS or key in self.later)
         ]  # fmt: skip
 
     def refused(self, key: str, verb: str, who: str, because: str) -> type[Exception] | None:
@@ -179,7 +186,7 @@ class Walk(RuleBasedStateMachine):
         if who == 'sales' or (who == 'technician' and vendor):
             return Refused
         allowed, _, says_why, _ = MOVES[verb]
-        stopped = self.listing != Listing.IN_PROGRESS or self.held
+        stopped = self.held or (self.listing != Listing.IN_PROGRESS and key not in self.optional | self.later)
         if not because and (says_why or (vendor and who != 'vendor')):
             return ConnectStep.NotAllowed
         if stopped or (key == 'rfi' and who != 'vendor') or self.state[key] not in allowed:
@@ -187,12 +194,14 @@ class Walk(RuleBasedStateMachine):
         return ConnectStep.NotAllowed if verb == 'complete' and not self.ready(key) else None
 
     @rule(
-        key=st.sampled_from([t.key for t in TEMPLATES if 'S' in t.services]),
+        key=st.sampled_from([t.key for t in TEMPLATES]),
         verb=st.sampled_from(sorted(MOVES)),
         who=st.sampled_from(['vendor', 'vendor', 'ana', 'ana', 'technician', 'sales']),
         because=st.sampled_from(['because', 'because', '']),
     )
     def move(self, key: str, verb: str, who: str, because: str) -> None:
+        if key not in self.state:  # not bought
+            return
         expected, history = self.refused(key, verb, who, because), self.run(HistoryEvent.all().count())
         step = self.run(ConnectStep.get(customer_id=self.customer.id, key=key))
         work = step.move(verb, by=Walk.people[who], because=because, seen=step.seen)
@@ -204,6 +213,9 @@ class Walk(RuleBasedStateMachine):
         self.run(work)
         assert self.run(HistoryEvent.all().count()) == history + 1
         self.state[key] = MOVES[verb].leads_to
+        self.settle()
+
+    def settle(self) -> None:
         for other, state in self.state.items():
             if state == StepState.LOCKED and self.ready(other):
                 self.state[other] = StepState.TODO
@@ -269,9 +281,31 @@ class Walk(RuleBasedStateMachine):
         self.run(self.customer.reopen_connect(key, because='an upgrade', by=Walk.people['ana']))
         self.listing, self.state[key] = Listing.IN_PROGRESS, StepState.IN_PROGRESS
         self.optional.discard(key)
-        for other, state in self.state.items():
-            if state == StepState.TODO and not self.ready(other):
-                self.state[other] = StepState.LOCKED
+        self.settle()
+
+    @precondition(lambda self: 'journaling' not in self.state)
+    @rule()
+    def buy(self) -> None:
+        """Archiving, which is to be set up: of a live customer, while it stays so."""
+
+        async def bought() -> list[str]:
+            async with events.transaction():
+                archive = await Product.get(code='ARC', partner_id=None)
+                await CustomerProduct.create(customer=self.customer, product=archive, quantity=1, since='2026-01-01')
+                return await set_up_products(self.customer, had='S')
+
+        assert self.run(bought()) == ['Journaling']
+        steps = self.run(_steps(self.customer))
+        self.state['journaling'], self.owner['journaling'] = StepState.LOCKED, StepOwner.CUSTOMER
+        self.needs['journaling'] = {'account_configuration', 'domain_validation'}
+        more = {
+            'monitoring': {'outbound_email', 'inbound_email', 'journaling'},
+            'handover': self.needs['handover'] | {'journaling'},
+        }
+        self.needs |= {key: needs for key, needs in more.items() if self.state[key] not in DONE}
+        assert {key: set(step.needs) for key, step in steps.items()} == self.needs
+        self.later |= {'journaling'} if self.listing == Listing.COMPLETE else set()
+        self.settle()
 
     @invariant()
     def it_is_as_the_model_says(self) -> None:
@@ -285,7 +319,9 @@ class Walk(RuleBasedStateMachine):
         assert (stored.listing, stored.held_at is not None) == (self.listing, self.held)
         assert stored.steps_done == sum(state == StepState.COMPLETE for state in self.state.values())
         current = self.mandatory()
-        if self.listing == Listing.COMPLETE:
+        if self.listing == Listing.COMPLETE and current:
+            assert (stored.connect_key, stored.connect_owner) == ('journaling', 'customer')
+        elif self.listing == Listing.COMPLETE:
             assert (stored.connect_key, stored.connect_owner) == ('complete', '')
         elif self.held:
             assert (stored.connect_key, stored.connect_due) == ('on_hold', None)
@@ -490,6 +526,48 @@ async def test_what_moves_while_connect_is_on_hold_moves_by_the_days_that_it_res
         due = before[key]
         assert step.due_at == (due and due + timedelta(days=5)), key
     assert (await Customer.get(id=customer.id)).connect_due == before['account_configuration'] + timedelta(days=5)
+
+
+async def test_what_is_planned_while_connect_rests_is_planned_from_where_it_goes_on(db, northwind):
+    customer = await Customer.add(northwind.partner, name='A', account_code='A', rfi=RfiState.REQUESTED)
+    await customer.hold('waits', by=northwind.ana)
+    await Customer.filter(id=customer.id).update(held_at=datetime.now(UTC) - timedelta(days=9))
+    form = await Rfi.get(customer_id=customer.id)
+    await form.move('submit', answers={})
+    await customer.resume(by=northwind.ana)
+    account = (await _steps(customer))['account_configuration']
+    assert account.due_at == at(northwind.partner, today(northwind.partner) + timedelta(days=4))
+
+
+async def test_the_rule_of_the_msp_completes_connect_whatever_came_last(db, northwind):
+    await northwind.partner.update_from_dict({'completion': 'automatic'}).save()
+
+    async def nearly(code: str, form: RfiState = RfiState.NOT_APPLICABLE) -> Customer:
+        customer = await Customer.add(northwind.partner, name=code, account_code=code, rfi=form)
+        rest = ConnectStep.filter(customer_id=customer.id).exclude(key='rfi')
+        await rest.update(state=StepState.COMPLETE, completed_at=datetime.now(UTC))
+        return customer
+
+    by_form = await nearly('A', RfiState.SUBMITTED)
+    await (await Rfi.get(customer_id=by_form.id)).move('accept')
+    assert (await Customer.get(id=by_form.id)).listing == Listing.COMPLETE
+    [found] = (await _steps(by_form))['rfi'].evidence
+    assert (found['asked'], found['answer'], found['passed']) == (
+        'Is the RFI form complete?', 'It was accepted.', True,
+    )  # fmt: skip
+    rested = await nearly('B')
+    await Customer.filter(id=rested.id).update(held_at=datetime.now(UTC))
+    await rested.resume(by=northwind.ana)
+    assert (await Customer.get(id=rested.id)).listing == Listing.COMPLETE
+
+
+async def test_a_live_customer_is_not_brought_back_at_the_step_that_nobody_moves(db, northwind):
+    customer = await _customer(northwind.partner)
+    await ConnectStep.filter(customer_id=customer.id).update(state=StepState.COMPLETE)
+    await customer.complete_connect(by=northwind.ana)
+    with pytest.raises(ConnectStep.NotAllowed, match='follows the RFI form'):
+        await customer.reopen_connect('rfi', because='x', by=northwind.ana)
+    assert (await Customer.get(id=customer.id)).listing == Listing.COMPLETE
 
 
 async def test_a_hold_ends_with_the_morning_of_its_day_where_the_msp_is(db, northwind):

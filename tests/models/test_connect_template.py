@@ -5,7 +5,8 @@ import pytest
 
 from models import ConnectStep, ConnectTemplate, Customer, HistoryEvent, Infrastructure, PortalRole, RfiState, StepState
 from models.checking import ChangedMeanwhile, Impossible, Invalid
-from models.connect_step import HOSTED, TEMPLATES, among, fit
+from models.connect_fitting import fit
+from models.connect_step import HOSTED, TEMPLATES, among
 from models.connect_template import CLASSIC, DEFAULT, as_data, check, from_data
 from models.rights import Refused
 
@@ -13,10 +14,10 @@ from models.rights import Refused
 DOMAIN = {
     'rfi': ('SA', 'customer', '', 'rfi'),
     'account_configuration': ('SA', 'vendor', 'rfi', 'account'),
-    'domain_validation': ('SA', 'customer', 'account_configuration', ''),
+    'domain_validation': ('SA', 'customer', 'account_configuration', 'domains'),
     'outbound_email': ('S', 'customer', 'account_configuration domain_validation', 'dns_spf'),
     'directory_sync': ('SA', 'customer', 'account_configuration', 'monitors'),
-    'recipient_validation': ('SA', 'partner', 'domain_validation directory_sync', ''),
+    'recipient_validation': ('SA', 'partner', 'domain_validation directory_sync', 'recipients'),
     'journaling': ('A', 'customer', 'account_configuration domain_validation', 'monitors'),
     'user_authentication': ('SA', 'partner', 'directory_sync', ''),
     'permitted_senders': ('S', 'partner', 'outbound_email', ''),
@@ -214,3 +215,29 @@ def test_all_that_is_wrong_is_said_at_once():
     with pytest.raises(Invalid) as refused:
         check(steps)
     assert set(refused.value.errors) == {'steps 2 title', 'steps 2 owner', 'steps 5 due_days'}
+
+
+async def test_a_removed_template_is_not_begun_with_and_whoever_did_keeps_it(db, northwind, fabrikam):
+    partner, ana = northwind.partner, northwind.ana
+    customer = await Customer.add(
+        partner, name='A', account_code='A', rfi=RfiState.NOT_APPLICABLE, template=CLASSIC, products=['SEC']
+    )
+    for refused, key, by in ((Refused, CLASSIC, northwind.tom), (Impossible, DEFAULT, ana), (Impossible, 'x', ana)):
+        with pytest.raises(refused):
+            await ConnectTemplate.remove(partner, key, by=by)
+    await ConnectTemplate.remove(partner, CLASSIC, by=ana)
+    assert [one.key for one in await ConnectTemplate.of(partner.id)] == [DEFAULT]
+    assert CLASSIC in [one.key for one in await ConnectTemplate.of(fabrikam.partner.id)]
+    assert list(await ConnectTemplate.that_made(customer))[1] == 'outbound_email'
+    with pytest.raises(Impossible):
+        await ConnectTemplate.edit(partner, CLASSIC, name='C', steps=_steps(), was=1, by=ana)
+
+
+def test_a_key_that_cannot_be_is_told_where_it_stands_and_not_where_it_is_needed():
+    steps = _steps()
+    steps[9]['key'] = 'In bound'
+    for step in steps:
+        step['needs'] = ['In bound' if key == 'inbound_email' else key for key in step['needs']]
+    with pytest.raises(Invalid) as refused:
+        check(steps)
+    assert list(refused.value.errors) == ['steps 10 key']

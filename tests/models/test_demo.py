@@ -1,12 +1,16 @@
+import hashlib
 import itertools
 import shutil
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pypdfium2 as pdfium
 import pytest
 from argon2 import PasswordHasher
 
 from models import (
+    Attachment,
+    AttachmentKind,
     ConnectStep,
     ConsoleRole,
     Contact,
@@ -25,6 +29,7 @@ from models import (
     MonitorState,
     Note,
     NoteVersion,
+    Order,
     Partner,
     PortalUser,
     Price,
@@ -325,6 +330,28 @@ async def test_the_price_lists_of_the_demo_leave_something_out(db):
         assert all(option.price and option.price > 0 for option in found if option.available)
         currencies = await Price.filter(partner=partner).values_list('currency', flat=True)
         assert set(currencies) == {partner.currency}
+
+
+async def test_an_order_of_the_demo_is_drawn_when_somebody_asks_for_it(sqlite_db):
+    await load_demo()
+    documents = await Attachment.filter(kind=AttachmentKind.ORDER).order_by('id')
+    assert len(documents) == await Customer.all().count()
+    for document in (documents[0], documents[-1]):
+        assert not document.pdf.exists()
+        assert await document.is_there()
+        stored, order = await Attachment.get(id=document.id), await Order.get(attachment_id=document.id)
+        content = stored.pdf.read_bytes()
+        assert (stored.size, stored.pdf_size, stored.pages) == (len(content), len(content), 1)
+        assert stored.sha256 == hashlib.sha256(content).hexdigest()
+        with pdfium.PdfDocument(content) as pdf:
+            text = ' '.join(pdf[0].get_textpage().get_text_bounded().split())
+        assert f'Order {order.number}' in text
+        assert 'nothing was ordered' in text
+        assert all(line['name'].split()[0] in text for line in order.lines)
+        assert order.fees['initial'] != '0.00'
+    # One whose file was lost is not drawn again: nobody knows what it said.
+    documents[0].pdf.unlink()
+    assert not await (await Attachment.get(id=documents[0].id)).is_there()
 
 
 async def test_every_database_has_a_demo_password_of_its_own_and_keeps_it(sqlite_db, monkeypatch):

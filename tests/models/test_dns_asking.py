@@ -6,15 +6,6 @@ import pytest
 from models import dns_asking
 from models.dns_asking import ask, includes, leads_to, txt
 from settings import name_servers, settings
-from tests.name_server import name_server
-
-
-@pytest.fixture
-async def server(monkeypatch):
-    async with name_server() as found:
-        monkeypatch.setenv('PORTAL_DNS', found.address)
-        settings.cache_clear()
-        yield found
 
 
 async def test_the_records_of_a_domain_are_found(server):

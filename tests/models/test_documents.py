@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import itertools
 import logging
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
@@ -15,9 +16,12 @@ from PIL import Image
 from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
 
 from models import ChangeMode, Order, OrderKind, Partner
+from models.calendar import moment_said as moment
+from models.calendar import said as day
 from models.documents import addendum_pdf, cancellation_pdf, order_pdf, rfi_pdf
-from models.documents.paper import UNKNOWN_SAID, Column, Msp, drawn, width_of, wrapped
-from models.documents.words import amount, day, moment, money
+from models.documents.letters import joined
+from models.documents.paper import UNKNOWN_SAID, Column, Msp, Paper, drawn, known, width_of, wrapped
+from models.documents.words import amount, money
 
 AT = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
 
@@ -92,10 +96,13 @@ async def test_a_change_order_shows_before_and_after():
         withdraw_until=date(2026, 11, 30), lines=[_line('SEC', -682, '3.00'), _line('SEC', 700, '3.00')],
         fees={'monthly': '54.00', 'monthly_before': '2046.00', 'monthly_after': '2100.00', 'annual': '0.00'},
     )  # fmt: skip
+    change.details = {'lead_said': 'Émile Zola\nemile@northwind.example'}
     text = await _of(addendum_pdf(change, customer_name='Albatros', partner=_partner()))
+    assert 'Implementation lead' in text
+    assert 'emile@northwind.example' in text
     for said in (
         'Change order CHG-000012', 'rises from 682 to 700', 'The primary product stays', '−682', '−2,046.00',
-        'Before, a month EUR 2,046.00', 'Difference, a month EUR 54.00', 'From then on, a month EUR 2,100.00',
+        'Fees (EUR) Before Difference From then on Each month 2,046.00 54.00 2,100.00',
         'Effective', '1 December 2026', 'Can be withdrawn until', '30 November 2026',
     ):  # fmt: skip
         assert said in text, said
@@ -103,6 +110,9 @@ async def test_a_change_order_shows_before_and_after():
     text = await _of(addendum_pdf(change, customer_name='Albatros', partner=_partner()))
     assert 'Difference, a month EUR 54.00' in text
     assert 'Before' not in text
+    assert 'negative amounts' in text
+    change.lines = [_line('SEC', 18, '3.00')]
+    assert 'negative amounts' not in await _of(addendum_pdf(change, customer_name='Albatros', partner=_partner()))
 
 
 async def test_a_cancellation_says_what_is_asked_for():
@@ -141,6 +151,7 @@ async def test_a_table_goes_on_over_pages_with_its_head_and_nothing_is_lost():
         assert 'Northwind IT · 12 Harbour Street · Rotterdam' in text
     assert all('Price a licence' in text for text in pages[:-1])
     assert all(text.startswith('Order ORD-000012 · Albatros') for text in pages[1:])
+    assert all('Products and licences (continued)' in text for text in pages[1:-1])
     everything = ' '.join(pages).split()
     assert all(everything.count(f'CODE{n}') == 1 for n in range(120))
 
@@ -152,6 +163,28 @@ async def test_a_row_that_is_longer_than_a_page_is_continued():
     assert len(pages) > 2
     words = [word for text in pages for word in text.split() if word[0] == 'w' and word[1:].isdigit()]
     assert words == note.split()
+
+
+def test_no_heading_stands_alone_at_the_foot_of_a_page_and_no_row_or_sum_at_its_head():
+    tall, sums = 'first ' + 'word ' * 60, [('Total', '1.00'), ('Initial', '2.00')]
+
+    def draw(paper: Paper) -> None:
+        paper.title()
+        for _ in range(lines):
+            paper.paragraph('.')
+        paper.heading('Alone')
+        if tall_row:
+            paper.table([Column('Question', 1), Column('Answer', 1)], [['Q1', tall], ['Q2', 'second'], ['Q3', 'last']],
+                        sums=sums)  # fmt: skip
+        else:
+            paper.facts([('Label', 'first')])
+
+    for lines, tall_row in itertools.product(range(20, 37), (True, False)):
+        made = drawn(draw, Msp('Northwind', []), title='T', about='A', at=AT)
+        (page,) = [text for text in _read(made) if 'Alone' in text.replace('Alone (continued)', '')]
+        assert 'first' in page, lines
+        pages = [text for text in _read(made) if 'Initial' in text]
+        assert not tall_row or ('second' in pages[0] and 'last' in pages[0] and 'Total' in pages[0]), lines
 
 
 async def test_texts_stay_texts_in_every_language():
@@ -172,6 +205,18 @@ async def test_letters_that_are_read_from_the_right_are_drawn_so():
         text = page.get_text_range()
         first, last = (page.get_charbox(text.index(letter))[0] for letter in 'אג')
         assert first > last
+
+
+def test_arabic_letters_are_joined_as_they_are_written():
+    shaped = {
+        'شركة': '\ufeb7\ufeae\ufedb\ufe94', 'لا': '\ufefb', 'بلا': '\ufe91\ufefc', 'ب': '\ufe8f',
+        # A mark above a letter does not part it from the next one, a space does.
+        'بَب': '\ufe91\u064e\ufe90', 'ب ب': '\ufe8f \ufe8f', 'دار': '\ufea9\ufe8d\ufead', 'بـ1': '\ufe91\u06401',
+    }  # fmt: skip
+    assert {text: joined(text) for text in shaped} == shaped
+    for text in ('Albatros', 'Žižka', 'אבג', '漢字', ''):
+        assert joined(text) == text
+    assert known('Ａ漢') == 'A\ufffd'
 
 
 async def test_the_same_facts_give_the_same_bytes():

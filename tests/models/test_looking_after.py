@@ -156,8 +156,9 @@ async def test_a_digest_comes_once_a_day_at_seven_where_its_person_is(world):
     assert await digests(seven - timedelta(hours=30)) == 0, 'nor when the clock is set back'
     assert await digests(seven + timedelta(hours=13)) == 0, 'the next morning in London is the night there'
     assert await digests(seven + timedelta(days=1, hours=5)) == 1, 'late, where the portal was away at seven'
-    text, html = (await Message.all().order_by('id'))[0].opened()
-    assert 'Émile’s Bakery: Account configuration, due 23 November 2026, 1 day late' in text
+    (text, html), (next_text, _) = [message.opened() for message in await Message.all().order_by('id')]
+    assert 'Émile’s Bakery: Account configuration, due 23 November 2026, late since today' in text
+    assert 'due 23 November 2026, 1 day late' in next_text
     assert f'{AT}/customers/{world.customer.id}' in html
     await PortalUser.filter(id=ana.id).update(disabled_at=datetime.now(UTC))
     assert await digests(seven + timedelta(days=2)) == 0

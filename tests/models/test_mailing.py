@@ -1,4 +1,5 @@
 import asyncio
+import re
 
 import pytest
 from jinja2 import DictLoader
@@ -76,6 +77,14 @@ def test_every_mail_has_a_subject_a_text_and_html():
         assert (TEMPLATES / f'{name}.txt').read_text(encoding='utf-8').startswith('Subject: ')
 
 
+def _addresses_in(facts) -> set[str]:
+    if isinstance(facts, dict):
+        facts = facts.values()
+    elif not isinstance(facts, list):
+        return {facts} if str(facts).startswith('https://') else set()
+    return set().union(*map(_addresses_in, facts))
+
+
 EVIL = '<img src=x>{{ 7*7 }}'
 STEPS = [
     {'customer': EVIL, 'step': 'Journaling', 'due': '20 November 2026', 'late': 3, 'blocked': '', 'link': 'https://p/3'},
@@ -86,14 +95,26 @@ FACTS = {
         'title': 'Change order', 'number': 'CHG-000012', 'customer': EVIL, 'account_code': EVIL, 'po_number': '',
         'effective': '1 December 2026', 'by': EVIL, 'asks_for_code': True,
     },
-    'step_reminder': {'name': EVIL, 'steps': STEPS, 'account': 'https://p/account'},
+    'step_reminder': {'name': EVIL, 'steps': STEPS[:1], 'account': 'https://p/account'},
     'digest': {
         'name': EVIL, 'day': '23 November 2026', 'overdue': STEPS[:1], 'blocked': STEPS[1:], 'more': 4,
         'board': 'https://p/connect', 'account': 'https://p/account',
     },
     'test': {'name': EVIL},
+    'reset': {'name': EVIL, 'by': EVIL, 'link': 'https://p/r', 'hours': 72},
+    'rfi': {'customer': EVIL, 'link': 'https://p/f', 'until': '1 January 2027', 'by': EVIL, 'is_error': False},
+    'rfi_reminder': {'customer': EVIL, 'link': 'https://p/f', 'until': '1 January 2027', 'by': EVIL, 'is_error': True},
     'invite': {'name': EVIL, 'by': EVIL, 'link': 'https://p/i', 'hours': 72},
 }  # fmt: skip
+
+
+@pytest.mark.parametrize('name', FACTS)
+def test_a_mail_has_one_button_the_same_addresses_twice_and_asks_nobody_when_it_is_opened(name):
+    _, text, html = rendered(name, {'msp': 'A & B', **FACTS[name]})
+    assert set(re.findall(r'https://[^\s"<]+', text)) == set(re.findall(r'https://[^\s"<]+', html))
+    assert _addresses_in(FACTS[name]) <= set(re.findall(r'https://[^\s"<]+', text))
+    assert html.count('background:#0b66c3') == (name not in ('test', 'order_desk'))
+    assert not re.search(r'src=|url\(|@import|<link|<script', html.replace('&lt;img src=x&gt;', ''))
 
 
 @pytest.mark.parametrize('name', FACTS)
@@ -104,8 +125,8 @@ def test_what_people_typed_stays_text(name):
     assert '49' not in html + text
     assert '&lt;img src=x&gt;' in html
     # The head and the foot that all of them have.
-    assert text.endswith('\n-- \nSent by the MSP Portal of A & B.\nQuay 1 <b>Town</b>\n')
-    assert 'Quay 1 &lt;b&gt;Town&lt;/b&gt;' in html
+    assert text.endswith('\n-- \nSent by the MSP Portal of A & B.\nQuay 1, <b>Town</b>\n')
+    assert 'Quay 1, &lt;b&gt;Town&lt;/b&gt;' in html
     assert '<b style="font-size:18px">A &amp; B</b>' in html
     for each in FACTS[name].get('steps', []) + FACTS[name].get('overdue', []) + FACTS[name].get('blocked', []):
         assert each['link'] in text

@@ -85,6 +85,24 @@ async def test_trying_again_leaves_alone_what_is_being_sent(db, northwind, write
         await Message.retry_now(northwind.partner, northwind.tom)
 
 
+async def test_what_is_being_sent_does_not_rest_with_the_others(db, northwind, fabrikam, write):
+    other = await write(fabrikam.partner)
+    await write(northwind.partner)
+    now = _soon()
+    claimed = await Message.claim(northwind.partner.id, now)
+    waiting = await write(northwind.partner)
+    later = now + timedelta(hours=1)
+
+    async def due() -> list[datetime]:
+        return [(await Message.get(id=each.id)).due_at for each in (waiting, claimed, other)]
+
+    before = await due()
+    await Message.rest(northwind.partner.id, later)
+    assert await due() == [later, *before[1:]]
+    await Message.resume(northwind.partner.id, now)
+    assert await due() == [now, *before[1:]]
+
+
 async def test_how_the_mail_stands_is_told_for_one_msp_only(db, northwind, fabrikam, write):
     await write(fabrikam.partner)
     await write(northwind.partner)

@@ -37,10 +37,11 @@ from models import (
     events,
     ordering,
 )
+from models.calendar import add_months
 from models.checking import ChangedMeanwhile, Impossible, Invalid
-from models.product import load_catalogue
 from models.rights import Refused
 from models.text import fold, initial, sort_key
+from tests.price_list import priced
 
 LEAD = {'lead_first_name': 'Lena', 'lead_last_name': 'Ivers', 'lead_email': 'lena@bakery.example'}
 WHOLE = {
@@ -55,13 +56,8 @@ FEES = {'monthly': '74.00', 'annual': '405.00', 'one_time': '120.00', 'initial':
 @pytest.fixture
 async def bakery(db, northwind) -> Prospect:
     """A prospect of Northwind, which has a price list."""
-    catalogue = await load_catalogue(northwind.partner.id)
-    for code, price in (('SEC', '2.60'), ('ARC', '2.10'), ('UEM', '5.40'), ('TTP-URL', '0.90'), ('SAT', '16.20')):
-        await Price.create(
-            partner=northwind.partner, product=catalogue[code], unit_price=Decimal(price), currency='USD',
-            term=BillingTerm.YEAR if code == 'SAT' else BillingTerm.MONTH,
-            one_time_fee=Decimal(120 if code == 'SEC' else 0),
-        )  # fmt: skip
+    prices = {'SEC': '2.60', 'ARC': '2.10', 'UEM': '5.40', 'TTP-URL': '0.90', 'SAT': '16.20'}
+    await priced(northwind.partner, prices, SAT={'term': BillingTerm.YEAR}, SEC={'one_time_fee': Decimal(120)})
     await Partner.filter(id=northwind.partner.id).update(
         smtp_host='smtp.northwind.example', mail_from='portal@northwind.example'
     )
@@ -225,8 +221,10 @@ async def test_submitting_makes_the_customer_and_all_that_goes_with_it(bakery, n
     assert (customer.name, customer.domain, customer.seats) == ('Émile’s Bakery', 'bakery.example', 25)
     assert (customer.account_code, customer.code_is_provisional) == (f'P-{saved.id:06}', True)
     assert (customer.listing, customer.contract_start is not None) == (Listing.WAITING, True)
-    bought = await CustomerProduct.filter(customer=customer).values_list('product__code', 'quantity')
-    assert sorted(bought) == [('SAT', 25), ('SEC', 25), ('TTP-URL', 10)]
+    bought = await CustomerProduct.filter(customer=customer).values_list('product__code', 'quantity', 'renews_on')
+    year = add_months(customer.contract_start, 12)  # type: ignore[arg-type]
+    assert sorted(bought) == [('SAT', 25, year), ('SEC', 25, year), ('TTP-URL', 10, year)]
+    assert [row['renews_on'] for row in await CustomerProduct.list_of(customer.id)] == [year.isoformat()] * 3
     assert 'rfi' in await ConnectStep.filter(customer=customer).values_list('key', flat=True)
     contacts = {each.kind: (each.name, each.email, each.phone) for each in await Contact.all()}
     assert contacts == {
@@ -245,6 +243,7 @@ async def test_submitting_makes_the_customer_and_all_that_goes_with_it(bakery, n
     document = await Attachment.get(id=order.attachment_id)
     assert (document.kind, document.customer_id) == (AttachmentKind.ORDER, customer.id)
     assert document.pdf.read_bytes().startswith(b'%PDF-')
+    assert document.pages == 1
     assert (await Rfi.get(customer=customer)).state == RfiState.REQUESTED
     message = await Message.get()
     assert (message.recipient, message.customer_id, done.rfi.is_mailed) == ('lena@bakery.example', customer.id, True)

@@ -263,9 +263,12 @@ async def test_domains_and_addresses_of_other_customers_of_the_msp_are_noticed(c
             partner, name=code, account_code=code, domain=f'{code.lower()}.example', rfi=RfiState.NOT_APPLICABLE
         )
         await Infrastructure.keep(made, facts)
+        if code.startswith('L'):  # it has left
+            await Customer.filter(id=made.id).update(listing=Listing.CLOSED)
 
     await other(northwind.partner, 'N1', domains=['bücher.example', 'z.example'], outbound_ips=['9.9.9.0/24'])
     await other(northwind.partner, 'N2', inbound_ips=['1.1.1.1'], outbound_ips=['8.8.8.8', '2606:4700::1'])
+    await other(northwind.partner, 'L1', domains=['her.example'], outbound_ips=['8.8.4.0/24'])
     await other(fabrikam.partner, 'F1', domains=['theirs.example'], outbound_ips=['8.8.4.4'])
     form = await (await form_of(customer)).fill(
         RIGHT | {'email_domains': ['kunde.example', 'BÜCHER.example']}, by=northwind.ana
@@ -277,7 +280,10 @@ async def test_domains_and_addresses_of_other_customers_of_the_msp_are_noticed(c
     assert [each['message'][:12] for each in form.errors] == ['“n2.example”']
     ips = ['8.8.8.8', '9.9.9.9', '1.1.0.0/16', '2606:4700::/32', '8.8.4.4']
     form = await form.fill(
-        {'email_domains': ['kunde.example', 'theirs.example', 'f1.example', 'her.example'], 'outbound_ips': ips},
+        {
+            'email_domains': ['kunde.example', 'theirs.example', 'f1.example', 'l1.example', 'her.example'],
+            'outbound_ips': ips,
+        },
         by=northwind.ana,
     )
     form, warnings = await form.submit(declares=True, by=northwind.ana)
@@ -287,6 +293,31 @@ async def test_domains_and_addresses_of_other_customers_of_the_msp_are_noticed(c
     assert 'N1' not in str(warnings)
     [text] = await said('rfi.complete')
     assert '9.9.9.9' in text
+    assert text.endswith('And 2 more.')
+    assert (await form_of(customer)).warnings == warnings
+    assert (await form.reopen('Another look', by=northwind.ana)).warnings == []
+
+
+async def test_a_form_that_came_back_elsewhere_is_checked_when_somebody_asks(customer, northwind):
+    await Rfi.filter(customer_id=customer.id).update(state=RfiState.SUBMITTED)
+    form = await form_of(customer)
+    northwind.ana.role = PortalRole.SALES
+    with pytest.raises(Refused):
+        await form.check(by=northwind.ana)
+    # Of its answers the portal knows next to nothing: the rest is to be filled in.
+    form, _ = await form.check(by=northwind.tom)
+    assert form.state == RfiState.ERROR
+    assert 'emergency_mobile' in {each['field'] for each in form.errors}
+    assert form.returned_at is None, 'when it came back, nobody knows'
+    with pytest.raises(Impossible, match='in error'):
+        await form.check(by=northwind.tom)
+    await form.fill(RIGHT, by=northwind.tom)
+    await Rfi.filter(customer_id=customer.id).update(state=RfiState.SUBMITTED)
+    done = await asyncio.gather(*(form.check(by=northwind.tom) for _ in range(2)), return_exceptions=True)
+    assert [type(each) for each in done].count(Impossible) == 1, done
+    assert (await form_of(customer)).state == RfiState.COMPLETE
+    assert await Attachment.filter(kind=AttachmentKind.RFI_COPY).count() == 1
+    assert await said('rfi.checked') == ['RFI form checked'] * 2
 
 
 async def test_a_closed_customer_is_asked_nothing(customer, northwind):

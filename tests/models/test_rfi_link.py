@@ -58,7 +58,8 @@ async def test_a_link_to_pass_on_is_mailed_to_nobody(customer, northwind):
     assert not issued.is_mailed
     assert not await Message.exists()
     assert (await form_of(customer)).sent_to == ''
-    assert (await RfiLink.open(issued.token)).customer_id == customer.id
+    for written in (issued.token, f'{issued.token}.', f' {issued.token}),'):
+        assert (await RfiLink.open(written)).customer_id == customer.id
 
 
 async def test_without_a_mail_server_the_link_is_there_and_for_whom(customer, northwind):
@@ -66,7 +67,15 @@ async def test_without_a_mail_server_the_link_is_there_and_for_whom(customer, no
     await northwind.partner.save()
     issued = await RfiLink.issue(customer, by=northwind.ana, at=AT, recipient='lead@kunde.example')
     assert not issued.is_mailed
-    assert (await form_of(customer)).sent_to == 'lead@kunde.example'
+    form = await form_of(customer)
+    assert (form.sent_to, form.requested_at is not None) == ('lead@kunde.example', True)
+    # Nobody was told the address: it is not sent.
+    await RfiLink.issue(customer, by=northwind.ana, at=AT, recipient='lead@kunde.example', is_told=False)
+    form = await form_of(customer)
+    assert (form.sent_to, form.requested_at) == ('lead@kunde.example', None)
+    assert await said('rfi.link_made') == [
+        'The RFI form is to be sent to lead@kunde.example: no mail could be sent, so pass on a link'
+    ]
 
 
 async def test_who_may_send_and_revoke(customer, northwind):
@@ -116,15 +125,24 @@ async def test_a_closed_link_says_why_and_nothing_of_the_customer(customer, nort
         await RfiLink.send(customer, by=northwind.ana)
 
 
-async def test_the_oldest_of_too_many_links_makes_room(customer, northwind):
-    first = await RfiLink.send(customer, by=northwind.ana, at=AT)
+async def test_of_too_many_links_the_oldest_that_nobody_uses_makes_room(customer, northwind):
+    mailed = await RfiLink.send(customer, by=northwind.ana, at=AT, recipient='lead@kunde.example')
+    used = await RfiLink.send(customer, by=northwind.ana, at=AT)
+    await used.link.opened()
     others = [await RfiLink.send(customer, by=northwind.ana, at=AT) for _ in range(MOST)]
-    with pytest.raises(RfiLink.Closed):
-        await RfiLink.open(first.token)
-    for issued in others:
+    for issued in (mailed, used, *others[2:]):
         await RfiLink.open(issued.token)
+    for issued in others[:2]:
+        with pytest.raises(RfiLink.Closed):
+            await RfiLink.open(issued.token)
+    # Somebody else is written to now: what the one before holds may be in use still.
+    await RfiLink.send(customer, by=northwind.ana, at=AT, recipient='other@kunde.example')
+    assert (await RfiLink.open(mailed.token)).recipient == 'lead@kunde.example'
+    assert set(await said('rfi.link_revoked')) == {
+        f'The oldest unused link to the RFI form was closed: {MOST} are open at most'
+    }
     assert await RfiLink.revoke_all_of(customer, by=northwind.ana) == MOST
-    assert await said('rfi.link_revoked') == [f'{MOST} links to the RFI form were revoked']
+    assert (await said('rfi.link_revoked'))[-1] == f'{MOST} links to the RFI form were revoked'
     assert (await form_of(customer)).remind_at is None
 
 
@@ -215,8 +233,16 @@ async def test_the_msp_sets_how_long_links_are_good_and_when_is_reminded(custome
     assert timedelta(days=4) < issued.link.expires_at - datetime.now(UTC) <= timedelta(days=5)
     in_days = (await form_of(customer)).remind_at - datetime.now(UTC)
     assert timedelta(days=1) < in_days < timedelta(days=3)
+    # Forms that are out follow it too: nobody is reminded by a schedule that is no more.
     await northwind.partner.change(northwind.ana, facts={'rfi_reminder_days': ''})
+    assert (await form_of(customer)).remind_at is None
     await RfiLink.issue(customer, by=None, at=AT, recipient='lead@kunde.example')
+    assert (await form_of(customer)).remind_at is None
+    await northwind.partner.change(northwind.ana, facts={'rfi_reminder_days': '4'})
+    in_days = (await form_of(customer)).remind_at - datetime.now(UTC)
+    assert timedelta(days=3) < in_days < timedelta(days=5)
+    await RfiLink.revoke_all_of(customer, by=northwind.ana)
+    await northwind.partner.change(northwind.ana, facts={'rfi_reminder_days': '5'})
     assert (await form_of(customer)).remind_at is None
 
 

@@ -97,6 +97,13 @@ def test_an_address_that_others_have_is_a_warning_and_no_error():
     ]
 
 
+def test_several_may_stand_in_one_line():
+    answers = RIGHT | {'outbound_ips': ['8.8.8.8, 9.9.9.0/24;1.1.1.1  2606:4700::1']}
+    clean, errors = check_all(answers, Known(services='AS'))
+    assert not errors
+    assert clean['outbound_ips'] == ['8.8.8.8', '9.9.9.0/24', '1.1.1.1', '2606:4700::1']
+
+
 def test_simulated_customers_have_addresses_for_documentation():
     answers = RIGHT | {'outbound_ips': ['203.0.113.7']}
     assert not check_all(answers, Known(services='AS', documentation=True))[1]

@@ -5,15 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import Customer, CustomerProduct, Price, Product, ProductKind, RfiState
+from models import Customer, CustomerProduct, Partner, Product, ProductKind, RfiState
 from models.product import CATALOGUE, RULES, load_catalogue, next_renewal
 from models.upgrade import Option, options
+from tests.price_list import priced
 
 
 async def _prices(partner, *codes: str) -> None:
-    catalogue = await load_catalogue()
-    for code in codes:
-        await Price.create(partner=partner, product=catalogue[code], unit_price=Decimal('2.50'), currency='GBP')
+    await priced(partner, dict.fromkeys(codes, '2.50'))
 
 
 async def _customer(partner, *products: str, rfi: RfiState = RfiState.NOT_APPLICABLE) -> Customer:
@@ -34,7 +33,7 @@ async def test_every_product_that_the_customer_has_not_got_is_there_with_why_it_
     ]  # fmt: skip
     by_code = {option.code: option for option in found}
     assert by_code['TTP-URL'] == Option(
-        'TTP-URL', 'URL protection', ProductKind.ADD_ON, Decimal('2.50'), 'GBP', available=True
+        'TTP-URL', 'URL protection', ProductKind.ADD_ON, Decimal('2.50'), 'USD', available=True
     )
     assert (by_code['IMP'].why, by_code['IMP'].price) == ('Not in your price list', None)
     # What brings the same and more is not named beside it.
@@ -56,6 +55,9 @@ async def test_a_waiting_customer_has_nothing_before_its_rfi_is_back(db, northwi
     await _prices(northwind.partner, 'SEC', 'ARC')
     found = await _options(await _customer(northwind.partner, 'SEC', rfi=RfiState.REQUESTED))
     assert {option.why for option in found.values()} == {'Possible once the RFI has come back'}
+    await Partner.filter(id=northwind.partner.id).update(upgrades_when_complete=True)
+    found = await _options(await _customer(northwind.partner, 'SEC'))
+    assert {option.why for option in found.values()} == {'Possible once Connect is complete; your MSP wants it so'}
 
 
 async def test_an_add_on_needs_a_primary_product_first(db, northwind):

@@ -97,6 +97,28 @@ async def test_connect_rests_goes_on_and_ends(portal, ash):
     assert whole.json()['head']['list'] == 'Closed'
 
 
+async def test_of_a_live_customer_what_was_bought_later_is_to_be_done_and_nothing_else(portal, ash):
+    ana = await portal.signed_in(portal.northwind.ana)
+    await ConnectStep.filter(customer_id=ash.id).exclude(is_optional=True).update(state=StepState.COMPLETE)
+    await ash.complete_connect(by=portal.northwind.ana)
+    await ConnectStep.filter(customer_id=ash.id, key='journaling').update(state=StepState.TODO, is_later=True)
+    await (await Customer.get(id=ash.id)).moved_on()
+    card = await _card(ana, ash)
+    steps = {step['key']: step for step in card['connect']['steps']}
+    assert card['connect']['later'] == ['Journaling']
+    assert card['gist connect']['text'].endswith('; live, Journaling to be set up')
+    assert (steps['inbound_email']['moves'], steps['journaling']['moves'][:2]) == ([], ['start', 'complete'])
+    assert steps['permitted_senders']['moves'], 'it is optional: it neither makes nor unmakes a live customer'
+    assert (await ana.get('/api/ui/connect')).json()['rows'][0][0] == ash.id
+    [row] = (await ana.get('/api/ui/tables/complete/rows')).json()['rows']
+    assert row['connect_owner'], 'the list says that something is to be set up'
+    assert (await _send(ana, ash, 'steps/inbound_email/move', verb='reopen', because='x')).status_code == 409
+    assert (await _send(ana, ash, 'steps/journaling/move', verb='complete')).status_code == 200
+    card = await _card(ana, ash)
+    assert (card['connect']['later'], card['connect']['listing']) == ([], 'complete')
+    assert (await ana.get('/api/ui/connect')).json()['rows'] == []
+
+
 async def test_evidence_of_a_check_is_on_the_card(portal, ash):
     ana = await portal.signed_in(portal.northwind.ana)
     step = await ConnectStep.get(customer_id=ash.id, key='account_configuration')
@@ -134,6 +156,10 @@ async def test_templates_are_edited_copied_and_made_the_default(portal):
     key = (await send('/classic/copy', name='Mine')).json()['key']
     now = (await send(f'/{key}/default')).json()['now']['templates']
     assert [(one['key'], one['is_default']) for one in now] == [(key, True), ('classic', False), ('default', False)]
+    assert (await send(f'/{key}/remove')).json()['error'].startswith('New customers begin with this template.')
+    now = (await send('/classic/remove')).json()['now']['templates']
+    assert [one['key'] for one in now] == [key, 'default']
+    assert (await send('/classic/default')).status_code == 409
     assert await ConnectTemplate.filter(partner_id=portal.fabrikam.partner.id).count() == 0
     await portal.sign_in(portal.northwind.ana)
     await portal.user.open('/settings/templates')

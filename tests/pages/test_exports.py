@@ -25,7 +25,7 @@ from models import (
     PortalUser,
     RfiState,
 )
-from models.customer_import import import_customers
+from models.customer_import import _DEFUSED, import_customers
 from models.rights import may
 
 BASE = '/api/ui/tables/complete/export'
@@ -164,7 +164,7 @@ async def test_a_list_longer_than_one_portion_is_whole_and_in_order(portal):
 
 FORMULAS = [
     '=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1', '\n=1', "=cmd|' /C calc'!A0", '＝1+1', '＋1', '－1', '＠A1',
-    '=HYPERLINK("https://evil.example")',
+    '=HYPERLINK("https://evil.example")', ' =1+1',
 ]  # fmt: skip
 
 
@@ -173,7 +173,15 @@ def test_a_text_that_could_be_a_formula_is_none(text):
     assert defused(text) == "'" + text
 
 
-@pytest.mark.parametrize('value', ['a=1', '1-1', 0, -5, 1.5, "'=1", '–5'])
+@pytest.mark.parametrize(('text', 'harmless'), [
+    ('retail; =cmd()', "retail; '=cmd()"), ('a;-1;b', "a;'-1;b"), ('=1;@x', "'=1;'@x"), ('a; "+1', "a; \"'+1"),
+])  # fmt: skip
+def test_nor_is_it_one_where_semicolons_part_cells(text, harmless):
+    assert defused(text) == harmless
+    assert _DEFUSED.sub(r'\1', harmless) == text  # as it is read again
+
+
+@pytest.mark.parametrize('value', ['a=1', '1-1', 0, -5, 1.5, "'=1", '–5', 'a; b', ';;'])
 def test_what_is_no_formula_stays_as_it_is(value):
     assert defused(value) == value
 

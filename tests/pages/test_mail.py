@@ -6,7 +6,17 @@ from types import SimpleNamespace
 import pytest
 
 from components.live_table import Asked
-from models import Customer, CustomerAccess, Message, MessageState, PortalRole, events
+from models import (
+    Customer,
+    CustomerAccess,
+    Message,
+    MessageState,
+    Order,
+    OrderKind,
+    PortalRole,
+    VendorState,
+    events,
+)
 from models.mailing import post
 from pages.mail import table
 from tests.smtp import use
@@ -152,7 +162,13 @@ async def test_what_failed_leads_to_where_it_is_written_anew(portal, mail):
 
     page = f'/customers/{mail.customer.id}'
     assert (await anew(mail.about_bakery))['href'] == f'{page}#rfi'
-    assert (await anew(mail.about_bakery, kind='order_desk'))['href'] == f'{page}#orders'
+    about_order = await anew(mail.about_bakery, kind='order_desk')
+    assert (about_order['href'], about_order['said']) == (f'{page}#orders', 'See how the order stands now.')
+    await Order.create(
+        partner_id=mail.tom.partner_id, customer=mail.customer, kind=OrderKind.NEW, message_id=mail.about_bakery,
+        vendor=VendorState.BY_HAND,
+    )  # fmt: skip
+    assert 'passed on by hand' in (await anew(mail.about_bakery))['said']
     assert (await anew(mail.about_bakery, kind='later'))['href'] == page
     assert 'href' not in await anew(mail.about_none, kind='digest')
     invited = await anew(mail.about_none, kind='invite', recipient=mail.ana.email)

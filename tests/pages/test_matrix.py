@@ -270,8 +270,10 @@ def an_order(vendor: str) -> Fill:
     async def made(world: World) -> int:
         await Customer.filter(id=world.customer.id).update(code_is_provisional=True)
         order = await Order.create(
-            partner=world.partner, customer=world.customer, state=OrderState.SUBMITTED, vendor=VendorState(vendor)
-        )
+            partner=world.partner, customer=world.customer, vendor=VendorState(vendor),
+            state={VendorState.RECALL: OrderState.WITHDRAWN, VendorState.REJECTED: OrderState.REJECTED,
+                   VendorState.ACCEPTED: OrderState.ACCEPTED}.get(VendorState(vendor), OrderState.SUBMITTED),
+        )  # fmt: skip
         return order.id
 
     return made
@@ -400,9 +402,14 @@ VENDOR_SIDE: Table = {
         )
         for act, vendor, send in (
             ('passed-on', 'by_hand', {}), ('accepted', 'delivered', {}), ('rejected', 'delivered', {'because': 'x'}),
+            ('recalled', 'recall', {}),
             ('deliver-again', 'rejected', {}), ('account-code', 'accepted', {'account_code': a_code}),
         )
     },
+    ('POST', '/api/ui/customers/{customer_id}/orders/{order_id}/correct'): customer(
+        'order.submit', fill={'order_id': an_order('delivered')},
+        send={'version': 1, 'facts': {'po_number': 'X', 'lead_last_name': 'L', 'lead_email': 'l@bakery.example'}},
+    ),
 }  # fmt: skip
 CONNECT: Table = {
     ('PAGE', '/connect'): everybody(),
@@ -441,6 +448,7 @@ CONNECT: Table = {
     ),
     ('POST', '/api/ui/templates/{key}/copy'): role('template.change', fill={'key': 'default'}, gives=(422,)),
     ('POST', '/api/ui/templates/{key}/default'): role('template.change', fill={'key': 'classic'}, gives=(200,)),
+    ('POST', '/api/ui/templates/{key}/remove'): role('template.change', fill={'key': 'nothing'}, gives=(409,)),
 }
 PROSPECT = {'prospect_id': a_prospect}
 PROSPECTS: Table = {
@@ -491,6 +499,8 @@ RFI: Table = {
     ('GET', '/api/ui/customers/{customer_id}/rfi/domains'): customer('rfi.fill'),
     ('POST', '/api/ui/customers/{customer_id}/rfi/answers'): customer('rfi.fill', gives=(422,)),  # none were sent
     ('POST', '/api/ui/customers/{customer_id}/rfi/submit'): customer('rfi.fill', gives=(422,)),  # undeclared
+    ('POST', '/api/ui/customers/{customer_id}/rfi/check'): customer('rfi.fill', gives=(409,)),  # it needs no form
+    ('GET', '/api/ui/customers/{customer_id}/rfi/links'): customer('rfi.send'),
     ('POST', '/api/ui/customers/{customer_id}/rfi/reopen'): customer('rfi.reopen', gives=(422,)),  # without a reason
     ('POST', '/api/ui/customers/{customer_id}/rfi/send'): customer('rfi.send', gives=(409,)),  # it needs no form
     ('POST', '/api/ui/customers/{customer_id}/rfi/revoke'): customer('rfi.send', gives=(200,)),

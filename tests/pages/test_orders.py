@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from models import Attachment, Customer, Order, PortalRole, PortalUser, Price, Prospect, ProspectState
-from models.product import load_catalogue
+from models import Attachment, Customer, Order, PortalRole, PortalUser, Prospect, ProspectState
+from tests.price_list import priced
 
 WHOLE = {
     'seats': '25', 'products': ['SEC', 'TTP-URL'], 'quantities': {'TTP-URL': '10'}, 'lead_first_name': 'Lena',
@@ -20,12 +20,7 @@ FEES = {'monthly': '74.00', 'annual': '0.00', 'one_time': '120.00', 'initial': '
 async def address(portal) -> str:
     """Of the order of a prospect of Northwind, which has a price list."""
     partner = portal.northwind.partner
-    catalogue = await load_catalogue(partner.id)
-    for code, price, fee in (('SEC', '2.60', '120'), ('TTP-URL', '0.90', '0'), ('ARC', '2.10', '0')):
-        await Price.create(
-            partner=partner, product=catalogue[code], unit_price=Decimal(price), one_time_fee=Decimal(fee),
-            currency='USD',
-        )  # fmt: skip
+    await priced(partner, {'SEC': '2.60', 'TTP-URL': '0.90', 'ARC': '2.10'}, SEC={'one_time_fee': Decimal(120)})
     prospect = Prospect(partner=partner, state=ProspectState.OPEN, domain='bakery.example', seats=20, products=['ARC'])
     prospect.set_name('Émile <b>Bakery</b>')
     await prospect.save()
@@ -52,8 +47,14 @@ async def test_an_order_goes_from_the_form_to_the_customer(portal, address):
     saved = (await ana.post(address, json={'facts': WHOLE, 'version': 0})).json()['now']
     assert (saved['order']['version'], saved['order']['saved_by']) == (1, 'Ana')
     assert saved['facts']['quantities'] == {'TTP-URL': 10}
+    # That a customer has the domain already is said, and no reason not to order.
+    other = await portal.add(portal.northwind.partner, 'Other', domain=(await Prospect.get()).domain)
+    assert (await ana.get(address)).json()['alike'] == [
+        {'kind': 'customer', 'id': other.id, 'name': 'Other', 'state': 'Customer'}
+    ]
+    await other.delete()
     review = (await ana.get(f'{address}/review')).json()
-    assert review['fees'] == FEES
+    assert (review['fees'], review['mails']) == (FEES, False)
     assert [(line['name'], line['quantity'], line['monthly']) for line in review['lines']] == [
         ('Email Security', 25, '65.00'), ('URL protection', 10, '9.00'),
     ]  # fmt: skip

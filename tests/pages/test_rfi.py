@@ -6,6 +6,7 @@ import pytest
 from models import (
     Customer,
     HistoryEvent,
+    Infrastructure,
     Listing,
     Message,
     Partner,
@@ -261,6 +262,11 @@ async def test_links_are_sent_copied_and_revoked_from_the_portal(portal, custome
     assert row['rfi_link']['act'] == 'rfi'
     links = (await ana.get(f'/api/ui/customers/{customer.id}/parts?want=rfi')).json()['rfi']['links']
     assert [(link['recipient'], link['mail']) for link in links] == [('', ''), ('lead@kunde.example', 'waiting')]
+    told = (await ana.get(f'{address}/links')).json()
+    assert (told['links'], told['sent_to'], told['reminders']) == (links, 'lead@kunde.example', 0)
+    assert told['remind_at'], 'it is asked for again'
+    assert (await post(f'links/{links[1]["id"]}/revoke')).json() == {'revoked': 1}
+    assert (await ana.get(f'{address}/links')).json()['remind_at'] is None, 'who was sent it is not to fill it in'
     assert (await post(f'links/{links[0]["id"]}/revoke')).json() == {'revoked': 1}
     assert (await portal.browser().get(copied['address'])).status_code == 410
     other = await portal.add(portal.northwind.partner, 'Zweite', rfi=RfiState.REQUESTED)
@@ -271,7 +277,41 @@ async def test_links_are_sent_copied_and_revoked_from_the_portal(portal, custome
     revoked = (await ana.post('/api/ui/rfi/revoke', json={'customers': ids}, headers=ORIGIN)).json()
     assert revoked['done'] == [customer.id, other.id]
     assert not await RfiLink.filter(revoked_at__isnull=True).exists()
+    # Without a mail server nothing is said to have been sent, and no link is made that nobody is told.
+    await Partner.filter(id=portal.northwind.partner.id).update(smtp_host='')
+    unsent = await ana.post('/api/ui/rfi/send', json={'customers': ids}, headers=ORIGIN)
+    assert (unsent.status_code, 'Copy the links' in unsent.json()['error']) == (409, True)
+    assert not await RfiLink.filter(revoked_at__isnull=True).exists()
     assert (await ana.post('/api/ui/rfi/burn', json={'customers': ids}, headers=ORIGIN)).status_code == 404
+
+
+async def test_a_form_that_came_back_elsewhere_is_checked_from_its_page(portal, customer):
+    await Rfi.filter(customer_id=customer.id).update(state=RfiState.SUBMITTED)
+    ana = await portal.signed_in(portal.northwind.ana)
+    card = (await ana.get(f'/api/ui/customers/{customer.id}/parts?want=rfi')).json()['rfi']
+    assert (card['state'], card['is_unchecked']) == ('Sent back, to be checked', True)
+    address = f'/api/ui/customers/{customer.id}/rfi'
+    now = (await ana.post(f'{address}/check', headers=ORIGIN)).json()['now']
+    assert (now['state'], now['is_open']) == ('error', True)
+    assert 'Mobile cannot be empty.' in [each['message'] for each in now['errors']]
+    twice = await ana.post(f'{address}/check', headers=ORIGIN)
+    assert (twice.status_code, twice.json()['error']) == (409, 'The form is in error: it can be corrected as it is.')
+
+
+async def test_whoever_types_into_a_form_that_somebody_else_completes_is_told_so(portal, holder, customer):
+    await Infrastructure.create(customer=await portal.add(portal.northwind.partner, 'Zweite'), outbound_ips=['8.8.8.8'])
+    ana = await portal.signed_in(portal.northwind.ana)
+    address = f'/api/ui/customers/{customer.id}/rfi'
+    await ana.post(f'{address}/answers', json={'values': RIGHT, 'was': {}}, headers=ORIGIN)
+    await ana.post(f'{address}/submit', json={'declares': True}, headers=ORIGIN)
+    late = await holder.post('answers', values={'notes': 'too late'}, was={'notes': ''})
+    assert (late.status_code, late.json()['done']) == (410, True)
+    assert 'This form is complete' in (await holder.get()).text
+    assert 'notes' not in (await Rfi.get(customer_id=customer.id)).answers
+    # What was unusual about it stays to be read.
+    card = (await ana.get(f'/api/ui/customers/{customer.id}/parts?want=rfi')).json()['rfi']
+    assert card['warnings'][0]['message'].startswith('8.8.8.8 is in use elsewhere as well')
+    assert (await ana.get(address)).json()['now']['warnings'][0]['field'] == 'outbound_ips'
 
 
 async def test_a_complete_form_is_reopened_with_a_reason(portal, customer):

@@ -1,7 +1,6 @@
 """The page of change orders, cancelling, and what becomes of a customer that is closed, as a browser asks for it."""
 
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from models import (
     OrderState,
     PortalRole,
     PortalUser,
-    Price,
     Reading,
     VendorState,
     effective,
@@ -25,15 +23,13 @@ from models import (
 from models.calendar import add_months, today
 from models.finding import find_customers
 from models.overview import Overview
-from models.product import load_catalogue
+from tests.price_list import priced
 
 
 @pytest.fixture
 async def bakery(portal) -> Customer:
     partner = portal.northwind.partner
-    catalogue = await load_catalogue(partner.id)
-    for code, price in (('SEC', '2.60'), ('DLP', '0.75')):
-        await Price.create(partner=partner, product=catalogue[code], unit_price=Decimal(price), currency='USD')
+    await priced(partner, {'SEC': '2.60', 'DLP': '0.75', 'ARC': '2.10'})
     return await portal.add(
         partner, 'Émile’s <Bakery>', seats=25, products=['SEC'],
         contract_start=add_months(today(partner), -13),
@@ -52,16 +48,20 @@ async def test_a_quote_is_saved_reviewed_submitted_and_comes_about(portal, baker
     address = f'/api/ui/customers/{bakery.id}/upgrade'
     now = (await http.get(address)).json()
     assert (now['why'], now['waits_for'], now['quotes'], now['start']['seats']) == ('', '', [], 25)
-    assert [(row['code'], row['has']) for row in now['catalogue']] == [('SEC', 25), ('DLP', None)]
+    assert [(row['code'], row['has']) for row in now['catalogue']] == [('SEC', 25), ('ARC', None), ('DLP', None)]
+    assert now['people'] == [[portal.northwind.ana.id, 'Ana']]
     seen = (await http.get(f'{address}/preview?seats=40&add_ons=DLP&drop=')).json()
     assert (seen['fees']['monthly_before'], seen['fees']['monthly_after']) == ('65.00', '134.00')
     assert seen['problems'] == {'po_number': 'is empty; tick that none is required if that is so'}
+    assert seen['steps'] == []
+    seen = (await http.get(f'{address}/preview?mode=add&primary=ARC')).json()
+    assert seen['steps'] == ['Journaling']
     both = (await http.get(f'{address}/preview?seats=9&add_ons=DLP')).json()['problems']['seats']
     assert both.startswith('cannot fall below 25 in the same change order')
     wrong = (await http.get(f'{address}/preview?seats=1_0&mode=x')).json()
     assert set(wrong['problems']) == {'seats', 'mode'}
     assert wrong['lines'] is None
-    facts = {'seats': '40', 'add_ons': ['DLP'], 'effective_on': now['today']}
+    facts = {'seats': '40', 'add_ons': ['DLP'], 'effective_on': now['today'], 'lead': str(portal.northwind.ana.id)}
     saved = (await http.post(address, json={'facts': facts})).json()
     order, version = saved['order'], saved['version']
     lacking = await http.get(f'{address}/{order}/review')
@@ -70,6 +70,7 @@ async def test_a_quote_is_saved_reviewed_submitted_and_comes_about(portal, baker
     stale = await http.post(address, json={'facts': {'seats': '50'}, 'order': order, 'version': version})
     assert (saved.json()['version'], stale.status_code, stale.json()['field']) == (2, 409, 'version')
     review = (await http.get(f'{address}/{order}/review')).json()
+    assert (review['lead'], review['steps']) == ('Ana · ana@northwind.example', [])
     assert (review['company'], review['was_seats'], review['seats'], review['comes']) == (
         'Émile’s <Bakery>', 25, 40, ['Data leak prevention']
     )  # fmt: skip
@@ -78,10 +79,11 @@ async def test_a_quote_is_saved_reviewed_submitted_and_comes_about(portal, baker
     assert (unticked.status_code, unticked.json()['field']) == (422, 'is_authorised')
     assert (await http.post(f'{address}/{order}/submit', json=agreed)).json()['order'] == order
     again = await http.post(f'{address}/{order}/submit', json=agreed)
-    assert (again.status_code, 'under way' in again.json()['error']) == (409, True)
+    assert (again.status_code, again.json()['error']) == (409, f'Ana has submitted CHG-{order:06} already.')
     card = (await http.get(f'/api/ui/customers/{bakery.id}/parts?want=orders,upgrades,head')).json()
     (row,) = card['orders']['rows']
     assert row['waits'].startswith('Due since')
+    assert row['about'] == 'led by Ana'
     assert (row['can_withdraw'], card['upgrades']['why_not'], card['head']['seats']) == (False, '', 25)
     document = await http.get(f'/api/ui/customers/{bakery.id}/attachments/{row["document"]}.pdf')
     assert document.content.startswith(b'%PDF')
@@ -97,7 +99,7 @@ async def test_who_may_not_see_prices_gets_none_and_who_may_not_submit_is_told(p
     address = f'/api/ui/customers/{bakery.id}/upgrade'
     now = (await http.get(address)).json()
     assert {(row['price'], row['one_time']) for row in now['catalogue']} == {('', '')}
-    assert now['may'] == {'submit': False, 'prices': False, 'set_prices': False}
+    assert not any(now['may'].values())
     seen = (await http.get(f'{address}/preview?seats=40')).json()
     assert (seen['fees'], seen['lines'][0]) == (None, {'code': 'SEC', 'name': 'Email Security', 'quantity': -25})
     facts = {'seats': '40', 'po_waived': True}
@@ -132,6 +134,7 @@ async def test_a_cancellation_is_submitted_withdrawn_and_submitted_again(portal,
     address = f'/api/ui/customers/{bakery.id}/cancellation'
     can = (await http.get(address)).json()
     assert (can['possible'], can['until'], can['earliest']) == (True, '', today(portal.northwind.partner).isoformat())
+    assert can['changes'] == []
     wrong = await http.post(address, json={'facts': {'type': '', 'data_export': ''}})
     assert set(wrong.json()['errors']) == {'type', 'data_export', 'is_authorised'}
     day = (today(portal.northwind.partner) + timedelta(days=3)).isoformat()
@@ -156,7 +159,11 @@ async def test_who_is_closed_is_in_that_list_and_nowhere_else_is_counted(portal,
     await portal.add(portal.northwind.partner, 'Other', seats=5, products=['SEC'])
     await Monitor.filter(customer=bakery).update(state=MonitorState.BAD)
     await Monitor.record([Reading(bakery.id, MonitorKind.INBOUND_QUEUE, bakery.created_at, 9e9)])
+    await http.post(f'/api/ui/customers/{bakery.id}/upgrade', json={'facts': {'seats': '40'}})
+    assert len((await http.get('/api/ui/tables/orders/rows?only=draft')).json()['rows']) == 1
     await bakery.close(Closing.CANCELLED, 'Too dear', ana)
+    assert not (await http.get('/api/ui/tables/orders/rows?only=draft')).json()['rows']
+    assert len((await http.get('/api/ui/tables/orders/rows?only=all')).json()['rows']) == 1  # nothing is lost
     (row,) = (await http.get('/api/ui/tables/closed/rows?q=emile')).json()['rows']
     assert (row['name'], row['closing'], row['closed_because']) == ('Émile’s <Bakery>', 'cancelled', 'Too dear')
     assert (row['products_in_short'], row['seats']) == ('SEC', 25)
@@ -168,6 +175,8 @@ async def test_who_is_closed_is_in_that_list_and_nowhere_else_is_counted(portal,
     counts = await Overview.of(Customer.visible_to(ana))
     assert (counts.total, counts.seats, counts.bad, counts.monitored) == (1, 5, 0, 0)
     assert {signal['none'] for signal in counts.signals} == {1}
+    console = await http.post(f'/customers/{bakery.id}/console', headers={'origin': 'http://test'})
+    assert (console.status_code, 'its console is not opened from here any more' in console.text) == (409, True)
     # A reading that was on its way when it was closed changes nothing any more.
     late = await Monitor.record([Reading(bakery.id, MonitorKind.INBOUND_QUEUE, bakery.created_at + timedelta(1), 9e9)])
     assert (late.stored, late.flips) == (0, 0)
