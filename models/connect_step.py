@@ -368,7 +368,7 @@ class ConnectStep(Model):
         now = datetime.now(UTC)
         done = move.leads_to in DONE
         changes: dict[str, Any] = {
-            'state': move.leads_to, 'reason': because if verb in ('block', 'skip') else '',
+            'state': move.leads_to, 'reason': because if verb in ('block', 'skip', 'reopen') else '',
             'completed_at': now if done else None, 'done_by_id': by.id if by and done else None,
             'done_by': (by.name if by else done_by)[:120] if done else '',
         }  # fmt: skip

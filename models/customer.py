@@ -570,7 +570,7 @@ class Customer(Model):
                 return
             again: dict[str, Any] = {
                 'is_optional': False, 'state': StepState.IN_PROGRESS, 'started_at': datetime.now(UTC),
-                'completed_at': None, 'reason': '', 'done_by_id': None, 'done_by': '',
+                'completed_at': None, 'reason': because, 'done_by_id': None, 'done_by': '',
             }  # fmt: skip
             if known is not None:
                 await ConnectStep.filter(id=known.id).update(**again | known.overruled(by.name if by else 'the vendor'))

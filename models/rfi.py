@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tortoise import Model, fields
 
-from models import checking, events, rights
+from models import calendar, checking, events, rights
 from models import rfi_knowing as knowing
 from models import rfi_schema as schema
 from models.attachment import AlreadyThere, Attachment, AttachmentKind
@@ -326,7 +326,8 @@ class Rfi(Model):
         await HistoryEvent.add(customer.partner_id, 'rfi.complete', said[:400], customer_id=customer.id)
         await self._tell_elsewhere(customer, clean, by)
         await fit(customer.id, by=by)
-        name = f'RFI {customer.name} {now:%Y-%m-%d}.pdf'
+        await customer.fetch_related('partner')
+        name = f'RFI {customer.name} {calendar.day_of(customer.partner, now)}.pdf'
         with contextlib.suppress(AlreadyThere):
             await Attachment.add_made(customer, kind=AttachmentKind.RFI_COPY, name=name, pdf=copy, by=by)
 

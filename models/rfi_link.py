@@ -330,6 +330,7 @@ class RfiLink(Model):
             due = next_reminder(partner, form.requested_at or now, now) if wanted else None
             if due != form.remind_at:
                 await Rfi.filter(id=form.id).update(remind_at=due)
+                events.CUSTOMER_TOUCHED.emit(partner.id, {form.customer_id: frozenset({'rfi'})})
 
     @classmethod
     async def _remind(cls, customer: 'Customer', form: Rfi, now: datetime, at: str) -> bool:

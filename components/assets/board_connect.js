@@ -609,7 +609,8 @@ class Board {
 
   showCounts(all, shown, counts) {
     const total = this.isPart ? Math.max(this.all, all) : all;
-    const said = shown === total ? `${number(total)} in Connect` : `${number(shown)} of ${number(total)} in Connect`;
+    const of = `${number(total)} ${total === 1 ? 'customer' : 'customers'}`;
+    const said = shown === total ? of : `${number(shown)} of ${of}`;
     if (this.count.textContent !== said) this.count.textContent = said; // it is read out when it changes
     for (const [name, button] of Object.entries(this.states)) {
       const some = counts[name] > 0 && name !== 'held';

@@ -133,7 +133,7 @@ export class ConnectBody {
       h('div', { class: 'step-what' },
         this.help(step),
         h('span', { class: 'quiet small' }, [word, step.is_optional ? 'optional' : '', step.owner, step.assignee].filter(Boolean).join(' · ')),
-        step.reason && h('span', { class: step.state === 'blocked' || step.is_wrong ? 'tone-bad small' : 'quiet small', dir: 'auto' }, step.reason),
+        step.reason && h('span', { class: step.state === 'blocked' || step.is_wrong ? 'tone-bad small' : 'quiet small', dir: 'auto' }, step.state === 'in_progress' ? `Reopened: ${step.reason}` : step.reason),
         step.checking && h('span', { class: 'quiet small', role: 'status' }, 'Being checked …')),
       h('div', { class: 'step-when small' }, step.completed_at ? [step.state === 'skipped' ? 'skipped ' : 'done ', when(step.completed_at)]
         : step.due_at ? h('span', { class: late ? 'tone-late' : 'quiet' }, late ? 'overdue since ' : 'due ', day(step.due_at)) : ''),

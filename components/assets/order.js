@@ -82,7 +82,7 @@ class OrderPage extends OrderingPage {
     const problem = h('p', { class: 'form-error', id: `${id}-help`, hidden: true });
     const cost = h('span', { class: 'order-price' }, ...(price ? [`${money(price)} ${this.state.currency}`, h('span', { class: 'quiet' }, ` a ${term}`), one_time && h('span', { class: 'quiet' }, `, ${money(one_time)} once`)] : []));
     const row = h('div', { class: 'order-product' },
-      h('label', { class: 'tick', for: id }, box, h('span', {}, h('b', {}, name), ' ', h('span', { class: 'mono quiet small' }, code), is_sample && h('span', { class: 'chip prices-sample' }, 'Sample'))),
+      h('label', { class: 'tick', for: id }, box, h('span', {}, h('b', {}, name), ' ', h('span', { class: 'mono quiet small' }, code), ' ', is_sample && h('span', { class: 'chip prices-sample' }, 'Sample'))),
       cost, h('span', { class: 'order-quantity' }, quantity), problem);
     return { code, name, kind, box, quantity, problem, row };
   }

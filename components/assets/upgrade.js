@@ -117,7 +117,7 @@ class UpgradePage extends OrderingPage {
     const problem = h('p', { class: 'form-error', id: `${id}-help`, hidden: true });
     const cost = price ? h('span', { class: 'order-price' }, `${money(price)} ${this.state.currency}`, h('span', { class: 'quiet' }, ` a ${term}`), has == null && once && h('span', { class: 'quiet' }, `, ${money(once)} once`)) : '';
     const mark = has != null && h('span', { class: 'chip upgrade-has' }, `Has ${number(has)}`);
-    const row = h('div', { class: 'order-product upgrade-product' }, h('label', { class: 'tick', for: id }, box, h('span', {}, h('b', {}, name), ' ', h('span', { class: 'mono quiet small' }, code), mark, sample && h('span', { class: 'chip prices-sample' }, 'Sample'))), cost, problem);
+    const row = h('div', { class: 'order-product upgrade-product' }, h('label', { class: 'tick', for: id }, box, h('span', {}, h('b', {}, name), ' ', h('span', { class: 'mono quiet small' }, code), ' ', mark, sample && h('span', { class: 'chip prices-sample' }, 'Sample'))), cost, problem);
     const set = () => {
       const { mode, primary, add_ons: addOns, drop } = this.facts;
       box.checked = kind === 'addon' ? (has == null ? addOns.includes(code) : !drop.includes(code)) : primary.includes(code) || (mode === 'add' && has != null);

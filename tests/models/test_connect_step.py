@@ -59,7 +59,7 @@ async def test_every_move_is_made_from_the_states_of_the_table_and_from_no_other
                 fresh = await ConnectStep.get(id=step.id)
                 assert fresh.state == leads_to, (verb, state)
                 assert (fresh.completed_at is not None) == (leads_to in DONE)
-                assert (fresh.reason == 'why') == (verb in ('block', 'skip'))
+                assert (fresh.reason == 'why') == (verb in ('block', 'skip', 'reopen'))
                 assert await HistoryEvent.all().count() == history + 1
             else:
                 with pytest.raises(ConnectStep.NotAllowed, match=past if state != StepState.LOCKED else 'is locked'):
@@ -162,6 +162,7 @@ class Walk(RuleBasedStateMachine):
         self.state = {key: step.state for key, step in steps.items()}
         self.listing, self.held = Listing.IN_PROGRESS, False
         self.later: set[str] = set()
+        self.reopened: set[str] = set()  # and not moved since
 
     def run(self, work: Any) -> Any:
         async def awaited() -> Any:
@@ -213,6 +214,7 @@ class Walk(RuleBasedStateMachine):
         self.run(work)
         assert self.run(HistoryEvent.all().count()) == history + 1
         self.state[key] = MOVES[verb].leads_to
+        (self.reopened.add if verb == 'reopen' else self.reopened.discard)(key)
         self.settle()
 
     def settle(self) -> None:
@@ -281,6 +283,7 @@ class Walk(RuleBasedStateMachine):
         self.run(self.customer.reopen_connect(key, because='an upgrade', by=Walk.people['ana']))
         self.listing, self.state[key] = Listing.IN_PROGRESS, StepState.IN_PROGRESS
         self.optional.discard(key)
+        self.reopened.add(key)
         self.settle()
 
     @precondition(lambda self: 'journaling' not in self.state)
@@ -314,7 +317,8 @@ class Walk(RuleBasedStateMachine):
         for key, step in steps.items():
             assert (step.completed_at is not None) == (step.state in DONE), key
             assert not step.done_by or step.state in DONE, key
-            assert bool(step.reason) == (step.state in (StepState.BLOCKED, StepState.SKIPPED)) or key == 'rfi', key
+            says_why = key in self.reopened or step.state in (StepState.BLOCKED, StepState.SKIPPED)
+            assert bool(step.reason) == says_why or key == 'rfi', key
         stored = self.run(Customer.get(id=self.customer.id))
         assert (stored.listing, stored.held_at is not None) == (self.listing, self.held)
         assert stored.steps_done == sum(state == StepState.COMPLETE for state in self.state.values())
