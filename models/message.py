@@ -29,10 +29,11 @@ class MessageState(StrEnum):
     WAITING = 'waiting'
     SENT = 'sent'
     FAILED = 'failed'
+    STOPPED = 'stopped'  # taken back before it left
 
     @property
     def title(self) -> str:
-        return self.value.capitalize()
+        return 'Not sent' if self == MessageState.STOPPED else self.value.capitalize()
 
 
 # What waits and is not being sent at this moment (`may_be_tried`).
@@ -178,8 +179,8 @@ class Message(Model):
         """Don't send it after all; False where it is being sent at this moment, or has been."""
         found = await cls.filter(_WAITS, id=message_id).first()
         if found is not None:
-            await found._become(_WAITS, state=MessageState.FAILED, error=_short(why), body='')
-        return found is not None and found.state == MessageState.FAILED
+            await found._become(_WAITS, state=MessageState.STOPPED, error=_short(why), body='')
+        return found is not None and found.state == MessageState.STOPPED
 
     async def _become(self, where: Q, **changed: Any) -> None:
         async with transaction():
@@ -259,14 +260,15 @@ class Message(Model):
 
         mine = cls.filter(partner_id=partner_id).using_db(reader())
         week = datetime.now(UTC) - timedelta(days=7)
-        unsent = await mine.exclude(state=MessageState.SENT).exclude(error='').order_by('-id').first()
+        unsent = mine.filter(state__in=[MessageState.WAITING, MessageState.FAILED]).exclude(error='')
+        stuck = await unsent.order_by('-id').first()
         last = await mine.filter(state=MessageState.SENT).order_by('-sent_at').first()
         return {
             'waiting': await mine.filter(state=MessageState.WAITING).count(),
             'failed': await mine.filter(state=MessageState.FAILED, created_at__gte=week).count(),
             'sent_at': last.sent_at if last else None,
-            'error': unsent.error if unsent else '',
-            'error_to': unsent.recipient if unsent else '',
+            'error': stuck.error if stuck else '',
+            'error_to': stuck.recipient if stuck else '',
         }
 
     @classmethod
@@ -285,6 +287,7 @@ _NOT_TRIED = {
     MessageState.WAITING: 'It is being sent at this moment.',
     MessageState.SENT: 'It has been sent meanwhile.',
     MessageState.FAILED: 'It has failed for good, and what it said is erased: it has to be written anew.',
+    MessageState.STOPPED: 'It was taken back before it left.',
 }
 
 

@@ -539,7 +539,7 @@ class Order(Model):
     async def _hold_back(self) -> bool:
         """Keep its mail from leaving, so that the vendor is not told twice; False where it is leaving or has left."""
         message = await Message.get_or_none(id=self.message_id or 0)
-        if message is None or message.state == MessageState.FAILED:
+        if message is None or message.state in (MessageState.FAILED, MessageState.STOPPED):
             return True
         return await Message.stop(message.id, f'{self.number} went another way before this was sent.')
 

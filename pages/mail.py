@@ -48,6 +48,7 @@ _MARKS = {
     MessageState.SENT: ('done', 'good', 'The mail server took it'),
     MessageState.WAITING: ('clock', 'none', 'It is sent as soon as it can be'),
     MessageState.FAILED: ('bad', 'bad', 'It was not sent'),
+    MessageState.STOPPED: ('none', 'none', 'It was taken back before it left'),
 }
 
 
@@ -70,7 +71,7 @@ table = LiveTable(
     choice=Choice('Show', {
         '': ('All mail', Q(id__gt=0)),
         **{state.value: (state.title, Q(state=state)) for state in (
-            MessageState.WAITING, MessageState.FAILED, MessageState.SENT,
+            MessageState.WAITING, MessageState.FAILED, MessageState.SENT, MessageState.STOPPED,
         )},
     }),
 )  # fmt: skip

@@ -114,7 +114,7 @@ class MessagePanel extends Panel {
       const { said, text, href } = mail.anew;
       return [error, h('p', {}, `It cannot be tried again, because what it said is erased. ${said}`), href && h('p', {}, h('a', { class: 'button small', href }, text))];
     }
-    if (mail.state !== 'waiting') return [];
+    if (mail.state !== 'waiting') return [error];
     return [error,
       !error && h('p', {}, mail.may_try ? 'It is sent as soon as the mail server takes it.' : 'It is being sent at this moment.'),
       mail.next_at && (error || Date.parse(mail.next_at) > live.now()) && h('p', { class: 'quiet small' }, 'The next try is ', Date.parse(mail.next_at) <= live.now() ? 'due' : soon(mail.next_at), '.'),

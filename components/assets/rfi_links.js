@@ -91,7 +91,7 @@ function howItWasSent({ sent_to: whom, requested_at: at, opened_at: opened, remi
   ].filter(Boolean);
 }
 
-const MAIL = { waiting: 'the mail waits to be sent, ', sent: 'mailed ', failed: 'the mail failed, ' };
+const MAIL = { waiting: 'the mail waits to be sent, ', sent: 'mailed ', failed: 'the mail failed, ', stopped: 'not mailed, ' };
 
 // The links that open the form now, and what takes back one or all of them.
 function linkList(links, address, leave = () => {}) {

@@ -3,6 +3,7 @@ from tortoise.migrations import operations as ops
 from decimal import Decimal
 from models.attachment import AttachmentKind
 from models.customer import Closing
+from models.message import MessageState
 from models.order import ChangeMode, OrderKind, OrderState, VendorState
 from models.partner import CompletionRule, reminder_days
 from models.price import BillingTerm
@@ -391,6 +392,11 @@ class Migration(migrations.Migration):
             model_name='PortalUser',
             name='wants_reminders',
             field=fields.BooleanField(default=False, description='Reminders of overdue steps', db_default=False),
+        ),
+        ops.AlterField(
+            model_name='Message',
+            name='state',
+            field=fields.CharEnumField(default=MessageState.WAITING, description='WAITING: waiting\nSENT: sent\nFAILED: failed\nSTOPPED: stopped', enum_type=MessageState, max_length=10),
         ),
         ops.AlterField(
             model_name='Price',

@@ -185,7 +185,7 @@ async def test_who_passes_it_on_while_its_mail_waits_keeps_the_mail_back(db, nor
     await waits.passed_on(northwind.ana, 'By phone')
     assert await _vendor(waits) == (VendorState.DELIVERED, 'hand', 'By phone', '')
     stopped = await Message.get(id=waits.message_id)
-    assert (stopped.state, stopped.body) == ('failed', '')
+    assert (stopped.state, stopped.body) == ('stopped', '')
     assert stopped.error == f'{waits.number} went another way before this was sent.'
     assert await Message.filter(state='waiting').values_list('id', flat=True) == [leaves.message_id]
     await OrderDelivery(clock).work()
@@ -288,7 +288,7 @@ async def test_an_e_mail_that_has_not_left_when_the_order_is_withdrawn_never_doe
     for order in (waits, leaves, fails):
         await changing.withdraw(await Customer.get(id=order.customer_id), order.id, by=northwind.ana)
     stopped = await Message.get(id=waits.message_id)
-    assert (stopped.state, stopped.body) == ('failed', '')
+    assert (stopped.state, stopped.body) == ('stopped', '')
     assert stopped.error == f'{waits.number} was withdrawn before it was sent.'
     assert [(await _vendor(order))[0] for order in (waits, leaves, fails)] == ['not_told', 'sending', 'sending']
     await Message.filter(id=leaves.message_id).update(state='sent', sent_at=datetime.now(UTC))

@@ -115,6 +115,18 @@ async def test_how_the_mail_stands_is_told_for_one_msp_only(db, northwind, fabri
     assert (await Message.standing(fabrikam.partner.id))['error'] == ''
 
 
+async def test_what_is_taken_back_before_it_leaves_is_no_failure(db, northwind, write):
+    waits, leaving = await write(northwind.partner), await write(northwind.partner)
+    claimed = await Message.claim(northwind.partner.id, _soon())
+    assert claimed.id == waits.id
+    assert not await Message.stop(claimed.id, 'It is being sent.')
+    assert await Message.stop(leaving.id, 'The link was revoked.')
+    stored = await Message.get(id=leaving.id)
+    assert (stored.state.title, stored.body, stored.error) == ('Not sent', '', 'The link was revoked.')
+    standing = await Message.standing(northwind.partner.id)
+    assert (standing['failed'], standing['error']) == (0, '')
+
+
 async def test_old_messages_are_forgotten_but_not_those_that_wait(db, northwind, write):
     old = datetime.now(UTC) - timedelta(days=100)
     waiting, sent = await write(northwind.partner), await write(northwind.partner)
