@@ -176,40 +176,44 @@ async def trends(customers: QuerySet[Customer], prospects: QuerySet[Prospect] | 
     """How the dashboard's numbers came about: 30 days of customers, Connect and seats, 24 hours of problems.
 
     Worked out from the customers and the flips that can be seen, so that nobody learns of others from a curve. Seats
-    are counted as they are now, from the day their customer came.
+    are counted as they are now, from the day their customer came until the day it left.
     """
-    customers = customers.exclude(listing=Listing.CLOSED)
     today = datetime.now(UTC).date()
     days = [today - timedelta(days=back) for back in range(TREND_DAYS - 1, -1, -1)]
-    by_day = await rows(
-        customers.annotate(day=RawSQL('SUBSTR(CAST("customer"."created_at" AS TEXT),1,10)'), n=Count('id'),
-                           total_seats=Sum('seats'))
-        .group_by('day').values('day', 'n', 'total_seats')
-    )  # fmt: skip
-    live_by_day = await rows(
-        customers.filter(completed_at__isnull=False)
-        .annotate(day=RawSQL('SUBSTR(CAST("customer"."completed_at" AS TEXT),1,10)'), n=Count('id'))
-        .group_by('day').values('day', 'n')
-    )  # fmt: skip
+    left_since = Q(listing=Listing.CLOSED, closed_at__isnull=False)
+    came = await _by_day(customers, 'created_at')
+    left = await _by_day(customers.filter(left_since), 'closed_at')
+    went_live = await _by_day(customers.filter(completed_at__isnull=False), 'completed_at')
+    live_left = await _by_day(customers.filter(left_since, completed_at__isnull=False), 'closed_at')
 
     def until(found: list[dict], name: str) -> list[int]:
         return [sum(row[name] or 0 for row in found if str(row['day']) <= str(day)) for day in days]
 
-    total, live = until(by_day, 'n'), until(live_by_day, 'n')
-    made, left = [], []
+    def still(found: list[dict], gone: list[dict], name: str = 'n') -> list[int]:
+        return [a - b for a, b in zip(until(found, name), until(gone, name), strict=True)]
+
+    total, live = still(came, left), still(went_live, live_left)
+    made, ended = [], []
     if prospects is not None:  # since they were lost or converted, nobody has changed them
         day = 'SUBSTR(CAST("prospect"."{}" AS TEXT),1,10)'
         counted = prospects.annotate(day=RawSQL(day.format('created_at')), n=Count('id'))
         made = await rows(counted.group_by('day').values('day', 'n'))
         gone = prospects.exclude(state__in=list(PENDING)).annotate(day=RawSQL(day.format('changed_at')), n=Count('id'))
-        left = await rows(gone.group_by('day').values('day', 'n'))
+        ended = await rows(gone.group_by('day').values('day', 'n'))
     return {
-        'prospects': [a - b for a, b in zip(until(made, 'n'), until(left, 'n'), strict=True)],
+        'prospects': still(made, ended),
         'total': total,
         'in_connect': [max(0, a - b) for a, b in zip(total, live, strict=True)],
-        'seats': until(by_day, 'total_seats'),
-        'bad': await _bad_by_hour(customers),
+        'seats': still(came, left, 'total_seats'),
+        'bad': await _bad_by_hour(customers.exclude(listing=Listing.CLOSED)),
     }
+
+
+async def _by_day(customers: QuerySet[Customer], moment: str) -> list[dict[str, Any]]:
+    """How many customers (`n`) and seats (`total_seats`) by the day of this moment of theirs."""
+    day = RawSQL(f'SUBSTR(CAST("customer"."{moment}" AS TEXT),1,10)')
+    counted = customers.annotate(day=day, n=Count('id'), total_seats=Sum('seats'))
+    return await rows(counted.group_by('day').values('day', 'n', 'total_seats'))
 
 
 async def _bad_by_hour(customers: QuerySet[Customer]) -> list[int]:

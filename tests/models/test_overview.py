@@ -125,6 +125,20 @@ async def test_the_trend_counts_customers_with_a_problem_and_not_their_signals(d
     assert (await trends(Customer.visible_to(northwind.tom)))['bad'] == [0] * 24
 
 
+async def test_a_trend_counts_who_left_until_the_day_they_left(db, northwind):
+    now = datetime.now(UTC)
+    for name, came, went in (('Here', 20, None), ('Left', 10, 4)):
+        customer = await _add(northwind.partner, name, seats=50)
+        gone = {'listing': Listing.CLOSED, 'closed_at': now - timedelta(days=went)} if went else {}
+        await Customer.filter(id=customer.id).update(
+            created_at=now - timedelta(days=came), completed_at=now - timedelta(days=came - 2), **gone
+        )
+    found = await trends(Customer.visible_to(northwind.ana))
+    assert found['total'] == [0] * 9 + [1] * 10 + [2] * 6 + [1] * 5
+    assert found['seats'] == [50 * n for n in found['total']]
+    assert found['in_connect'] == [0] * 9 + [1, 1] + [0] * 8 + [1, 1] + [0] * 9
+
+
 async def test_among_equals_a_queue_far_over_its_threshold_comes_first_and_small_changes_move_nothing(db, northwind):
     now = datetime.now(UTC)
     for n, times in enumerate((1.1, 12.0, 1.3, 3.0)):
