@@ -42,6 +42,7 @@ from models import (
     Sample,
     StepOwner,
     StepState,
+    calendar,
     cancelling,
     changing,
     history_reading,
@@ -104,7 +105,10 @@ async def _products_gist(customer: Customer) -> Gist:
 
 
 async def _products(customer: Customer) -> dict[str, Any]:
-    return {'rows': await CustomerProduct.list_of(customer.id), 'seats': customer.seats}
+    return {
+        'rows': await CustomerProduct.list_of(customer.id), 'seats': customer.seats,
+        'renews': customer.listing != Listing.CLOSED,
+    }  # fmt: skip
 
 
 async def _upgrades_gist(customer: Customer) -> Gist:
@@ -466,13 +470,18 @@ def _as_fact(tags: list[str]) -> dict[str, Any]:
 
 async def _head(customer: Customer) -> dict[str, Any]:
     tags = await CustomerTag.of(customer.id)
-    leaving = await cancelling.leaving(customer, await Partner.get(id=customer.partner_id, using_db=reader()))
+    partner = await Partner.get(id=customer.partner_id, using_db=reader())
+    leaving = await cancelling.leaving(customer, partner)
+    # On hold is no list of its own, and yet all that is to be known of where it stands.
+    until = f' until {calendar.said(customer.hold_until)}' if customer.hold_until else ''
+    status = _LIST[customer.listing][0] if customer.held_at is None else f'On hold{until}'
     return {
         **{name: getattr(customer, name) for name in HEAD},
         'closed': None if customer.listing != Listing.CLOSED else {
             'closing': customer.closing.title or 'Closed', 'at': customer.closed_at, 'because': customer.closed_because,
         },
         'leaving': {'possible': leaving.is_possible, 'why': leaving.why},
+        'end': await order_card.end_of(customer, partner), 'status': status,
         'facts': [*described(Customer, FACTS, {name: getattr(customer, name) for name in FACTS}), _as_fact(tags)],
         'tags': tags,
         'list': _LIST[customer.listing][0], 'list_href': _LIST[customer.listing][1],

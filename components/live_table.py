@@ -66,7 +66,7 @@ class Column:
         value = row[self.name]
         if self.titles is not None:
             return self.titles.get(str(value), value)
-        if self.kind == 'date' and value is not None:  # to the minute, in UTC, as spreadsheets read it
+        if self.kind in ('date', 'day') and value is not None:  # to the minute, in UTC, as spreadsheets read it
             return str(value)[:16].replace('T', ' ')
         return value
 
@@ -196,7 +196,7 @@ class LiveTable:
         hidden: Sequence[str] = (), note: 'Callable[[PortalUser], Awaitable[Any]] | None' = None,
         narrow: Sequence[str] = (), yields: Sequence[str] = (), carries: Sequence[str] = (),
         spelled: dict[str, dict[str, str]] | None = None,
-        beginning: dict[str, str] | None = None, tools: Sequence[dict[str, str]] = (),
+        beginning: dict[str, str] | None = None, tools: Sequence[dict[str, Any]] = (),
         told_to: 'Callable[[PortalUser], dict[str, Any]] | None' = None, right: str = '',
         searched: str = 'name, account code or domain', exported: Sequence[ViewerColumn] = (),
         choice: 'Choice | None' = None, told_by: str = 'users',
@@ -209,12 +209,12 @@ class LiveTable:
         the other, before a text is cut short; `carries` fields that viewer columns need and take away again. `note`
         gives a sentence with a link for above the list, or nothing. `spelled` says what the codes in a column stand
         for, `beginning` (`text` and `href`) where somebody who has no rows yet learns how to get some. `tools` are
-        links (`text`, `href`, `right`, `icon`) beside the list for those with the right; an empty list offers them as
-        well. `told_to` gives what of all this is another thing for this person. `right` is needed for the table itself;
-        `searched` says in what the search looks. `exported` are columns that only a file of the list has.
-        `choice` narrows the list beside its search. `told_by` is which news of the MSP (`what` of live.py's `p`) makes
-        a list that is not one of customers ask again. `flags` names for a column a field that, where it is true, puts a
-        word beside the text (`by`, `word`, and `tip` about it).
+        links (`text`, `href`, `right`, `icon`; `main` the one that stands out) beside the list for those with the
+        right; an empty list offers them as well. `told_to` gives what of all this is another thing for this person.
+        `right` is needed for the table itself; `searched` says in what the search looks. `exported` are columns that
+        only a file of the list has. `choice` narrows the list beside its search. `told_by` is which news of the MSP
+        (`what` of live.py's `p`) makes a list that is not one of customers ask again. `flags` names for a column a
+        field that, where it is true, puts a word beside the text (`by`, `word`, and `tip` about it).
         """
         self.key, self.model, self.queryset, self.noun = key, model, queryset, noun
         self.columns: list[Column | ViewerColumn] = [

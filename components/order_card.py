@@ -5,10 +5,23 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from models import Customer, Order, OrderKind, OrderState, Partner, VendorState, cancelling, changing, correcting
+from models import (
+    Customer,
+    Listing,
+    Order,
+    OrderKind,
+    OrderState,
+    Partner,
+    VendorState,
+    calendar,
+    cancelling,
+    changing,
+    correcting,
+)
 from models.checking import phone_shown
 from models.database import reader
 from models.order import STUCK, UNANSWERED
+from models.pricing import TITLES
 
 Mark = tuple[str, str, str]  # shape, tone and word of an icon
 STATES: dict[OrderState, tuple[str, str]] = {
@@ -23,10 +36,9 @@ VENDOR: dict[VendorState, tuple[str, str]] = {
     VendorState.REJECTED: ('bad', 'bad'), VendorState.RECALL: ('person', 'accent'),
     VendorState.RECALLED: ('done', 'none'),
 }  # fmt: skip
-_FEES = {
-    'monthly': 'Monthly', 'annual': 'Annual', 'one_time': 'One-time', 'initial': 'First payment',
-    'monthly_before': 'Monthly before', 'monthly_after': 'Monthly from then on', 'annual_before': 'Annual before',
-    'annual_after': 'Annual from then on',
+_FEES = TITLES | {
+    f'{name}_{at}': f'{TITLES[name]} {said}'
+    for name in ('monthly', 'annual') for at, said in (('before', 'before'), ('after', 'from then on'))
 }  # fmt: skip
 
 
@@ -51,7 +63,8 @@ async def gist(customer: Customer) -> dict[str, str]:
         return {'text': f'{worst.number} rejected by the vendor: {worst.decided_because}', 'tone': 'bad'}
     if newest := next(iter(unsettled or orders), None):
         count = f'{len(orders)} orders, ' if len(orders) > 1 else ''
-        return {'text': f'{count}{newest.number}: {_in_short(newest)}', 'tone': ''}
+        export = ', data export required' if _wants_export(newest) else ''
+        return {'text': f'{count}{newest.number}: {_in_short(newest)}{export}', 'tone': ''}
     return {'text': 'None in the portal', 'tone': ''}
 
 
@@ -74,6 +87,36 @@ async def content(customer: Customer) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _wants_export(order: Order) -> bool:
+    """Whether its customer's data have to be exported: with a cancellation that is under way or has come about."""
+    in_force = order.state in (OrderState.SUBMITTED, OrderState.APPLIED)
+    return order.kind == OrderKind.CANCELLATION and in_force and bool((order.details or {}).get('data_export'))
+
+
+async def end_of(customer: Customer, partner: Partner) -> dict[str, Any] | None:
+    """The cancellation that is under way, or by which the customer was closed, as the head of the page tells it; None
+    where there is none."""
+    state = OrderState.APPLIED if customer.listing == Listing.CLOSED else OrderState.SUBMITTED
+    orders = Order.filter(customer_id=customer.id, kind=OrderKind.CANCELLATION, state=state).using_db(reader())
+    order = await orders.order_by('-id').first()
+    if order is None:
+        return None
+    details = order.details if isinstance(order.details, dict) else {}
+    moves, day = details.get('type') == cancelling.PARTNER_CHANGE, calendar.said(order.effective_on, none='no day')
+    waits = bool(changing.waits_because(order, partner))
+    ends = 'moves the customer to another partner' if moves else 'ends the subscription'
+    due = 'is due to move the customer to another partner' if moves else 'is due to end the subscription'
+    told = {
+        VendorState.DELIVERED: 'The vendor has been told.', VendorState.ACCEPTED: 'The vendor has accepted it.',
+    }.get(order.vendor, 'The vendor has not been told yet.')  # fmt: skip
+    return {
+        'number': order.number, 'wants_export': _wants_export(order), 'because': str(details.get('because') or ''),
+        'says': f'{due}, since {day}' if waits else f'{ends} on {day}',
+        'told': 'It waits, because the vendor has not been told yet.' if waits else told,
+        'mark': f'{"Due to end since" if waits else "Moves away" if moves else "Ends"} {day}',
+    }  # fmt: skip
+
+
 def _its_day(order: Order, partner: Partner) -> dict[str, Any]:
     """Of a change or a cancellation: until when it can be withdrawn, whether it waits, and what is asked for."""
     details = order.details if isinstance(order.details, dict) else {}
@@ -82,12 +125,20 @@ def _its_day(order: Order, partner: Partner) -> dict[str, Any]:
         export = 'with' if details.get('data_export') else 'without'
         about = f'{cancelling.TYPES.get(str(details.get("type")), "")}, {export} a data export'
     elif lead := changing.lead_said(order):
-        about = f'led by {lead.splitlines()[0]}'
+        about = f'lead on our side: {lead.splitlines()[0]}'
+    waits = changing.waits_because(order, partner)
     can = order.kind != OrderKind.NEW and not changing.why_not_withdrawn(order, partner)
     return {
-        'about': about, 'waits': changing.waits_because(order, partner), 'can_withdraw': can,
-        'withdraw_until': order.withdraw_until if can else None,
+        'about': about, 'waits': waits, 'can_withdraw': can, 'withdraw_until': order.withdraw_until if can else None,
+        'wants_export': _wants_export(order), 'comes_about': _comes_about(order) if waits else '',
     }  # fmt: skip
+
+
+def _comes_about(order: Order) -> str:
+    """What happens as soon as the vendor is known to have an order whose day has come."""
+    if order.kind == OrderKind.CANCELLATION:
+        return 'Its day has come: this closes the customer now.'
+    return 'Its day has come: licences and products change now.'
 
 
 def without_prices(found: dict[str, Any]) -> dict[str, Any]:
@@ -168,5 +219,6 @@ def _fees(order: Order) -> list[list[str]]:
             continue
         if amount:
             is_difference = order.kind == OrderKind.CHANGE and name in ('monthly', 'annual')
-            found.append([f'{label} difference' if is_difference else label, f'{amount:,}'])
+            said = f'{"+" if is_difference and amount > 0 else ""}{amount:,}'.replace('-', '−')
+            found.append([f'{label}, difference' if is_difference else label, said])
     return found

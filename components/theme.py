@@ -10,14 +10,16 @@ ASSETS = Path(__file__).parent / 'assets'
 LIGHT = {
     'canvas': '#F6F7F9', 'surface': '#FFFFFF', 'raised': '#FFFFFF', 'tint': '#EFF2F5', 'line': '#E3E6EA',
     'line-strong': '#8A939E', 'text': '#1B1F24', 'quiet': '#5B6470', 'accent': '#0B66C3', 'accent-text': '#FFFFFF',
-    'accent-tint': '#E7F0FA', 'good': '#6B7683', 'bad': '#C7400A', 'bad-tint': '#FCEDE6', 'unknown': '#6D4BC3',
-    'old': '#9A6700', 'old-tint': '#FBF3DF', 'none': '#7C8691', 'shadow': '0 8px 28px rgba(20, 26, 33, .16)',
+    'accent-tint': '#E7F0FA', 'good': '#6B7683', 'bad': '#C7400A', 'bad-tint': '#FCEDE6', 'bad-text': '#FFFFFF',
+    'unknown': '#6D4BC3', 'old': '#9A6700', 'old-tint': '#FBF3DF', 'none': '#7C8691',
+    'shadow': '0 8px 28px rgba(20, 26, 33, .16)',
 }  # fmt: skip
 DARK = {
     'canvas': '#0F1216', 'surface': '#171B21', 'raised': '#1D222A', 'tint': '#20262E', 'line': '#2A3038',
     'line-strong': '#77828F', 'text': '#E6E9ED', 'quiet': '#9AA4B0', 'accent': '#5AA9F5', 'accent-text': '#0B1118',
-    'accent-tint': '#16283B', 'good': '#8C97A4', 'bad': '#FF7A45', 'bad-tint': '#35200F', 'unknown': '#B59CF2',
-    'old': '#E3B341', 'old-tint': '#2F2713', 'none': '#7D8793', 'shadow': '0 8px 28px rgba(0, 0, 0, .5)',
+    'accent-tint': '#16283B', 'good': '#8C97A4', 'bad': '#FF7A45', 'bad-tint': '#35200F', 'bad-text': '#0B1118',
+    'unknown': '#B59CF2', 'old': '#E3B341', 'old-tint': '#2F2713', 'none': '#7D8793',
+    'shadow': '0 8px 28px rgba(0, 0, 0, .5)',
 }  # fmt: skip
 SCALE = {
     'size-xs': '12px', 'size-s': '13px', 'size-m': '14px', 'size-l': '16px', 'size-xl': '20px', 'size-xxl': '28px',

@@ -275,7 +275,7 @@ class Attachment(Model):
         """Whether its safe PDF is in its place. An order of the demo is drawn when it is first asked for."""
         if await asyncio.to_thread(self.pdf.is_file):
             return True
-        if self.sha256 or self.state != AttachmentState.READY:
+        if files.is_drawn(self.sha256) or self.state != AttachmentState.READY:
             return False
         from models.demo_documents import draw
 

@@ -27,6 +27,7 @@ LONGEST_NAME = 200
 LEFT_AFTER = 3600.0  # seconds after which a file that belongs to nothing was left behind
 _PORTION = 1 << 20
 _PARTIAL = 'partial-'
+_NOT_DRAWN = 'not drawn'  # begins what no hash begins with
 
 
 class FileType(StrEnum):
@@ -59,6 +60,16 @@ def pdf_of(stored: str) -> Path:
 
 def new_stored() -> str:
     return secrets.token_hex(16)
+
+
+def not_drawn(stored: str) -> str:
+    """What stands in place of the hash of a document of the demo that nobody has asked for yet."""
+    return f'{_NOT_DRAWN} {stored}'
+
+
+def is_drawn(sha256: str) -> bool:
+    """Databases of before have nothing in its place."""
+    return bool(sha256) and not sha256.startswith(_NOT_DRAWN)
 
 
 def _folder(name: str) -> Path:

@@ -365,7 +365,7 @@ class _Writing:
 
     def attachment(self, stored: str, sha256: str, state: str, started_at: Any, original_deleted_at: Any) -> None:
         """The files of this row, as many as it says there are."""
-        if not sha256:  # of the demo, and nobody has looked at it yet: it is drawn when somebody does
+        if not attachment_files.is_drawn(sha256):  # of the demo: it is drawn when somebody asks for it
             return
         is_ready, was_uploaded = state == 'ready', state != 'ready' or started_at is not None
         if was_uploaded and original_deleted_at is None:

@@ -223,8 +223,15 @@ async def end(order: Order) -> bool:
 
 
 async def lapse_all(customer: Customer, connection: 'BaseDBAsyncClient') -> None:
-    """Let all lapse that is under way of a customer that is being closed, within that transaction."""
+    """Let all lapse that is under way of a customer that is being closed, within that transaction.
+
+    Of one that is given up in Connect that is its first order, too: the vendor is not told of it any more, or has to be
+    told that it is over. Of one that leaves later, the cancellation tells the vendor.
+    """
     orders = await under_way(customer, within=connection)
+    if customer.closing == Closing.ABANDONED:
+        first = Order.filter(customer_id=customer.id, kind=OrderKind.NEW, state=OrderState.SUBMITTED)
+        orders = sorted([*orders, *await first.using_db(connection)], key=lambda order: order.id)
     # All of them before the history: whoever tells the vendor holds an order and then writes.
     await Order.filter(id__in=[order.id for order in orders]).order_by('id').select_for_update(no_key=True)
     for order in orders:
@@ -237,6 +244,7 @@ async def lapse(order: Order, customer: Customer) -> bool:
         fresh = await Order.filter(id=order.id, state=OrderState.SUBMITTED).select_for_update(no_key=True).first()
         if fresh is None:
             return False
-        said = f'{fresh.number} is over: the customer was closed before its day came'
+        before = 'the vendor accepted it' if fresh.kind == OrderKind.NEW else 'its day came'
+        said = f'{fresh.number} is over: the customer was closed before {before}'
         await take_back(fresh, customer, said, 'The customer was closed before.')
     return True

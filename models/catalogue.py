@@ -91,7 +91,7 @@ def _elsewhere(price: Price | None, currency: str) -> str:
     """A price in the currency that the MSP had before, in words."""
     if price is None or price.currency == currency:
         return ''
-    return f'{shown(price.unit_price, price.currency)} {price.currency}'
+    return f'{price.currency} {shown(price.unit_price, price.currency)}'
 
 
 def any_of(products: Sequence[Product]) -> str:
@@ -238,8 +238,8 @@ def _as_told(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _priced(facts: Mapping[str, Any], currency: str) -> str:
-    said = f'{facts["price"]} {currency} a licence, billed {facts.get("term", BillingTerm.MONTH).title.lower()}'
-    return f'{said}, {facts["one_time_fee"]} {currency} once' if facts.get('one_time_fee') else said
+    said = f'{currency} {facts["price"]} a licence, billed {facts.get("term", BillingTerm.MONTH).title.lower()}'
+    return f'{said}, {currency} {facts["one_time_fee"]} once' if facts.get('one_time_fee') else said
 
 
 # -- what the facts may be --------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 MOST_QUOTES = 30  # of one customer
 # What their events in the history begin with.
-EVENTS = {OrderKind.CHANGE: 'change_order', OrderKind.CANCELLATION: 'cancellation'}
+EVENTS = {OrderKind.NEW: 'order', OrderKind.CHANGE: 'change_order', OrderKind.CANCELLATION: 'cancellation'}
 SAVED_BY, LEAD_SAID = 'saved_by', 'lead_said'  # of `details`
 # What the vendor must have been told before anything changes here.
 TOLD = (VendorState.DELIVERED, VendorState.ACCEPTED)

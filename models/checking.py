@@ -308,10 +308,14 @@ def _plain(value: Any) -> Any:
 
 def in_words(titles: Mapping[str, str], before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """Mail platform: On-premises → Microsoft 365; Server OS: nothing → Debian 13"""
-    return '; '.join(f'{titles[field]}: {_said(before[field])} → {_said(after[field])}' for field in before)
+    return '; '.join(
+        f'{titles[field]}: {_said(field, before[field])} → {_said(field, after[field])}' for field in before
+    )
 
 
-def _said(value: Any) -> str:
+def _said(field: str, value: Any) -> str:
+    if isinstance(value, str) and field.endswith(('phone', 'mobile')):
+        value = phone_shown(value)
     if isinstance(value, list | tuple):
         few = ', '.join(str(one) for one in value[:3])
         text = f'{few} and {len(value) - 3} more' if len(value) > 3 else few

@@ -21,7 +21,9 @@ class ContactKind(StrEnum):
 
     @property
     def title(self) -> str:
-        return f'{self.value.capitalize()} contact'
+        # It is the technical one that the RFI form asks for.
+        named = 'Emergency (technical)' if self == ContactKind.EMERGENCY else self.value.capitalize()
+        return f'{named} contact'
 
 
 class Contact(Model):
@@ -92,9 +94,10 @@ class Contact(Model):
     @classmethod
     async def keep(
         cls, customer: 'Customer', kind: ContactKind, clean: Mapping[str, Any], *,
-        was: Mapping[str, Any] | None = None, by: 'PortalUser | None' = None, source: str = '',
+        was: Mapping[str, Any] | None = None, by: 'PortalUser | None' = None, outsider: str = '', source: str = '',
     ) -> set[str]:  # fmt: skip
-        """Store checked facts for a verb that has asked who may (the RFI form, say); the history names the `source`."""
+        """Store checked facts for a verb that has asked who may (the RFI form, say); the history names the `source`,
+        and the `outsider` who did it."""
         from models.customer import Customer
 
         async with transaction():
@@ -114,7 +117,7 @@ class Contact(Model):
             said = checking.in_words(_HEADINGS, before, after)
             said = f'{source}: {kind.title} – {said}' if source else f'{kind.title} – {said}'
             await HistoryEvent.add(
-                customer.partner_id, 'contact.changed', said, customer_id=customer.id, by=by,
+                customer.partner_id, 'contact.changed', said, customer_id=customer.id, by=by, outsider=outsider,
                 contact=kind.value, before=checking.as_data(before), after=checking.as_data(after),
             )  # fmt: skip
             events.CUSTOMER_TOUCHED.emit(customer.partner_id, {customer.id: frozenset({'contacts'})})

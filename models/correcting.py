@@ -43,6 +43,7 @@ async def correct(order: Order, facts: Mapping[str, Any], *, by: 'PortalUser', n
     `Impossible` where the vendor has accepted it or somebody else was quicker; then nothing is stored.
     """
     rights.require(by, 'order.submit')
+    order.require_correctable()
     before = facts_of(order)
     after = {**before, **checking.each(facts, _checked)}
     note = checking.line('note', note, 120)

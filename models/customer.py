@@ -431,9 +431,10 @@ class Customer(Model):
         store them and return the fields that changed."""
         before = {name: getattr(self, name) for name in RESTATED}
         steps = await ConnectStep.filter(customer_id=self.id).order_by('position')
-        self.steps_done = sum(step.state == StepState.COMPLETE for step in steps)
-        left = [s for s in steps if s.state not in (StepState.COMPLETE, StepState.SKIPPED) and not s.is_optional]
-        self.steps_of = self.steps_done + len(left)
+        # Those that have to be done: an optional one that somebody does, or skips, changes neither number.
+        counting = [s for s in steps if not s.is_optional and s.state != StepState.SKIPPED]
+        self.steps_done = sum(step.state == StepState.COMPLETE for step in counting)
+        self.steps_of = len(counting)
         self.blocked_because = self.connect_owner = ''
         self.connect_due = self.connect_person_id = None
         if self.closing != Closing.NONE or self.listing == Listing.CLOSED:
@@ -659,7 +660,8 @@ class Customer(Model):
         """Give up Connect: the customer is closed, and nothing of it is lost. Raises `Refused`, `NotAllowed`."""
         rights.require(by, 'connect.abandon')
         because = _reason(because, 'To abandon Connect, say why.')
-        async with transaction():
+        async with transaction() as connection:
+            await hold_monitors(connection, [self.id])
             fresh = await self._fresh()
             if fresh.listing == Listing.CLOSED:
                 raise ConnectStep.NotAllowed(f'{fresh.name} is closed already.')

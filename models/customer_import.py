@@ -645,7 +645,10 @@ class _Storing:
         codes = [line.facts['account_code'] for line in lines]
         query = Customer.filter(partner_id=self.partner.id, account_code__in=codes).order_by('id')
         if lock:
-            await hold_monitors(connection, [row['id'] for row in await rows_within(connection, query.values('id'))])
+            ids = [row['id'] for row in await rows_within(connection, query.values('id'))]
+            await hold_monitors(connection, ids)
+            # The forms before the customers, as whoever sends one back takes them.
+            await rows_within(connection, Rfi.filter(customer_id__in=ids).order_by('id').values('id'), lock=True)
         found = await rows_within(connection, query.values(
             'id', 'name', 'account_code', 'domain', 'seats', 'account_type', 'console_url', 'products_in_short',
             'listing', 'rfi_returned',
@@ -795,13 +798,14 @@ class _Storing:
                 written.append(row | after | _searched(row | after))
             if 'seats' in after:
                 seats[row['id']] = (before['seats'], after['seats'])
+            has_other_services = False
             if 'products_in_short' in after:
-                await self._exchange_products(connection, row | after, line, now.date())
+                has_other_services = await self._exchange_products(connection, row | after, line, now.date())
             if 'tags' in after:
                 await self._retag(connection, row['id'], before['tags'], after['tags'])
             if _moves(line, row):
                 changed[row['id']] |= await self._move(row['id'], line)
-            if 'products_in_short' in after:
+            if has_other_services:
                 await self._set_up(row['id'])
             history.append((row['id'], f'Import – {said}', {
                 'before': as_data(told_before), 'after': as_data(told_after),
@@ -817,15 +821,22 @@ class _Storing:
 
     async def _exchange_products(
         self, connection: BaseDBAsyncClient, row: dict[str, Any], line: _Line, since: date
-    ) -> None:
-        """Those that the line does not name go, those that are new come; the others keep since when and how many."""
-        bought = await CustomerProduct.filter(customer_id=row['id']).values_list('product_id', flat=True)
+    ) -> bool:
+        """Those that the line does not name go, those that are new come; the others keep since when and how many.
+
+        Whether other services are bought now, for which there may be other steps of Connect.
+        """
+        had = CustomerProduct.filter(customer_id=row['id']).values_list('product_id', 'product__connect_services')
+        bought = {int(id_): str(services) for id_, services in await had}
         wanted = {self.catalogue[code].id: code for code in line.products or ()}
         gone = [product_id for product_id in bought if product_id not in wanted]
         if gone:
             await CustomerProduct.filter(customer_id=row['id'], product_id__in=gone).delete()
         new = [code for product_id, code in wanted.items() if product_id not in bought]
         await self._insert_products(connection, [(row['id'], _Line(0, {'seats': row['seats']}, new))], since)
+        return set(''.join(bought.values())) != {
+            s for code in wanted.values() for s in self.catalogue[code].connect_services
+        }
 
     @staticmethod
     async def _set_up(customer_id: int) -> None:
@@ -1032,7 +1043,7 @@ class _Beginning:
         ]
         rows = [vars(step) | {'needs': JSON_DUMPS(step.needs)} for step in steps]
         open_ = [step for step in steps if step.state not in _DONE]
-        done = sum(step.state == StepState.COMPLETE for step in steps)
+        done = sum(step.state == StepState.COMPLETE and not step.is_optional for step in steps)
         left = sum(not step.is_optional for step in open_)
         listing, current = _follows(rfi, returned=False), current_of(steps)
         if listing == Listing.WAITING:

@@ -55,6 +55,8 @@ async def load_demo() -> None:
     was cut short leaves an empty database, which the next start fills.
     """
     from models.demo_cast import load_cast
+    from models.demo_changes import load_changes
+    from models.demo_closed import load_closed
     from models.demo_documents import load_documents
     from models.demo_orders import load_orders
     from models.demo_prospects import load_prospects
@@ -66,6 +68,11 @@ async def load_demo() -> None:
             await load_documents()
             await load_orders()
             await load_prospects()
+            # What came later comes later here too: nobody else’s number changes by it.
+            await load_closed()
+            await load_documents()
+            await load_orders()
+            await load_changes()
             await PortalUser.filter(email__in=ACCOUNTS).update(preferences={_PASSWORD: seal(password, _PASSWORD)})
 
 

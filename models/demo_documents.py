@@ -6,26 +6,34 @@ nobody waits for the portal while it draws. Until then there is a row without a 
 
 import asyncio
 import hashlib
+from datetime import datetime
 
 from models import attachment_files as files
 from models.attachment import Attachment, AttachmentKind, AttachmentState
 from models.customer import Customer
-from models.documents import order_pdf
-from models.order import Order
+from models.documents import addendum_pdf, cancellation_pdf, order_pdf
+from models.order import Order, OrderKind
 
 SAID = 'A document of the demonstration: nothing was ordered.'
 
 
 async def load_documents() -> None:
-    """Give every customer that there is its order; belongs in the transaction that made them."""
+    """Give every customer that has none its order; belongs in the transaction that made them."""
+    given = set(await Attachment.filter(kind=AttachmentKind.ORDER).values_list('customer_id', flat=True))
     await Attachment.bulk_create([
-        Attachment(
-            customer_id=customer.id, kind=AttachmentKind.ORDER, name=f'Order {customer.account_code}',
-            stored=files.new_stored(), size=0, sha256='', state=AttachmentState.READY,
-            uploaded_at=customer.created_at, done_at=customer.created_at,
-        )
+        to_be_drawn(customer.id, AttachmentKind.ORDER, f'Order {customer.account_code}', customer.created_at)
         for customer in await Customer.all().order_by('id')
+        if customer.id not in given
     ])  # fmt: skip
+
+
+def to_be_drawn(customer_id: int, kind: AttachmentKind, name: str, at: datetime) -> Attachment:
+    """The row of a document without its file."""
+    stored = files.new_stored()
+    return Attachment(
+        customer_id=customer_id, kind=kind, name=name, stored=stored, size=0, sha256=files.not_drawn(stored),
+        state=AttachmentState.READY, uploaded_at=at, done_at=at,
+    )  # fmt: skip
 
 
 async def draw(attachment: Attachment) -> bool:
@@ -34,7 +42,8 @@ async def draw(attachment: Attachment) -> bool:
     if order is None:
         return False
     customer = await Customer.get(id=attachment.customer_id)
-    pdf = await order_pdf(
+    made = {OrderKind.CHANGE: addendum_pdf, OrderKind.CANCELLATION: cancellation_pdf}.get(order.kind, order_pdf)
+    pdf = await made(
         order, customer_name=customer.name, customer_lines=[*filter(None, [customer.domain]), SAID],
         account_code=customer.account_code,
     )  # fmt: skip

@@ -110,8 +110,9 @@ def _steps(sketch: Sketch, moments: Moments) -> Iterator[_Happened]:
 
 
 def _chores(chance: random.Random, sketch: Sketch, moments: Moments, already: int) -> Iterator[_Happened]:
-    """What people did in between, more of it where a customer has been there for long."""
+    """What people did in between, more of it where a customer has been there for long; nothing once it leaves."""
     begin, now = sketch.created_at + _HOUR / 6, datetime.now(UTC) - _HOUR / 6
+    now = min(now, sketch.closed.asked) if sketch.closed else now
     if begin >= now:
         return
     possible = list(_possible(sketch, moments))

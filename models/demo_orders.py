@@ -11,10 +11,11 @@ from models.product import CustomerProduct
 from models.user import PortalUser
 
 _TOLD, _ANSWERED = timedelta(hours=3), timedelta(days=2)  # after the order
+BY_HAND_BECAUSE = 'The settings name no order desk that takes orders by e-mail.'
 
 
 async def load_orders() -> None:
-    """Give every customer that there is its first order: accepted, but of those who wait for their RFI the newest is to
+    """Give every customer that has none its first order: accepted, but of those who wait for their RFI the newest is to
     be passed on and the others are not answered yet. Belongs in the transaction that made them and their documents."""
     now = datetime.now(UTC)
     by = {user.partner_id: user for user in await PortalUser.filter(can_sign_in=True).order_by('-id')}
@@ -23,16 +24,17 @@ async def load_orders() -> None:
     bought: dict[int, list[CustomerProduct]] = {}
     for row in await CustomerProduct.all().select_related('product').order_by('id'):
         bought.setdefault(row.customer_id, []).append(row)
-    customers = await Customer.all().order_by('created_at', 'id')
+    given = set(await Order.filter(customer_id__isnull=False).values_list('customer_id', flat=True))
+    customers = [each for each in await Customer.all().order_by('created_at', 'id') if each.id not in given]
     newest = {each.partner_id: each.id for each in customers if each.listing == Listing.WAITING}
     await Order.bulk_create([
-        _priced(_order(each, by[each.partner_id].name, documents.get(each.id), now,
-                       is_newest=newest.get(each.partner_id) == each.id), bought.get(each.id, []), prices)
+        priced(_order(each, by[each.partner_id].name, documents.get(each.id), now,
+                      is_newest=newest.get(each.partner_id) == each.id), bought.get(each.id, []), prices)
         for each in customers
     ])  # fmt: skip
 
 
-def _priced(order: Order, bought: list[CustomerProduct], prices: dict[tuple[int, int], Price]) -> Order:
+def priced(order: Order, bought: list[CustomerProduct], prices: dict[tuple[int, int], Price]) -> Order:
     """With what was bought, for what it costs by the price list."""
     priced = [(row, prices.get((order.partner_id, row.product_id))) for row in bought]
     lines = [line(row.product, price, row.quantity) for row, price in priced if price is not None]
@@ -51,7 +53,7 @@ def _order(customer: Customer, by: str, document: int | None, now: datetime, *, 
     )  # fmt: skip
     if is_newest:
         order.vendor = VendorState.BY_HAND
-        order.vendor_error = 'The settings name no order desk that takes orders by e-mail.'
+        order.vendor_error = BY_HAND_BECAUSE
         return order
     order.vendor, order.vendor_how, order.vendor_at = VendorState.DELIVERED, 'hand', min(now, at + _TOLD)
     if customer.listing != Listing.WAITING:

@@ -3,8 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from models import order_form
 from models.history import HistoryEvent
+from models.order import Order
+from models.ordering import SAVED_BY
 from models.partner import Partner
+from models.price import Price
+from models.product import load_catalogue
 from models.prospect import CompanyType, Prospect, ProspectState, Sector
 from models.user import PortalUser
 
@@ -62,6 +67,15 @@ _PROSPECTS: dict[str, tuple[tuple[dict[str, Any], float, float, dict[str, Any] |
 }  # fmt: skip
 
 
+# Whose order was saved, days ago, and what its form says beside what is known of the prospect.
+_ORDERED = {
+    'Larkspur Veterinary Group': (1.1, {
+        'mail_server': 'microsoft_365', 'archive_solution': 'MailStore', 'security_msp': 'Barracuda',
+        'security_onprem': 'Sophos', 'continuity': 'None', 'po_number': 'LVG-2207',
+    }),
+}  # fmt: skip
+
+
 async def load_prospects() -> None:
     """Give the demo MSPs their prospects, added by their first administrator; belongs in their transaction."""
     now = datetime.now(UTC)
@@ -93,6 +107,31 @@ async def _load(
     elif changed > added:
         said = f'{made.name}: Licences: {max(1, made.seats - 10)} → {made.seats}'
         await HistoryEvent.add(partner.id, 'prospect.updated', said, at=changed, **kept)
+    if made.name in _ORDERED:
+        await _save_order(partner, made, by)
+
+
+async def _save_order(partner: Partner, prospect: Prospect, by: PortalUser) -> None:
+    """The order that is being prepared for it, ready to be reviewed."""
+    days, given = _ORDERED[prospect.name]
+    at = datetime.now(UTC) - timedelta(days=days)
+    catalogue = await load_catalogue(partner.id)
+    codes = {product.id: code for code, product in catalogue.items()}
+    prices = {codes[price.product_id]: price for price in await Price.filter(partner_id=partner.id)}
+    facts = order_form.clean({**order_form.empty_for(prospect), **given})
+    found = order_form.judged(facts, catalogue, prices, partner.currency)
+    order = Order(
+        partner_id=partner.id, prospect_id=prospect.id, created_by_id=by.id, created_by=by.name, created_at=at,
+        changed_at=at,
+    )  # fmt: skip
+    order_form.put(order, facts)
+    order.lines, order.fees, order.currency = found.lines_data, found.fees.as_data(), found.fees.currency
+    order.details = {**order.details, SAVED_BY: by.name}
+    await order.save()
+    said = f'{order.number} for {prospect.name} was saved: {order.seats} licences of {", ".join(order.products)}'
+    await HistoryEvent.add(
+        partner.id, 'order.saved', said, at=at, by=by, order=order.id, prospect=prospect.id, version=order.version
+    )
 
 
 def _of(found: dict[str, Any], domain: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tortoise.models import Model
 
 from models.connect_step import BY_KEY, ConnectStep, StepOwner, StepState, Template
 from models.contact import Contact, ContactKind
-from models.customer import AccountType, Customer, Listing, current_of
+from models.customer import AccountType, Closing, Customer, Listing, current_of
 from models.history import append_many
 from models.infrastructure import Directory, Infrastructure, MailPlatform
 from models.monitor import OLD_AFTER, Health, Monitor, MonitorKind, MonitorState
@@ -70,6 +70,15 @@ class Hold(NamedTuple):
     until: date | None = None
 
 
+class Closed(NamedTuple):
+    """Why, and when, a customer was closed; `asked` is when that was ordered, from when on nobody does much there."""
+
+    closing: Closing
+    because: str
+    asked: datetime
+    at: datetime
+
+
 @dataclass
 class Known:
     """What is known of a customer's infrastructure."""
@@ -85,7 +94,8 @@ class Known:
 
 @dataclass
 class Sketch:
-    """A customer as it is to be made; `since` is when its present Connect status began."""
+    """A customer as it is to be made; `since` is when its present Connect status began. Of one that is closed this and
+    `listing` are what they were before."""
 
     name: str
     domain: str
@@ -109,6 +119,7 @@ class Sketch:
     answers: dict[str, Any] = field(default_factory=dict)
     responsible: int | None = None  # who looks after it
     hold: Hold | None = None
+    closed: Closed | None = None
 
 
 def services_of(products: tuple[str, ...], catalogue: dict[str, Product]) -> str:
@@ -198,6 +209,8 @@ def reason_of(sketch: Sketch, state: StepState) -> str:
 
 def connect_status(sketch: Sketch) -> tuple[str, str]:
     """The text and the key that `Customer.restate` would find."""
+    if sketch.closed:
+        return sketch.closed.closing.title, 'closed'
     if sketch.listing == Listing.COMPLETE:
         return 'Complete', 'complete'
     if sketch.hold:
@@ -285,7 +298,8 @@ _COLUMNS: dict[type[Model], list[str]] = {
         'account_type', 'products_in_short', 'listing', 'connect_status', 'connect_key', 'connect_since',
         'blocked_because', 'rfi', 'rfi_returned', *(kind.value for kind in MonitorKind), 'worst', 'console_url',
         'is_simulated', 'created_at', 'completed_at', 'connect_owner', 'connect_due', 'steps_done', 'steps_of',
-        'contract_start', 'responsible_id', 'connect_person_id', 'hold_because', 'held_at', 'hold_until',
+        'contract_start', 'responsible_id', 'connect_person_id', 'hold_because', 'held_at', 'hold_until', 'closing',
+        'closed_because', 'closed_at',
     ],
     Rfi: [
         'customer_id', 'state', 'answers', 'errors', 'requested_at', 'returned_at', 'completed_at', 'sent_to',
@@ -318,17 +332,20 @@ def _customer_row(
     _NAMED.set_name(sketch.name)
     status, key = connect_status(sketch)
     icons = [int(sketch.signals.get(kind, _NOTHING_READ).health(now)) for kind in MonitorKind]
-    blocked = sketch.because if sketch.step_state == StepState.BLOCKED and not sketch.hold else ''
-    hold, in_connect = sketch.hold, sketch.listing in (Listing.WAITING, Listing.IN_PROGRESS)
+    hold, closed = sketch.hold, sketch.closed
+    blocked = sketch.because if sketch.step_state == StepState.BLOCKED and not (hold or closed) else ''
+    in_connect = sketch.listing in (Listing.WAITING, Listing.IN_PROGRESS) and not closed
+    since = closed.at if closed else hold.since if hold else sketch.since
     return [
         customer_id, partner_id, sketch.name, _NAMED.name_key, _NAMED.initial, _NAMED.search_key, sketch.account_code,
-        sketch.domain, sketch.seats, sketch.account_type.value, ', '.join(sketch.products)[:200], sketch.listing.value,
-        status, key, hold.since if hold else sketch.since, blocked, int(sketch.rfi.icon),
+        sketch.domain, sketch.seats, sketch.account_type.value, ', '.join(sketch.products)[:200],
+        (Listing.CLOSED if closed else sketch.listing).value, status, key, since, blocked, int(sketch.rfi.icon),
         sketch.listing != Listing.WAITING, *icons, min(icons),
         f'https://console.example/{sketch.account_code}', True, sketch.created_at, sketch.completed_at,
         *_board(sketch, steps), sketch.created_at.date(), sketch.responsible,
         sketch.responsible if in_connect else None, hold.because if hold else '', hold.since if hold else None,
-        hold.until if hold else None,
+        hold.until if hold else None, (closed.closing if closed else Closing.NONE).value,
+        closed.because if closed else '', closed.at if closed else None,
     ]  # fmt: skip
 
 
@@ -337,9 +354,9 @@ def _board(sketch: Sketch, rows: list[list[Any]]) -> tuple[str, datetime | None,
     them."""
     columns = _COLUMNS[ConnectStep]
     steps = [SimpleNamespace(**dict(zip(columns, row, strict=True))) for row in rows]
-    done = sum(step.state == StepState.COMPLETE for step in steps)
+    done = sum(step.state == StepState.COMPLETE and not step.is_optional for step in steps)
     left = sum(step.state not in (StepState.COMPLETE, StepState.SKIPPED) and not step.is_optional for step in steps)
-    if sketch.listing in (Listing.COMPLETE, Listing.CLOSED):
+    if sketch.closed or sketch.listing == Listing.COMPLETE:
         return '', None, done, done + left
     current: Any = steps[0] if sketch.listing == Listing.WAITING and steps else current_of(steps)
     if current is None:

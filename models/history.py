@@ -88,12 +88,13 @@ class HistoryEvent(Model):
     @classmethod
     async def add(
         cls, partner_id: int, kind: str, summary: str, *, customer_id: int | None = None,
-        by: 'PortalUser | None' = None, at: datetime | None = None, **data: Any,
+        by: 'PortalUser | None' = None, outsider: str = '', at: datetime | None = None, **data: Any,
     ) -> None:  # fmt: skip
-        """Write one entry; called by a verb inside its transaction."""
+        """Write one entry; called by a verb inside its transaction. `outsider` is who did it where it is nobody of the
+        portal's: told by name, and found under no person."""
         entry = Entry(
             partner_id, customer_id, kind, at or datetime.now(UTC), summary, by.id if by else None,
-            by.name if by else '', data,
+            by.name if by else outsider, data,
         )  # fmt: skip
         async with _within_transaction() as connection:
             await append_many(connection, [entry])

@@ -50,6 +50,9 @@ MILESTONES = frozenset({
     'delegated_access.granted', 'delegated_access.revoked', 'delegated_access.lost', 'cancellation.requested',
     'cancellation.effective', 'partner_change', 'customer.closed', 'connect.abandoned', 'connect.extended',
 })  # fmt: skip
+# Of these no entry is left out of what one sees first, whoever did it: what automatic checks completed, what the portal
+# delivered. None of them comes more often than somebody, or the vendor, moves.
+STORY = ('connect.', 'order.', 'change_order.', 'cancellation.')
 EVERYTHING = 'all'
 MOST = 1000
 FLIP = 'monitor.health_changed'
@@ -95,9 +98,9 @@ async def page(
 ) -> tuple[list[dict[str, Any]], str]:  # fmt: skip
     """The newest entries, and where to go on: give that as `before` ('' is the top, and that there are no more).
 
-    `of` is a customer's id, or a chain. `group` '' are milestones and what people did, 'all' is everything, the others
-    are `KINDS` (of the audit, '' is everything and the others are `AUDITED`). `since` is included and `until` is not.
-    Raises `Invalid` for a group or a cursor that there is not.
+    `of` is a customer's id, or a chain. `group` '' are milestones, every move of Connect and of orders, and what people
+    did; 'all' is everything, the others are `KINDS` (of the audit, '' is everything and the others are `AUDITED`).
+    `since` is included and `until` is not. Raises `Invalid` for a group or a cursor that there is not.
     """
     chain = of if isinstance(of, Chain) else Chain.of(of)
     chain.check(group)
@@ -114,7 +117,7 @@ async def page(
 
 
 async def recent(customer_id: int, limit: int = 10) -> list[dict[str, Any]]:
-    """The newest milestones and what people did."""
+    """The newest of what `page` gives first."""
     return (await page(customer_id, limit=limit))[0]
 
 
@@ -203,7 +206,8 @@ async def _entries(
     where = _Where(reader())
     where.add('"chain" = ?', chain.name)
     if not group and chain.customer_id is not None:
-        where.add(f'("actor_id" IS NOT NULL OR "kind" IN ({_MILESTONES}))')
+        story = ' OR '.join('"kind" LIKE ?' for _ in STORY)
+        where.add(f'("actor_id" IS NOT NULL OR "kind" IN ({_MILESTONES}) OR {story})', *(f'{each}%' for each in STORY))
     elif group not in ('', EVERYTHING):
         begins, but = chain.begins(group)
         where.add('(' + ' OR '.join('"kind" LIKE ?' for _ in begins) + ')', *(f'{each}%' for each in begins))

@@ -142,10 +142,14 @@ class Infrastructure(Model):
     @classmethod
     async def keep(
         cls, customer: 'Customer', clean: Mapping[str, Any], *, was: Mapping[str, Any] | None = None,
-        by: 'PortalUser | None' = None, source: str = '',
+        by: 'PortalUser | None' = None, outsider: str = '', source: str = '',
     ) -> set[str]:  # fmt: skip
-        """Store checked facts for a verb that has asked who may (the RFI form, say); the history names the `source`."""
+        """Store checked facts for a verb that has asked who may (the RFI form, say); the history names the `source`,
+        and the `outsider` who did it."""
         from models.customer import Customer
+
+        # The form keeps the values of its choices.
+        clean = {field: _CHOICES[field](value) if field in _CHOICES else value for field, value in clean.items()}
 
         async with transaction():
             # Whoever else changes this customer waits; a row that is not there yet cannot be locked.
@@ -160,12 +164,14 @@ class Infrastructure(Model):
             said = checking.in_words(_HEADINGS, before, after)
             await HistoryEvent.add(
                 customer.partner_id, 'infrastructure.changed', f'{source}: {said}' if source else said,
-                customer_id=customer.id, by=by, before=checking.as_data(before), after=checking.as_data(after),
+                customer_id=customer.id, by=by, outsider=outsider, before=checking.as_data(before),
+                after=checking.as_data(after),
             )  # fmt: skip
             events.CUSTOMER_TOUCHED.emit(customer.partner_id, {customer.id: frozenset({'infrastructure'})})
         return set(before)
 
 
+_CHOICES = {'mail_platform': MailPlatform, 'directory': Directory}
 _LISTS = ('domains', 'outbound_ips', 'inbound_ips')
 _HEADINGS = {field: str(Infrastructure._meta.fields_map[field].description) for field in Infrastructure.FACTS}
 

@@ -303,10 +303,14 @@ class Order(Model):
     async def accept(self, by: 'PortalUser', account_code: str = '') -> None:
         """The vendor has accepted it. With a first order the account code may be there already; it takes the place of
         the provisional one. Raises `Refused`, `Invalid` and `Impossible`."""
+        from models.customer import Customer
+
         code = checking.line('account_code', account_code, 200)
         async with self._moving('accept', by) as fresh:
             if code and fresh.kind != OrderKind.NEW:
                 raise Invalid('account_code', 'comes with the first order only')
+            if code:  # the customer before the history
+                await Customer.filter(id=fresh.customer_id).select_for_update().get()
             fresh._decided(by)
             if fresh.kind == OrderKind.NEW:
                 fresh.state = OrderState.ACCEPTED
@@ -339,10 +343,12 @@ class Order(Model):
         unless it has left."""
         if self.vendor in (VendorState.DELIVERED, VendorState.ACCEPTED):
             return VendorState.RECALL
-        why = f'{self.number} was withdrawn before it was sent.'
-        if self.vendor == VendorState.SENDING and not await Message.stop(self.message_id or 0, why):
+        if self.vendor == VendorState.SENDING and not await self._stop_mail():
             return VendorState.SENDING  # it is leaving at this moment: `settle` tells what became of it
         return VendorState.NOT_TOLD
+
+    async def _stop_mail(self) -> bool:
+        return await Message.stop(self.message_id or 0, f'{self.number} was withdrawn before it was sent.')
 
     async def deliver_again(self, by: 'PortalUser', note: str = '') -> None:
         """Deliver it once more: what was wrong is right now, or there is a way by now. `note` says what was put right.
@@ -364,6 +370,11 @@ class Order(Model):
                 raise Impossible(f'The account code comes with the acceptance. {fresh._now()}')
             await fresh._take_code(code, by)
             fresh._tell()
+
+    def require_correctable(self) -> None:
+        """Raise `Impossible` where what it says cannot be put right, as it is known here."""
+        if not self._allows(MOVES['correct']):
+            raise Impossible(self._now())
 
     @asynccontextmanager
     async def correction(self, by: 'PortalUser', said: str) -> AsyncGenerator['Order']:
@@ -438,7 +449,10 @@ class Order(Model):
     async def settle(self) -> bool:
         """Look what has become of its mail; whether anything was stored."""
         message = await Message.get_or_none(id=self.message_id or 0)
-        if message is not None and message.state == MessageState.WAITING:
+        is_waiting = message is not None and message.state == MessageState.WAITING
+        if is_waiting and self.state == OrderState.WITHDRAWN:  # its first try has failed: there is no other
+            is_waiting = not await self._stop_mail()
+        if message is not None and is_waiting:
             is_late = datetime.now(UTC) - message.created_at > QUEUED
             return await self._delayed(message.error or (STILL_QUEUED if is_late else ''))
         async with transaction():

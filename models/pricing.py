@@ -14,6 +14,12 @@ from models.price import BillingTerm, Price
 from models.product import Product
 
 NOTHING = Decimal(0)
+# What the sums are called wherever they stand: in forms (`ordering.js`), documents, and on the page of a customer.
+TITLES = {
+    'monthly': 'Monthly fees', 'annual': 'Annual fees', 'one_time': 'One-time (up front) fees',
+    'initial': 'First payment',
+}  # fmt: skip
+PERMITTED = 'Licences (permitted users)'  # as the agreement speaks of them
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from models import rfi_schema as schema
 from models.attachment import AlreadyThere, Attachment, AttachmentKind
 from models.checking import Impossible
 from models.connect_fitting import fit
-from models.connect_step import AUTOMATIC, plan_open, step_done, step_undone
+from models.connect_step import AUTOMATIC, kept, plan_open, step_done, step_undone
 from models.contact import Contact, ContactKind
 from models.documents import rfi_pdf
 from models.events import Changed, transaction
@@ -115,8 +115,6 @@ class Rfi(Model):
         The first time it is submitted the customer is listed under In Progress (the reference page). Raises
         `Rfi.NotReady` where the state does not allow it, also when somebody else was quicker.
         """
-        from models.customer import Customer
-
         allowed, state = MOVES[verb]
         now = datetime.now(UTC)
         async with transaction():
@@ -130,7 +128,7 @@ class Rfi(Model):
                 fresh = await Rfi.get(id=self.id)
                 raise Rfi.NotReady(f'The RFI is {fresh.state.value.replace("_", " ")}; it cannot {verb} now.')
             self.update_from_dict(changes)
-            customer = await Customer.get(id=self.customer_id)
+            customer = await kept(self.customer_id)
             if verb == 'submit':
                 await self._is_back(customer, now)
             if verb == 'accept':
@@ -180,7 +178,9 @@ class Rfi(Model):
             )
             if last is None or last['by'] != who or now - datetime.fromisoformat(last['at']) > TOLD_AGAIN:
                 said = f'{who if "@" in who else who[:1].upper() + who[1:]} filled in some of the RFI form'
-                await HistoryEvent.add(customer.partner_id, 'rfi.draft', said, customer_id=customer.id, by=by)
+                await HistoryEvent.add(
+                    customer.partner_id, 'rfi.draft', said, customer_id=customer.id, by=by, outsider=_named(link)
+                )
             if moved:
                 await form._follow(customer)
             else:
@@ -236,11 +236,11 @@ class Rfi(Model):
                         customer.partner_id, 'rfi.checked', 'RFI form checked', customer_id=customer.id, by=by
                     )
                 else:
-                    await form._sent_back(customer, now, who, by)
+                    await form._sent_back(customer, now, who, by, _named(link))
                 if errors:
                     await form._found_wrong(customer, answers, errors)
                 else:
-                    await form._completed(customer, clean, schema.warnings(clean, known), copy, now, by)
+                    await form._completed(customer, clean, schema.warnings(clean, known), copy, now, by, _named(link))
                 await form._follow(customer)
             return form, schema.warnings(clean, known)
         raise Impossible('Somebody else is typing in the form. Send it back when they have finished.')
@@ -271,11 +271,11 @@ class Rfi(Model):
         self, link: 'RfiLink | None', *, states: Collection[RfiState] = frozenset(FILLING)
     ) -> 'tuple[Rfi, Customer]':
         """The form as it is now, and its customer; whoever else changes it waits."""
-        from models.customer import Customer, Listing
+        from models.customer import Listing
         from models.rfi_link import RfiLink
 
         form = await Rfi.filter(id=self.id).select_for_update(no_key=True).get()
-        customer = await Customer.get(id=form.customer_id)
+        customer = await kept(form.customer_id)  # before the history: whoever moves a step holds it and then writes
         if customer.listing == Listing.CLOSED:
             raise Impossible('This customer is closed: the form is not needed any more.')
         if form.state not in states:
@@ -294,11 +294,15 @@ class Rfi(Model):
             await plan_open(customer.id, now, is_back=True)
         customer.rfi_returned = True
 
-    async def _sent_back(self, customer: 'Customer', now: datetime, who: str, by: 'PortalUser | None') -> None:
+    async def _sent_back(
+        self, customer: 'Customer', now: datetime, who: str, by: 'PortalUser | None', outsider: str
+    ) -> None:
         await self._become(returned_at=now, returned_by=who[:254], version=self.version + 1)
         await self._is_back(customer, now)
         said = 'RFI form sent back' if by is not None else f'RFI form sent back by {who}'
-        await HistoryEvent.add(customer.partner_id, 'rfi.submitted', said, customer_id=customer.id, by=by)
+        await HistoryEvent.add(
+            customer.partner_id, 'rfi.submitted', said, customer_id=customer.id, by=by, outsider=outsider
+        )
 
     async def _found_wrong(self, customer: 'Customer', answers: dict[str, Any], errors: list[dict[str, str]]) -> None:
         await self._become(state=RfiState.ERROR, errors=errors, answers=answers)
@@ -310,7 +314,7 @@ class Rfi(Model):
 
     async def _completed(
         self, customer: 'Customer', clean: dict[str, Any], warnings: list[dict[str, str]], copy: bytes, now: datetime,
-        by: 'PortalUser | None',
+        by: 'PortalUser | None', outsider: str,
     ) -> None:  # fmt: skip
         from models.rfi_link import RfiLink
 
@@ -324,9 +328,8 @@ class Rfi(Model):
         if len(warnings) > 1:
             said += f' And {len(warnings) - 1} more.'
         await HistoryEvent.add(customer.partner_id, 'rfi.complete', said[:400], customer_id=customer.id)
-        await self._tell_elsewhere(customer, clean, by)
+        await self._tell_elsewhere(customer, clean, by, outsider)
         await fit(customer.id, by=by)
-        await customer.fetch_related('partner')
         name = f'RFI {customer.name} {calendar.day_of(customer.partner, now)}.pdf'
         with contextlib.suppress(AlreadyThere):
             await Attachment.add_made(customer, kind=AttachmentKind.RFI_COPY, name=name, pdf=copy, by=by)
@@ -339,14 +342,16 @@ class Rfi(Model):
             'answer': f'{back} was accepted.',
         }  # fmt: skip
 
-    async def _tell_elsewhere(self, customer: 'Customer', clean: dict[str, Any], by: 'PortalUser | None') -> None:
+    async def _tell_elsewhere(
+        self, customer: 'Customer', clean: dict[str, Any], by: 'PortalUser | None', outsider: str
+    ) -> None:
         """What the form says of infrastructure and contacts is what the portal knows from now on."""
         facts = {name: clean[key] for key, name in _INFRASTRUCTURE.items() if key in clean}
-        await Infrastructure.keep(customer, facts, by=by, source=_SOURCE)
+        await Infrastructure.keep(customer, facts, by=by, outsider=outsider, source=_SOURCE)
         whom = {name: clean[key] for key, name in _CONTACT.items() if key in clean}
-        await Contact.keep(customer, ContactKind.EMERGENCY, whom, by=by, source=_SOURCE)
+        await Contact.keep(customer, ContactKind.EMERGENCY, whom, by=by, outsider=outsider, source=_SOURCE)
         if not await Contact.filter(customer_id=customer.id, kind=ContactKind.TECHNICAL).exists():
-            await Contact.keep(customer, ContactKind.TECHNICAL, whom, by=by, source=_SOURCE)
+            await Contact.keep(customer, ContactKind.TECHNICAL, whom, by=by, outsider=outsider, source=_SOURCE)
 
     @staticmethod
     async def _step_reopened(customer: 'Customer') -> None:
@@ -374,6 +379,10 @@ def _who(by: 'PortalUser | None', link: 'RfiLink | None') -> str:
     if by is not None:
         return by.name
     return link.holder if link is not None else 'somebody'
+
+
+def _named(link: 'RfiLink | None') -> str:
+    return link.named if link is not None else ''
 
 
 _WHY_NOT = {

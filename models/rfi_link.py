@@ -71,12 +71,13 @@ class RfiLink(Model):
     class Closed(ValueError):
         """There was such a link, and it opens nothing any more; the sentence says why and what to do.
 
-        `is_well` where that is so because the form is complete.
+        `is_well` where that is so because the form is complete; `msp` names the MSP then, as the form did, to whoever
+        holds a link that was good until its completion. Any other tells nothing of whose it was.
         """
 
-        def __init__(self, why: str, *, is_well: bool = False) -> None:
+        def __init__(self, why: str, *, is_well: bool = False, msp: str = '') -> None:
             super().__init__(why)
-            self.is_well = is_well
+            self.is_well, self.msp = is_well, msp
 
     # -- making --------------------------------------------------------------------------------------------------------
 
@@ -189,9 +190,10 @@ class RfiLink(Model):
         now = datetime.now(UTC)
         async with transaction():
             partner_id = await _partner_of(self.customer_id)
+            # Before the link, as whoever completes the form does.
+            form = await Rfi.filter(customer_id=self.customer_id).select_for_update(no_key=True).first()
             if not await self._close(self._open_ones(self.customer_id, now).filter(id=self.id), now, _REVOKED):
                 return
-            form = await Rfi.filter(customer_id=self.customer_id).first()
             if form is not None and not await self._is_wanted(self.customer_id, form.sent_to):
                 await Rfi.filter(id=form.id).update(remind_at=None)
             await _revoked(partner_id, self.customer_id, 1, by)
@@ -234,7 +236,8 @@ class RfiLink(Model):
         if form is None or form.state == RfiState.NOT_APPLICABLE or found.customer.listing == 'closed':
             raise cls.Closed('This form is not needed any more.')
         if form.state == RfiState.COMPLETE:
-            raise cls.Closed('The form is complete, and nothing more is needed. Thank you.', is_well=True)
+            msp = found.customer.partner.name if _was_good(found, form) else ''
+            raise cls.Closed('The form is complete, and nothing more is needed. Thank you.', is_well=True, msp=msp)
         if why := _closed_because(found):
             raise cls.Closed(why)
         return found
@@ -253,14 +256,23 @@ class RfiLink(Model):
         is_first = self.opened_at is None
         self.opened_at, self.last_opened_at = self.opened_at or now, now
         async with transaction():
+            was_never = Rfi.filter(customer_id=self.customer_id, opened_at__isnull=True)
+            is_news = is_first and bool(await was_never.update(opened_at=now))  # before the link, as in `revoke`
             await RfiLink.filter(id=self.id).update(opened_at=self.opened_at, last_opened_at=now)
             if not is_first:
                 return
             partner_id = await _partner_of(self.customer_id)
-            if await Rfi.filter(customer_id=self.customer_id, opened_at__isnull=True).update(opened_at=now):
+            if is_news:
                 said = f'The RFI form was opened by the link for {self.recipient or "whoever it was passed on to"}'
-                await HistoryEvent.add(partner_id, 'rfi.opened', said, customer_id=self.customer_id, link=self.id)
+                await HistoryEvent.add(
+                    partner_id, 'rfi.opened', said, customer_id=self.customer_id, outsider=self.named, link=self.id
+                )
             _tell(partner_id, self.customer_id)
+
+    @property
+    def named(self) -> str:
+        """Whoever it is, as the history names them: nobody of the portal's."""
+        return f'{self.recipient[:100]} (by link)' if self.recipient else 'Somebody with the link'
 
     @property
     def holder(self) -> str:
@@ -325,12 +337,20 @@ class RfiLink(Model):
     async def replan(cls, partner: Partner) -> None:
         """Let the forms that are out be asked for again on the schedule as it is now; inside a verb's transaction."""
         now, out = datetime.now(UTC), Rfi.filter(customer__partner_id=partner.id, state__in=list(WAITING))
-        for form in await out.exclude(sent_to='').exclude(customer__listing='closed').order_by('id'):
-            wanted = await cls._is_wanted(form.customer_id, form.sent_to)
+        # As `_is_wanted` has it, of all at once: there may be thousands.
+        links = cls.filter(customer__partner_id=partner.id, customer__rfi_form__state__in=list(WAITING)).order_by('id')
+        found = await links.values_list('customer_id', 'recipient', 'revoked_at')
+        revoked = {(customer_id, recipient): at for customer_id, recipient, at in found}
+        moved: dict[datetime | None, dict[int, int]] = {}
+        forms = out.exclude(sent_to='').exclude(customer__listing='closed').order_by('id')
+        for form in await forms.only('id', 'customer_id', 'sent_to', 'requested_at', 'remind_at'):
+            wanted = revoked.get((form.customer_id, form.sent_to)) is None
             due = next_reminder(partner, form.requested_at or now, now) if wanted else None
             if due != form.remind_at:
-                await Rfi.filter(id=form.id).update(remind_at=due)
-                events.CUSTOMER_TOUCHED.emit(partner.id, {form.customer_id: frozenset({'rfi'})})
+                moved.setdefault(due, {})[form.id] = form.customer_id
+        for due, some in moved.items():
+            await Rfi.filter(id__in=list(some), state__in=list(WAITING)).update(remind_at=due)
+            events.CUSTOMER_TOUCHED.emit(partner.id, dict.fromkeys(some.values(), frozenset({'rfi'})))
 
     @classmethod
     async def _remind(cls, customer: 'Customer', form: Rfi, now: datetime, at: str) -> bool:
@@ -369,6 +389,13 @@ def _closed_because(link: RfiLink) -> str:
     if link.revoked_at is not None:
         return f'This link has been withdrawn; a newer one may be in your mail. {again}'
     return f'This link has expired. {again}' if link.expires_at <= datetime.now(UTC) else ''
+
+
+def _was_good(link: RfiLink, form: Rfi) -> bool:
+    """Whether nothing but the completion of the form has closed this link."""
+    closed, completed = link.revoked_at, form.completed_at
+    until_then = closed is None or (completed is not None and closed >= completed)
+    return until_then and link.expires_at > datetime.now(UTC)
 
 
 async def _open_form(customer_id: int) -> Rfi:

@@ -13,8 +13,9 @@ from datetime import date
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
-from models import checking
+from models import calendar, checking
 from models.checking import Invalid
+from models.contact import ContactKind
 from models.infrastructure import Directory, MailPlatform
 
 Answers = Mapping[str, Any]
@@ -97,7 +98,7 @@ _DIRECTORY = (*_LDAP, _D.AD_PUSH.value)
 _EACH = 'One to a line.'
 
 SECTIONS: tuple[Section, ...] = (
-    Section('B', 'Technical contact', 'Whom we call when something is urgent: somebody of your technical staff.', (
+    Section('B', ContactKind.EMERGENCY.title, 'Whom we call when something is urgent: one of your technical staff.', (
         Field('emergency_first_name', 'First name', required=True, longest=80),
         Field('emergency_last_name', 'Last name', required=True, longest=80),
         Field('emergency_email', 'E-mail', 'email', required=True, placeholder='name@example.com'),
@@ -240,7 +241,17 @@ def shown(key: str, value: Any) -> str:
     about = FIELDS.get(key)
     if about is not None and about.kind == 'phone':
         return checking.phone_shown(str(value))
+    if about is not None and about.kind == 'date':
+        return _day_said(str(value))
     return dict(about.choices).get(str(value), str(value)) if about is not None else str(value)
+
+
+def _day_said(typed: str) -> str:
+    """A day in words; what is none (in a draft), as it was typed."""
+    try:
+        return calendar.said(date.fromisoformat(typed))
+    except ValueError:
+        return typed
 
 
 def full_label(key: str) -> str:

@@ -13,14 +13,16 @@ from models.monitor import Flip
 
 
 async def count_simulated(block: int) -> list[dict[str, Any]]:
-    """How many simulated customers there are in each block of so many ids: `number`, `total`, `live`, `waiting`.
+    """How many simulated customers there are in each block of so many ids: `number`, `total`, and of these `live`,
+    `waiting` and `closed`.
 
     One statement on a reading connection; 65 ms for 100,000.
     """
     found = await reader().execute_query_dict(
         f'SELECT "id" / {int(block)} AS "number", COUNT(*) AS "total", '
         f"""SUM(CASE WHEN "listing" = '{Listing.COMPLETE.value}' THEN 1 ELSE 0 END) AS "live", """
-        f"""SUM(CASE WHEN "listing" = '{Listing.WAITING.value}' THEN 1 ELSE 0 END) AS "waiting" """
+        f"""SUM(CASE WHEN "listing" = '{Listing.WAITING.value}' THEN 1 ELSE 0 END) AS "waiting", """
+        f"""SUM(CASE WHEN "listing" = '{Listing.CLOSED.value}' THEN 1 ELSE 0 END) AS "closed" """
         'FROM "customer" WHERE "is_simulated" GROUP BY 1 ORDER BY 1'
     )
     return [{name: int(value) for name, value in row.items()} for row in found]

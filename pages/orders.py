@@ -92,8 +92,8 @@ async def _offered(partner: Partner, chosen: list[str], *, with_prices: bool) ->
         for code, product in catalogue.items()
         if code in chosen or (product.is_active and is_priced(prices.get(code), partner.currency))
     ]
-    gone = [{'code': code, 'name': code, 'kind': ProductKind.ADD_ON.value, 'is_sample': False, 'price': '', 'term': '',
-             'one_time': ''} for code in chosen if code not in catalogue]  # fmt: skip
+    gone = [{'code': code, 'name': code, 'kind': ProductKind.ADD_ON.value, 'is_sample': False, 'is_priced': False,
+             'price': '', 'term': '', 'one_time': ''} for code in chosen if code not in catalogue]  # fmt: skip
     return sorted(found, key=lambda row: (row['kind'] != ProductKind.PRIMARY, row['name'])) + gone
 
 

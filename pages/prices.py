@@ -38,7 +38,7 @@ def told_of(product: Product, price: Price | None, currency: str, *, with_price:
     """A product as order forms offer it, with what it costs if it has a price in this currency (`is_priced`)."""
     found: dict[str, Any] = {
         'code': product.code, 'name': product.name, 'kind': product.kind.value, 'is_sample': product.is_sample,
-        'price': '', 'term': '', 'one_time': '',
+        'is_priced': is_priced(price, currency), 'price': '', 'term': '', 'one_time': '',
     }  # fmt: skip
     if with_price and price is not None and is_priced(price, currency):
         once = shown(price.one_time_fee, currency) if price.one_time_fee else ''

@@ -15,6 +15,7 @@ from models import (
     Order,
     OrderKind,
     OrderState,
+    Partner,
     PortalUser,
     Product,
     ProductKind,
@@ -22,7 +23,7 @@ from models import (
     ProspectState,
     Sector,
 )
-from models.catalogue import for_partner
+from models.catalogue import for_partner, prices_of
 from models.checking import phone_shown
 from models.database import reader, rows
 from models.dns_asking import Found
@@ -33,6 +34,7 @@ from models.prospect import NEEDED, PENDING, PHONES, TITLES
 from models.rights import may
 from pages.acting import whole
 from pages.guard import viewer
+from pages.prices import is_priced
 
 SEE, CHANGE = 'prospect.see', 'prospect.change'
 FACTS = (
@@ -141,7 +143,7 @@ table = LiveTable(
     Prospect.visible_to, noun='prospects', links={'name': '/prospects/{id}'}, narrow=('state',), right=SEE,
     yields=('products', 'lead', 'changed_at'), searched='company, domain or implementation lead',
     spelled={'products': {code: name for code, name, *_ in CATALOGUE}}, told_to=lambda user: _told_to(user),
-    tools=({'text': 'New prospect', 'href': '/prospects/new', 'right': CHANGE, 'icon': 'plus'},),
+    tools=({'text': 'New prospect', 'href': '/prospects/new', 'right': CHANGE, 'icon': 'plus', 'main': True},),
     choice=CHOICE, told_by='prospects',
 )  # fmt: skip
 
@@ -183,11 +185,17 @@ async def choices(user: PortalUser) -> dict[str, Any]:
         return product.kind != ProductKind.PRIMARY, product.name
 
     catalogue = await for_partner(user.partner_id)
+    prices = await prices_of(user.partner_id, catalogue)
+    currency = (await Partner.get(id=user.partner_id, using_db=reader())).currency
     sold = sorted((product for product in catalogue.values() if product.is_active), key=place)
     return {
         'types': [[kind.value, kind.title] for kind in CompanyType],
         'sectors': [[each.value, each.title] for each in sorted(Sector, key=_sector_place)],
-        'products': [[each.code, each.name, each.kind.title, each.is_sample] for each in sold], 'titles': TITLES,
+        'products': [
+            [each.code, each.name, each.kind.title, each.is_sample, is_priced(prices.get(each.code), currency)]
+            for each in sold
+        ],
+        'titles': TITLES,
         'names': {code: product.name for code, product in catalogue.items()},
     }  # fmt: skip
 

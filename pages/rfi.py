@@ -151,13 +151,15 @@ async def by_link(request: Request, token: str) -> Response:
         throttle.failed(keys)
         return _closed('There is no such link', _UNKNOWN.partition('. ')[2], 404)
     except RfiLink.Closed as error:
-        return _closed('This form is complete' if error.is_well else 'This link is closed', str(error), 410)
+        return _closed(
+            'This form is complete' if error.is_well else 'This link is closed', str(error), 410, msp=error.msp
+        )
     partner = link.customer.partner
     return _private(page('rfi.html', msp=partner.name, logo=bool(partner.logo)))
 
 
-def _closed(title: str, text: str, status: int) -> Response:
-    return _private(page('rfi_closed.html', status, title=title, text=text))
+def _closed(title: str, text: str, status: int, msp: str = '') -> Response:
+    return _private(page('rfi_closed.html', status, title=title, text=text, msp=msp))
 
 
 def _private(response: Response) -> Response:

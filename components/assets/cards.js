@@ -34,10 +34,10 @@ export function table(heads, rows, label) {
     h('tbody', {}, ...rows.map((row) => h('tr', {}, ...row.map((cell, index) => h('td', { class: heads[index][1], 'data-label': heads[index][0] }, cell ?? '–')))))));
 }
 
-function products({ rows }) {
+function products({ rows, renews }) {
   if (!rows.length) return empty('Nothing was bought yet.');
-  return table([['Product'], ['Kind'], ['Quantity', 'number'], ['Since', 'date'], ['Next renewal', 'date']],
-    rows.map((row) => [named(row), row.kind, number(row.quantity), day(row.since), day(row.renews_on)]), 'Products');
+  return table([['Product'], ['Kind'], ['Quantity', 'number'], ['Since', 'date'], ...(renews ? [['Next renewal', 'date']] : [])],
+    rows.map((row) => [named(row), row.kind, number(row.quantity), day(row.since), ...(renews ? [day(row.renews_on)] : [])]), 'Products');
 }
 
 const named = (row) => [h('b', {}, row.name), ' ', h('span', { class: 'mono quiet' }, row.code)];
@@ -46,10 +46,11 @@ function upgrades({ rows, why_not: why, quotes }, page) {
   const order = page.may('prospect.change') && !why && h('a', { class: 'button', href: `/customers/${page.id}/upgrade`, 'data-keep': 'upgrade' }, 'Upgrade', quotes ? h('span', { class: 'quiet' }, ` · ${quotes} ${quotes === 1 ? 'quote' : 'quotes'}`) : '');
   const actions = order && h('div', { class: 'card-actions' }, order);
   if (!rows.length) return [empty('Everything in the catalogue is in use here.'), actions];
-  const cost = (row) => (row.price == null ? '–' : `${row.price} ${row.currency} a ${row.term}`);
+  const cost = (row) => (row.price == null ? '–' : `${row.currency}\u00a0${row.price} a ${row.term}`);
+  const priced = rows.some((row) => row.price != null); // whose role has no prices sees no column for them
   // Where nothing can be ordered at all, that is said once.
   return [why && h('p', { class: 'notice' }, h('b', {}, 'No upgrade now. '), why),
-    table([['Product'], ['Kind'], ['Licence', 'number'], ...(why ? [] : [['Availability']])], rows.map((row) => [named(row), row.kind, cost(row),
+    table([['Product'], ['Kind'], ...(priced ? [['A licence', 'number']] : []), ...(why ? [] : [['Availability']])], rows.map((row) => [named(row), row.kind, ...(priced ? [cost(row)] : []),
       ...(why ? [] : [row.available ? h('span', {}, 'Available') : h('span', { class: 'quiet' }, row.why)])]), 'Upgrade options'), actions];
 }
 

@@ -46,6 +46,8 @@ export class ConnectBody {
     const share = content.of ? content.done / content.of : 1;
     const { activeElement: pressed } = document;
     const held = this.inside.contains(pressed) && pressed.closest('.step')?.dataset.step;
+    const place = () => held && this.inside.querySelector(`[data-step="${CSS.escape(held)}"]`)?.getBoundingClientRect().top;
+    const was = place();
     this.inside.replaceChildren(...[
       this.standing(),
       h('div', { class: 'progress-line' },
@@ -53,10 +55,13 @@ export class ConnectBody {
       this.whose(),
       this.bar(),
       this.view === 'steps' ? h('ol', { class: 'steps' }, ...steps.map((step) => this.step(step))) : this.timeLine(),
+      this.view === 'steps' && this.readiness('at the end'),
     ].filter(Boolean));
     // What was pressed may be gone; the next thing to press is not, or a key that is held down would press that too.
     const kept = (name) => this.inside.querySelector(`[data-keep="${CSS.escape(name)}"]`);
     if (held && !kept(pressed.dataset.keep || '')) kept(`fold ${held}`)?.focus({ preventScroll: true });
+    // What comes or goes above must not move the step away from under who has just done something about it.
+    if (was && place()) this.inside.closest('.page')?.scrollBy({ top: place() - was, behavior: 'instant' });
   }
 
   // On hold, ready, closed: what counts for all of Connect, and what can be done about it.
@@ -68,11 +73,16 @@ export class ConnectBody {
       return h('div', { class: 'notice connect-standing' }, h('span', {}, h('b', {}, hold.until ? `On hold until ${day(hold.until)}` : 'On hold'), ' since ', when(hold.since), h('span', { dir: 'auto' }, ` – ${hold.because}`)),
         this.page.may('connect.hold') && this.button('Go on now', 'resume', () => this.send('connect/resume', {}), 'small'));
     }
-    if (ready) {
-      return h('div', { class: 'notice connect-standing' }, h('span', {}, h('b', {}, 'Every step that applies is done.'), this.page.may('connect.complete') ? ' Confirm it, and the customer moves to Complete.' : ' Somebody who may has to confirm it.'),
-        this.page.may('connect.complete') && this.button('Confirm that Connect is complete', 'complete connect', () => this.send('connect/complete', {}), 'primary'));
-    }
-    return null;
+    return ready ? this.readiness('') : null;
+  }
+
+  // Above the steps for who comes to look, and at their end for who has just done the last one.
+  readiness(where) {
+    const { hold, is_ready: ready, listing, later } = this.content;
+    if (!ready || hold || listing === 'closed' || later.length) return null;
+    const may = this.page.may('connect.complete');
+    return h('div', { class: 'notice connect-standing' }, h('span', {}, h('b', {}, 'Every step that applies is done.'), may ? ' Confirm it, and the customer moves to Complete.' : ' Somebody who may has to confirm it.'),
+      may && this.button('Confirm that Connect is complete', `complete connect ${where}`, () => this.send('connect/complete', {}), 'primary'));
   }
 
   // Who looks after the customer, and with the right a way to say so.
@@ -102,7 +112,7 @@ export class ConnectBody {
     const all = [
       inConnect && !hold && may('connect.hold') && this.button('Put on hold', 'hold', () => this.hold()),
       inConnect && may('connect.abandon') && this.button('Abandon', 'abandon', () => this.ask({
-        title: 'Abandon Connect', about: 'The customer moves to Closed. Nothing is deleted, and nothing is watched any more.', label: 'Why?', button: 'Abandon Connect', to: 'connect/abandon',
+        title: 'Abandon Connect', about: 'The customer moves to Closed. Nothing is deleted, and nothing is watched any more.', label: 'Why?', button: 'Abandon Connect', danger: true, to: 'connect/abandon',
       })),
       listing === 'complete' && stopped && may('connect.complete') && this.button('Reopen Connect', 'reopen connect', () => this.reopen()),
     ].filter(Boolean);
@@ -205,9 +215,9 @@ export class ConnectBody {
 
   // -- asking and sending ---------------------------------------------------------------------------------------------
 
-  ask({ title, about, label, button, to, more = {}, fields = [] }) {
+  ask({ title, about, label, button, to, danger, more = {}, fields = [] }) {
     openForm({
-      title, about, button, draft: `${this.page.id} ${to} ${more.verb || ''}`,
+      title, about, button, danger, draft: `${this.page.id} ${to} ${more.verb || ''}`,
       fields: [{ name: 'because', label, longest: LONGEST, help: 'It is kept in the history.' }, ...fields],
       store: async (values) => {
         if (!values.because.trim()) throw Object.assign(new Error('Say why'), { field: 'because' });

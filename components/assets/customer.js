@@ -1,6 +1,6 @@
 // The page of one customer: a summary that stays in view, cards that open and close, recent history and contacts. What
 // is open is kept current: the live socket names the parts that changed, and those that are shown are asked for again.
-import { h, live, spoken, when } from './live.js';
+import { h, inZone, live, parseTime, spoken, when } from './live.js';
 import { HEALTH, shape, stateIcon } from './icons.js';
 import { glyph } from './glyphs.js';
 import { Tips, read } from './tips.js';
@@ -8,8 +8,10 @@ import { bodies } from './cards.js';
 import { contactsPanel, editFacts } from './contacts.js';
 import { manageAccess } from './customer_access.js';
 import { openText } from './dialog.js';
+import { recall, remember } from './drafts.js';
 import { cancelCustomer } from './upgrade.js';
 
+const day = (text) => new Date(parseTime(text)).toLocaleDateString('en-GB', inZone({ day: 'numeric', month: 'long', year: 'numeric' }));
 const PAUSE = 150; // ms at least between two requests of a page that changes all the time
 const KINDS = [['inbound_queue', 'Inbound email queue'], ['outbound_queue', 'Outbound email queue'], ['journal_queue', 'Journaling queue'], ['journal_connector', 'Journaling connector'], ['directory_connector', 'Active Directory connector']];
 
@@ -41,6 +43,7 @@ class CustomerPage {
     this.onHide = () => this.keepOpen();
     addEventListener('pagehide', this.onHide);
     live.watch('customer', this.id);
+    this.sayWhatWasDone();
     requestAnimationFrame(() => this.goToHash());
   }
 
@@ -62,12 +65,13 @@ class CustomerPage {
 
   build() {
     this.head = h('header', { class: 'customer-head' });
+    this.endBox = h('p', { class: 'notice customer-end', role: 'status', dir: 'auto', hidden: true });
     this.notice = h('p', { class: 'notice bad', role: 'alert', hidden: true });
     this.recent = h('ol', { class: 'recent' });
     this.contacts = h('div', { class: 'contacts' });
     this.cards = Object.fromEntries(this.config.cards.map((card) => [card.key, this.makeCard(card)]));
     const toggle = (open) => () => { for (const key of Object.keys(this.cards)) this.setOpen(key, open); };
-    this.root.append(h('div', { class: 'customer' }, this.head, this.notice,
+    this.root.append(h('div', { class: 'customer' }, this.head, this.notice, this.endBox,
       h('div', { class: 'customer-cards' },
         h('div', { class: 'fold-all' },
           h('button', { class: 'button plain', type: 'button', onclick: toggle(true) }, 'Open all'),
@@ -162,16 +166,41 @@ class CustomerPage {
       ? h('form', { method: 'post', action: door.url, target: '_blank', rel: 'noopener', class: 'console-door' }, h('button', { type: 'submit', class: 'button', 'data-keep': 'console' }, 'Admin Console', shape('external')))
       : h('span', { class: 'button', role: 'button', 'aria-disabled': 'true', tabindex: '0', 'data-keep': 'console', 'data-why': door.why, 'aria-label': `Admin Console is off: ${door.why}`, onfocus: (e) => this.tips.say(e.target, door.why), onpointerenter: (e) => this.tips.say(e.target, door.why), onpointerleave: () => this.tips.hide(), onblur: () => this.tips.hide() }, 'Admin Console');
     const edit = this.may('customer.change') && h('button', { class: 'button plain', type: 'button', 'data-keep': 'edit facts', onclick: () => editFacts(this) }, 'Edit');
-    const closed = head.closed && h('p', { class: 'notice customer-closed', role: 'status' }, h('b', {}, `${head.closed.closing}. `), 'Closed ', when(head.closed.at), head.closed.because ? ` – ${head.closed.because}` : '', '. Nothing is watched any more; everything that was is kept.');
     keepingFocus(this.head, () => this.head.replaceChildren(
       h('div', { class: 'customer-name' }, h('h1', {}, head.name), edit || ''),
       h('div', { class: 'customer-facts' },
         h('span', {}, h('span', { class: 'mono', title: 'Account code' }, head.account_code), head.code_is_provisional && h('span', { class: 'code-mark', title: 'Until the vendor has given the account’s own code' }, 'provisional')),
-        h('a', { href: head.list_href, title: 'The list it is in' }, head.list),
+        h('span', {}, h('a', { href: head.list_href, title: `The list it is in: ${head.list}`, 'data-keep': 'list' }, head.status), head.end && !head.closed && h('a', { class: 'code-mark', href: '#orders', title: `${head.end.number}: see Orders`, 'data-keep': 'end mark', onclick: () => setTimeout(() => this.goToHash()) }, head.end.mark)),
         head.tags.length ? h('span', { class: 'customer-tags', role: 'group', 'aria-label': 'Tags' }, ...head.tags.map((tag) => h('span', { class: 'chip' }, tag))) : '',
         h('span', {}, h('span', { class: 'quiet' }, 'Your role '), head.role,
           this.may('access.grant') && h('button', { class: 'button plain small', type: 'button', 'data-keep': 'access', onclick: () => manageAccess(this) }, 'Manage access'))),
-      h('div', { class: 'customer-signals', role: 'group', 'aria-label': 'Signals' }, ...icons), closed ? '' : button, this.leaveButton(head), closed || ''));
+      h('div', { class: 'customer-signals', role: 'group', 'aria-label': 'Signals' }, ...icons), head.closed ? '' : button, this.leaveButton(head)));
+    this.showEnd(head);
+  }
+
+  // That the customer is closed, or is going to be. It is drawn anew only where it says something else: it is read aloud.
+  showEnd({ closed, end }) {
+    const told = JSON.stringify([closed, end]);
+    if (this.toldEnd === told) return;
+    this.toldEnd = told;
+    const because = (text) => (text ? [' – ', h('bdi', {}, text.replace(/\.$/, ''))] : []);
+    const again = () => setTimeout(() => this.goToHash()); // also where the address does not change
+    const orders = () => h('a', { href: '#orders', 'data-keep': 'end orders', onclick: again }, 'See Orders');
+    const needed = end?.wants_export ? h('b', {}, 'Data export required. ') : '';
+    this.endBox.hidden = !closed && !end;
+    keepingFocus(this.endBox, () => this.endBox.replaceChildren(...(closed ? [h('b', {}, `${closed.closing}. `), `Closed on ${day(closed.at)}`, ...because(closed.because), '. ', needed, 'Nothing is watched any more; everything that was is kept. ', end ? orders() : '']
+      : end ? [h('b', {}, end.number), ` ${end.says}`, ...because(end.because), '. ', needed || 'No data export. ', `${end.told} `, orders()] : [])));
+  }
+
+  // What was done on the page that led here (assets/ordering.js); filled in once it is there, so that it is read aloud.
+  sayWhatWasDone() {
+    const key = `${this.config.me} said ${this.id}`;
+    const said = recall(key);
+    if (!said || !this.cards.orders) return;
+    remember(key, null);
+    const box = h('p', { class: 'notice fold-said', role: 'status', dir: 'auto' });
+    this.cards.orders.head.parentElement.after(box);
+    setTimeout(() => box.append(shape('done'), h('span', {}, said)), 300);
   }
 
   // Cancelling: off, with the day from which it will be possible, until it is.
@@ -299,13 +328,14 @@ class CustomerPage {
     this.notice.hidden = false;
     this.root.querySelector('.customer-cards').remove();
     this.root.querySelector('.customer-rail').remove();
+    this.endBox.hidden = true;
     this.head.replaceChildren(h('h1', {}, 'Customer'), h('a', { href: '/' }, 'To the dashboard'));
   }
 }
 
-// Draw anew without the focus jumping to the top: it goes back to what has the same `data-keep`.
+// Draw anew without the focus jumping to the top: it goes back to what has the same `data-keep`, or to the card's heading.
 function keepingFocus(box, draw) {
   const focused = box.contains(document.activeElement) ? document.activeElement.dataset.keep : null;
   draw();
-  if (focused && !box.contains(document.activeElement)) box.querySelector(`[data-keep="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  if (focused && !box.contains(document.activeElement)) (box.querySelector(`[data-keep="${CSS.escape(focused)}"]`) || box.closest('.fold')?.querySelector('.fold-head'))?.focus({ preventScroll: true });
 }

@@ -37,10 +37,12 @@ let numbered = 0;
 // Opens a form. `fields`: {name, label, kind: text | area | choice | lines | email | tel, value, choices, longest, help};
 // `store(values, was)` stores and may throw as `send` does; `was` is what stood there when a field was typed into. `draft`
 // names what is kept when the dialog is left: what was typed, beside what it was typed against, so that a change that
-// somebody else made meanwhile is noticed all the same. `context` is kept with it.
-export function openForm({ title, about, fields, button = 'Submit', dismiss = 'Cancel', store, draft, context = {}, onConflict }) {
+// somebody else made meanwhile is noticed all the same. `context` is kept with it. `danger`: what is stored ends something
+// that the portal cannot begin again.
+export function openForm({ title, about, fields, button = 'Submit', dismiss = 'Cancel', danger = false, store, draft, context = {}, onConflict }) {
   const id = `form-${++numbered}`;
   const opener = document.activeElement;
+  const home = opener?.closest?.('section'); // where it was, if what was done takes it away
   const kept = recall(draft);
   const begun = { ...context };
   if (kept) Object.assign(context, kept.context);
@@ -50,7 +52,7 @@ export function openForm({ title, about, fields, button = 'Submit', dismiss = 'C
   const problems = {};
   const trouble = h('p', { class: 'form-error', role: 'alert', hidden: true });
   const more = h('div', { class: 'form-more' });
-  const submit = h('button', { class: 'button primary', type: 'submit' }, button);
+  const submit = h('button', { class: danger ? 'button primary danger' : 'button primary', type: 'submit' }, button);
   const cancel = h('button', { class: 'button', type: 'button', onclick: () => box.close() }, dismiss);
   const rows = fields.map((field, index) => {
     const [inputId, helpId] = [`${id}-${index}`, `${id}-${index}-help`];
@@ -70,7 +72,7 @@ export function openForm({ title, about, fields, button = 'Submit', dismiss = 'C
       restored.remove();
     } }, 'Start over'));
   const form = h('form', { class: 'form dialog-form', novalidate: true },
-    h('h2', { id: `${id}-title` }, title), about && h('p', { class: 'quiet' }, about), restored, ...rows, more, trouble,
+    h('h2', { id: `${id}-title` }, title), about && h('p', { class: 'quiet' }, ...[about].flat()), restored, ...rows, more, trouble,
     h('div', { class: 'dialog-buttons' }, cancel, submit));
   const box = h('dialog', { class: 'dialog', 'aria-labelledby': `${id}-title` }, form);
 
@@ -119,7 +121,7 @@ export function openForm({ title, about, fields, button = 'Submit', dismiss = 'C
   box.addEventListener('close', () => {
     box.remove();
     const again = opener?.isConnected ? opener : opener?.dataset?.keep && document.querySelector(`[data-keep="${CSS.escape(opener.dataset.keep)}"]`);
-    again?.focus?.();
+    (again || (home?.isConnected && home.querySelector('button:enabled, a[href]')))?.focus?.();
   });
   document.body.append(box);
   box.showModal();

@@ -3,12 +3,11 @@
 import { h, live, number, when } from './live.js';
 import { shape } from './icons.js';
 import { send, worded, wrongFields } from './dialog.js';
-import { OrderingPage, fact, lineList, lineTable } from './ordering.js';
-import { money } from './prices.js';
+import { FEES, OrderingPage, PERMITTED, fact, lineList, lineTable } from './ordering.js';
+import { priced } from './prices.js';
 import { recall, remember } from './drafts.js';
 
 const PAUSE = 150; // ms without typing after which the fees are asked for
-const FEES = [['monthly', 'Monthly'], ['annual', 'Annual'], ['one_time', 'One-time (up front)']];
 const PEOPLE = [['first_name', 'First name', 'text', 60], ['last_name', 'Last name', 'text', 60], ['email', 'E-mail', 'email', 254], ['phone', 'Phone', 'tel', 40]];
 
 export function mount(root, config) {
@@ -75,12 +74,12 @@ class OrderPage extends OrderingPage {
     this.controls.quantities.set(quantities);
   }
 
-  productRow({ code, name, kind, price, term, one_time, is_sample }) {
+  productRow({ code, name, kind, price, term, one_time, is_sample, is_priced }) {
     const id = `order-product-${code.replace(/\W/g, '_')}`;
     const box = h('input', { type: 'checkbox', id, 'aria-describedby': `${id}-help`, oninput: () => { this.typed('products'); if (!box.checked && quantity.value) { quantity.value = ''; this.typed('quantities'); } } });
     const quantity = h('input', { type: 'text', inputmode: 'numeric', maxlength: 12, autocomplete: 'off', 'aria-label': `Licences of ${name}, if not all`, 'aria-describedby': `${id}-help`, oninput: () => this.typed('quantities') });
     const problem = h('p', { class: 'form-error', id: `${id}-help`, hidden: true });
-    const cost = h('span', { class: 'order-price' }, ...(price ? [`${money(price)} ${this.state.currency}`, h('span', { class: 'quiet' }, ` a ${term}`), one_time && h('span', { class: 'quiet' }, `, ${money(one_time)} once`)] : []));
+    const cost = h('span', { class: 'order-price' }, ...(price ? [priced(price, this.state.currency), h('span', { class: 'quiet' }, ` a ${term}`), one_time && h('span', { class: 'quiet' }, `, ${priced(one_time, this.state.currency)} once`)] : is_priced ? [] : [h('span', { class: 'quiet' }, 'No price yet')]));
     const row = h('div', { class: 'order-product' },
       h('label', { class: 'tick', for: id }, box, h('span', {}, h('b', {}, name), ' ', h('span', { class: 'mono quiet small' }, code), ' ', is_sample && h('span', { class: 'chip prices-sample' }, 'Sample'))),
       cost, h('span', { class: 'order-quantity' }, quantity), problem);
@@ -309,7 +308,7 @@ class OrderPage extends OrderingPage {
       parts: [
         h('section', { 'aria-label': 'Agreement' }, h('dl', { class: 'facts' },
           ...fact('MSP', found.msp), ...fact('Company name', found.company, found.domain && h('span', { class: 'quiet' }, ` · ${found.domain}`)),
-          ...fact('Permitted users', number(found.seats)), ...fact('Order (PO) number', found.po),
+          ...fact(PERMITTED, number(found.seats)), ...fact('Order (PO) number', found.po),
           ...fact('Implementation lead', ...lines(found.lead)), ...fact('Main contact', ...(found.main.join() === found.lead.join() ? ['The same'] : lines(found.main))),
           ...fact('Infrastructure', ...(found.infrastructure.length ? lines(found.infrastructure.map(([title, answer]) => `${title}: ${answer}`)) : ['Not known yet'])))),
         h('section', { class: 'order-review-fees', 'aria-label': 'Products and fees' }, found.lines ? lineTable(found.lines, found.currency) : h('ul', {}, ...found.products.map(([name, code, n]) => h('li', {}, `${name} (${code}): ${number(n)}`))), found.fees && totals(found.fees, found.currency)),
@@ -325,9 +324,9 @@ class OrderPage extends OrderingPage {
   }
 
   // The order is submitted: to the customer, or first to the link that nobody was mailed.
-  landed({ customer, mailed, to, link }) {
+  landed({ customer, number: order, mailed, to, link }) {
     remember(this.draft, null);
-    if (mailed) { this.go(`/customers/${customer}`); return; }
+    if (mailed) { this.goToOrders(customer, `${order} was submitted: ${this.state.prospect.name} is a customer now. The RFI form is on its way to ${to} by e-mail.`); return; }
     const field = link && h('input', { class: 'mono', type: 'text', readonly: true, value: link, 'aria-label': 'Link to the RFI form', onfocus: (event) => event.target.select() });
     const copy = link && h('button', { class: 'button', type: 'button', onclick: async () => {
       field.select();
@@ -341,9 +340,9 @@ class OrderPage extends OrderingPage {
 }
 
 function totals(fees, currency) {
-  const shown = FEES.filter(([name]) => name === 'monthly' || /[1-9]/.test(fees[name]));
-  return h('dl', { class: 'order-totals' }, ...shown.flatMap(([name, title]) => [h('dt', {}, title), h('dd', {}, `${money(fees[name])} ${currency}`)]),
-    h('dt', { class: 'is-first' }, 'First payment', shown.length > 1 && h('div', { class: 'quiet small' }, 'All of this together')), h('dd', { class: 'is-first' }, `${money(fees.initial)} ${currency}`));
+  const shown = ['monthly', 'annual', 'one_time'].filter((name) => name === 'monthly' || /[1-9]/.test(fees[name]));
+  return h('dl', { class: 'order-totals' }, ...shown.flatMap((name) => [h('dt', {}, FEES[name]), h('dd', {}, priced(fees[name], currency))]),
+    h('dt', { class: 'is-first' }, FEES.initial, shown.length > 1 && h('div', { class: 'quiet small' }, 'All of this together')), h('dd', { class: 'is-first' }, priced(fees.initial, currency)));
 }
 
 // -- small things ---------------------------------------------------------------------------------------------------------

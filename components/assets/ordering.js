@@ -3,7 +3,8 @@
 import { h, number } from './live.js';
 import { shape } from './icons.js';
 import { send, worded } from './dialog.js';
-import { money } from './prices.js';
+import { money, signed } from './prices.js';
+import { remember } from './drafts.js';
 
 const TICKS = [
   ['accepts_agreement', (what, agreement) => `This ${what} is governed by the ${agreement}.`],
@@ -219,11 +220,19 @@ export class OrderingPage {
     return form;
   }
 
-  // As any link: without loading the portal anew.
+  // As any link: without loading the portal anew. Whoever has gone elsewhere meanwhile stays there.
   go(address) {
+    if (!this.scroller.isConnected) return;
     const link = h('a', { href: address, hidden: true });
     this.scroller.append(link);
     link.click();
+  }
+
+  // To the orders of the customer, where it is said what happened (assets/customer.js).
+  goToOrders(customer, said) {
+    if (!this.scroller.isConnected) return;
+    remember(`${this.config.me} said ${customer}`, said);
+    this.go(`/customers/${customer}#orders`);
   }
 }
 
@@ -232,11 +241,12 @@ export const fact = (title, ...content) => [h('dt', {}, title), h('dd', { dir: '
 
 // -- lines: {code, name, quantity, unit_price, term, one_time, monthly, annual}; what goes has a quantity below 0 ----------
 
+// What the sums of an order are called, as its document and the card of the customer call them (`models/pricing.py`).
+export const FEES = { monthly: 'Monthly fees', annual: 'Annual fees', one_time: 'One-time (up front) fees', initial: 'First payment' };
+export const PERMITTED = 'Licences (permitted users)';
+
 const sumOf = ({ term }) => (term === 'month' ? 'monthly' : 'annual');
 const quantity = (n) => (n < 0 ? `−${number(-n)}` : number(n));
-
-// An amount with the sign that people write.
-export const signed = (amount) => (amount.startsWith('-') ? `−${money(amount.slice(1))}` : money(amount));
 
 export function lineList(lines) {
   return h('ul', { class: 'order-lines' }, ...lines.map((line) => h('li', { class: line.quantity < 0 ? 'is-gone' : '' }, h('span', {}, line.name, h('span', { class: 'quiet' }, ` ×\u00a0${quantity(line.quantity)}`)),
@@ -245,9 +255,9 @@ export function lineList(lines) {
 
 export function lineTable(lines, currency) {
   return h('div', { class: 'plain-table-box' }, h('table', { class: 'plain-table' },
-    h('thead', {}, h('tr', {}, ...[['Product'], ['Licences', 'number'], [`A licence (${currency})`, 'number'], ['Billed'], ['One-time', 'number'], ['Sum', 'number']].map(([text, kind]) => h('th', { scope: 'col', class: kind }, text)))),
+    h('thead', {}, h('tr', {}, ...[['Product'], ['Licences', 'number'], [`A licence (${currency})`, 'number'], ['Billed'], [`Recurring (${currency})`, 'number'], [`One-time (${currency})`, 'number']].map(([text, kind]) => h('th', { scope: 'col', class: kind }, text)))),
     h('tbody', {}, ...lines.map((line) => h('tr', { class: line.quantity < 0 ? 'is-gone' : '' }, h('td', {}, h('b', {}, line.name), ' ', h('span', { class: 'mono quiet' }, line.code)),
       h('td', { 'data-label': 'Licences', class: 'number' }, quantity(line.quantity)), h('td', { 'data-label': 'A licence', class: 'number' }, money(line.unit_price)),
-      h('td', { 'data-label': 'Billed' }, line.term === 'month' ? 'Monthly' : 'Annually'), h('td', { 'data-label': 'One-time', class: 'number' }, /[1-9]/.test(line.one_time) ? money(line.one_time) : '–'),
-      h('td', { 'data-label': 'Sum', class: 'number' }, signed(line[sumOf(line)])))))));
+      h('td', { 'data-label': 'Billed' }, line.term === 'month' ? 'Monthly' : 'Annually'), h('td', { 'data-label': 'Recurring', class: 'number' }, signed(line[sumOf(line)])),
+      h('td', { 'data-label': 'One-time', class: 'number' }, /[1-9]/.test(line.one_time) ? money(line.one_time) : '–'))))));
 }

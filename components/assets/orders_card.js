@@ -40,10 +40,11 @@ export class OrdersBody {
       h('div', { class: 'orders-head' }, h('h3', {}, row.title, ' ', h('span', { class: 'mono' }, row.number)), pdf),
       gist && h('p', { class: 'orders-gist' }, gist),
       row.products.length > 0 && h('p', { class: 'orders-products' }, ...productsOf(row).flatMap(([name, quantity], index) => [index ? ', ' : '', h('span', { class: 'orders-product' }, name, ' ', h('span', { class: 'quiet' }, quantity))])),
-      row.fees?.length > 0 && h('dl', { class: 'orders-fees' }, ...row.fees.map(([label, amount]) => h('div', {}, h('dt', {}, label), h('dd', {}, `${amount} ${row.currency}`)))),
+      row.fees?.length > 0 && h('dl', { class: 'orders-fees' }, ...row.fees.map(([label, amount]) => h('div', {}, h('dt', {}, label), h('dd', {}, `${row.currency}\u00a0${amount}`)))),
       h('dl', { class: 'orders-facts' },
         h('div', {}, h('dt', {}, 'In the portal'), h('dd', {}, h('p', { class: 'state-line' }, icon(row.state_mark), h('b', {}, row.state_title)), ...this.portalSide(row))),
         h('div', {}, h('dt', {}, 'The vendor'), h('dd', {}, h('p', { class: 'state-line' }, icon(row.vendor_mark), h('b', {}, row.vendor_title)), ...this.vendorSide(row)))),
+      row.wants_export && h('p', { class: 'orders-gist' }, h('b', {}, 'Data export required.')),
       row.waits && h('p', { class: 'notice' }, row.waits),
       row.todo && h('p', { class: row.vendor === 'rejected' ? 'notice bad' : 'notice' }, row.vendor === 'rejected' && shape('bad'), h('span', {}, row.todo)),
       acts.length > 0 && h('div', { class: 'card-actions' }, ...acts));
@@ -106,10 +107,13 @@ export class OrdersBody {
     });
   }
 
+  // What comes of recording it, where the order waits for nothing else.
+  atOnce(row, words, at = 'now') { return row.comes_about ? [h('b', {}, row.comes_about.replace(/now\.$/, `${at}.`)), ' ', words] : words; }
+
   passedOn(row) {
     this.form(row, 'passed on', {
       title: `${row.number} was passed on`, button: 'Record',
-      about: `Say so once the vendor has it: by phone, in its own portal, or by an e-mail of yours.${row.vendor === 'sending' ? ' The e-mail that waits is not sent any more.' : ''}`,
+      about: this.atOnce(row, `Say so once the vendor has it: by phone, in its own portal, or by an e-mail of yours.${row.vendor === 'sending' ? ' The e-mail that waits is not sent any more.' : ''}`),
       fields: [{ name: 'note', label: 'To whom, or how', longest: 254, help: 'Such as “by phone to Kim at the order desk”. It may stay empty.' }],
     }, 'passed-on');
   }
@@ -131,7 +135,7 @@ export class OrdersBody {
     const asks = row.is_first && this.content.is_provisional;
     this.form(row, 'accept', {
       title: `The vendor accepted ${row.number}`, button: 'Record', fields: asks ? [this.codeField(true)] : [],
-      about: asks ? 'With the acceptance of a new customer comes its account code.' : 'This is recorded in your name and cannot be taken back.',
+      about: asks ? 'With the acceptance of a new customer comes its account code.' : this.atOnce(row, 'This is recorded in your name and cannot be taken back.'),
     }, 'accepted');
   }
 
@@ -146,7 +150,7 @@ export class OrdersBody {
   again(row) {
     this.form(row, 'again', {
       title: row.vendor === 'by_hand' ? `Send ${row.number} by e-mail` : `Deliver ${row.number} again`, button: row.vendor === 'by_hand' ? 'Send' : 'Deliver again',
-      about: row.correctable && this.page.may('order.submit') ? 'The vendor gets the same document once more. If something on it is wrong, correct the order instead.' : 'The vendor gets the same document once more. If something on it is wrong, let somebody correct the order who may submit orders.',
+      about: !row.is_first ? this.atOnce(row, 'The vendor’s order desk gets its document.', 'once the e-mail has left') : row.correctable && this.page.may('order.submit') ? 'The vendor gets the same document once more. If something on it is wrong, correct the order instead.' : 'The vendor gets the same document once more. If something on it is wrong, let somebody correct the order who may submit orders.',
       fields: row.vendor === 'by_hand' ? [] : [{ name: 'note', label: 'What was put right', longest: 254, help: 'For the vendor and the history. It may stay empty.' }],
     }, 'deliver-again');
   }

@@ -58,39 +58,49 @@ export class Panel {
     const said = JSON.stringify(answer);
     if (said === this.said) return;
     this.said = said;
+    this.told = null;
     const kept = this.body.contains(document.activeElement) ? document.activeElement.dataset.keep || '' : null;
     this.draw(answer);
+    if (this.trouble) this.body.prepend(this.trouble);
     if (kept !== null) (kept && this.body.querySelector(`[data-keep="${CSS.escape(kept)}"]`) || this.box.querySelector('button')).focus();
     else if (!this.drawn) (this.body.querySelector('button') || this.box.querySelector('button')).focus();
     this.drawn = true;
   }
 
+  // Said once, however often it fails: whoever is about to press the button keeps it.
   cannot(error) {
     const none = error.status === 404 || error.status === 403;
-    if (none) this.title.textContent = this.none.title;
-    this.body.replaceChildren(h('p', { class: 'notice bad', role: 'alert' }, none ? this.none.text : `This cannot be read just now: ${error.message}`),
-      none ? '' : this.button('Try again', 'again', () => this.load()));
+    const text = none ? this.none.text : `This cannot be read just now: ${error.message}`;
     this.said = null;
+    if (text === this.told) return;
+    this.told = text;
+    const focused = this.body.contains(document.activeElement);
+    if (none) this.title.textContent = this.none.title;
+    this.body.replaceChildren(this.trouble || '', h('p', { class: 'notice bad', role: 'alert' }, text),
+      none ? '' : this.button('Try again', 'again', () => this.load()));
+    if (focused) (this.body.querySelector('button') || this.box.querySelector('button')).focus();
   }
 
   button(text, key, act, more = {}) { return h('button', { class: 'button small', type: 'button', 'data-keep': key, ...more, onclick: act }, text); }
 
-  // Do something at once; what cannot be is said in the panel.
+  // Do something at once, and one thing at a time. What cannot be is said in the panel, and stays there until something
+  // else is done, however often the panel is drawn anew.
   async act(button, work) {
-    if (button?.getAttribute('aria-busy')) return;
+    if (this.acting) return;
+    this.acting = true;
     button?.setAttribute('aria-busy', 'true');
-    this.body.querySelector('.person-trouble')?.remove();
+    this.trouble?.remove();
+    this.trouble = null;
     try {
       await work();
-      this.load();
     } catch (error) {
-      this.said = null;
-      await this.load();
-      this.body.querySelector('.person-trouble')?.remove();
-      this.body.prepend(h('p', { class: 'notice bad person-trouble', role: 'alert' }, error.message));
+      this.trouble = h('p', { class: 'notice bad person-trouble', role: 'alert' }, error.message);
+      this.body.prepend(this.trouble);
     } finally {
+      this.acting = false;
       button?.removeAttribute('aria-busy');
     }
+    this.load();
   }
 }
 

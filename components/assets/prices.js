@@ -144,6 +144,10 @@ export function money(amount) {
   return rest === undefined ? grouped : `${grouped}.${rest}`;
 }
 
+// The same with its currency: everywhere before the amount, with the sign that people write.
+export const priced = (amount, currency) => `${currency}\u00a0${signed(amount)}`;
+export const signed = (amount) => (amount.startsWith('-') ? `−${money(amount.slice(1))}` : money(amount));
+
 // -- controls of the form: elements with a `value`, as inputs have ---------------------------------------------------------
 
 function valued(shared, label, content, get, set) {

@@ -51,9 +51,9 @@ class ProspectPage {
     this.form = h('form', { class: 'prospect-form', novalidate: true },
       card('prospect-card-primary', 'Primary information', '', ['company_type', 'name', 'domain', 'website', 'sector', 'phone', 'address']),
       card('prospect-card-lead', 'Implementation lead', 'Who looks after it at the company. The form with the technical questions (RFI) is sent there once the order is submitted.', ['lead_first_name', 'lead_last_name', 'lead_email', 'lead_phone']),
-      card('prospect-card-products', 'Products of interest', 'The order begins with them. What is bought is decided there.', ['seats', 'products']),
+      card('prospect-card-products', 'Products of interest', `The order begins with them. What is bought is decided there.${this.config.products.some(([, , , , isPriced]) => !isPriced) ? ' What has no price yet cannot be ordered until the price list says what it costs.' : ''}`, ['seats', 'products']),
       card('prospect-card-remarks', 'Remarks', '', ['remarks']),
-      h('div', { class: 'prospect-save' }, this.trouble, this.asking, h('div', { class: 'prospect-buttons' }, this.saving, this.id ? this.provision('provision below') : h('a', { class: 'button', href: '/prospects' }, 'Cancel'), this.drop, this.note)));
+      h('div', { class: 'prospect-save' }, this.trouble, this.asking, h('div', { class: 'prospect-buttons' }, this.saving, this.id ? this.provision('provision below', 'button prospect-provision') : h('a', { class: 'button', href: '/prospects' }, 'Cancel'), this.drop, this.note)));
     this.form.addEventListener('submit', (event) => { event.preventDefault(); this.store(); });
     this.form.addEventListener('input', (event) => this.typed(event.target.closest('[data-field]')?.dataset.field));
     this.form.addEventListener('keydown', (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) this.form.requestSubmit(); });
@@ -104,7 +104,7 @@ class ProspectPage {
   // The products as ticks: an element with a `value`, a code to a line.
   ticks(shared) {
     const { products } = this.config;
-    const tick = ([code, name, , isSample]) => h('label', { class: 'tick' }, h('input', { type: 'checkbox', value: code }), h('span', {}, code, ' ', h('span', { class: 'quiet' }, name, isSample && ' (sample)')));
+    const tick = ([code, name, , isSample, isPriced = true]) => h('label', { class: 'tick' }, h('input', { type: 'checkbox', value: code }), h('span', {}, code, ' ', h('span', { class: 'quiet' }, name, isSample && ' (sample)', !isPriced && ' · no price yet')));
     const gone = h('div', { class: 'tick-group' });
     const box = h('fieldset', { id: shared.id, 'aria-describedby': shared['aria-describedby'] }, h('legend', { class: 'sr-only' }, 'Products'),
       ...[...new Set(products.map(([, , kind]) => kind))].map((kind) => h('div', { class: 'tick-group' }, h('div', { class: 'quiet small' }, `${kind}s`), ...products.filter((one) => one[2] === kind).map(tick))), gone);

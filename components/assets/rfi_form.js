@@ -394,6 +394,7 @@ export class RfiForm {
   checkButton() {
     const trouble = h('p', { class: 'form-error', role: 'alert', hidden: true });
     const button = h('button', { class: 'button primary', type: 'button', onclick: async () => {
+      if (button.getAttribute('aria-busy')) return;
       button.setAttribute('aria-busy', 'true');
       try {
         this.take((await this.ways.check()).now);
@@ -482,7 +483,7 @@ export class RfiForm {
       this.save();
     };
     const words = Array.isArray(theirs) ? theirs.join(', ') : theirs === true ? 'yes' : theirs === false ? 'no' : String(theirs);
-    const title = Object.fromEntries(row.field.choices)[words] || words;
+    const title = row.field.kind === 'date' && /^\d{4}-\d{2}-\d{2}$/.test(words) ? dayInWords(words) : Object.fromEntries(row.field.choices)[words] || words;
     row.conflict.replaceChildren(h('p', {}, who && who !== this.config.me ? `${capital(who)} has changed this meanwhile. It is now: ` : 'This has been changed meanwhile. It is now: ', h('b', { dir: 'auto' }, title || 'empty')),
       h('div', { class: 'rfi-choose' }, h('button', { type: 'button', class: 'button small', onclick: () => choose(true) }, 'Use what I typed'), h('button', { type: 'button', class: 'button small', onclick: () => choose(false) }, 'Keep theirs')));
   }
@@ -541,6 +542,7 @@ export class RfiForm {
 
 const empty = (field) => (field?.many ? [] : field?.kind === 'yes_no' ? false : '');
 const capital = (who) => (who.includes('@') ? who : who[0].toUpperCase() + who.slice(1));
+const dayInWords = (value) => new Date(value).toLocaleDateString('en-GB', { dateStyle: 'long', timeZone: 'UTC' });
 const isNothing = (value) => value === '' || value == null || (Array.isArray(value) && !value.length);
 const lines = (text) => text.split('\n').map((line) => line.replace(/\s+/g, ' ').trim()).filter(Boolean);
 const read = (field, input) => (field.many ? lines(input.value) : input.value);

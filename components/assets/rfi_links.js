@@ -1,5 +1,5 @@
 // What is done about links to an RFI form: send one, copy one, take them back.
-import { h, when } from './live.js';
+import { h, inZone, parseTime, when } from './live.js';
 import { openForm, openText, send } from './dialog.js';
 import { shape } from './icons.js';
 
@@ -108,7 +108,7 @@ function linkList(links, address, leave = () => {}) {
     open.length > 1 && h('button', { class: 'button plain small', type: 'button', 'data-keep': 'rfi revoke', onclick: () => { leave(); revokeLinks(address); } }, `Revoke all ${open.length}`));
 }
 
-const day = (value) => new Date(Date.parse(String(value).replace(' ', 'T').replace(/(\.\d{3})\d+/, '$1'))).toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
+const day = (value) => new Date(parseTime(String(value))).toLocaleDateString('en-GB', inZone({ day: 'numeric', month: 'short', year: 'numeric' }));
 
 function revokeOne(address, recipient) {
   openForm({

@@ -6,6 +6,7 @@ import { openForm, send, worded, wrongFields } from './dialog.js';
 import { recall, remember } from './drafts.js';
 
 const RENEW = 15000; // ms after which mail and backups are asked for again
+const MOVES = ['wheel', 'touchmove', 'pointerdown', 'keydown']; // by which somebody scrolls
 const ADDRESS = '/api/ui/settings';
 
 export function mount(root, config) {
@@ -29,7 +30,10 @@ class SettingsPage {
     this.scroller = root.closest('.page');
     this.undo = [live.on('partner', () => this.renew()), live.on('again', () => this.renew())];
     this.timer = setInterval(() => !document.hidden && this.renew(), RENEW);
-    this.onScroll = () => this.mark();
+    // A section near the end never comes to the top: what was chosen stays marked until somebody scrolls on.
+    this.onScroll = () => this.mark(this.chosen);
+    this.onMove = () => { this.chosen = null; };
+    for (const kind of MOVES) this.scroller?.addEventListener(kind, this.onMove, { passive: true });
     this.scroller?.addEventListener('scroll', this.onScroll, { passive: true });
     this.onHash = () => this.toHash();
     addEventListener('hashchange', this.onHash);
@@ -42,6 +46,7 @@ class SettingsPage {
     this.undo.forEach((undo) => undo());
     clearInterval(this.timer);
     this.scroller?.removeEventListener('scroll', this.onScroll);
+    for (const kind of MOVES) this.scroller?.removeEventListener(kind, this.onMove);
     removeEventListener('hashchange', this.onHash);
   }
 
@@ -54,6 +59,7 @@ class SettingsPage {
     history.replaceState(history.state, '', `#${section.id}`);
     section.box.scrollIntoView({ block: 'start', behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth' });
     section.heading.focus({ preventScroll: true });
+    this.chosen = section;
     this.mark(section);
   }
 
@@ -301,7 +307,7 @@ class SettingsPage {
   tokenTable(tokens) {
     const cell = (label, ...content) => h('td', { 'data-label': label }, ...content);
     const revoke = (token) => openForm({
-      title: `Revoke “${token.name}”?`, about: 'What uses it is answered no more, at once and for good.', fields: [], button: 'Revoke',
+      title: `Revoke “${token.name}”?`, about: 'What uses it is answered no more, at once and for good.', fields: [], button: 'Revoke', danger: true,
       store: async () => this.take((await send('DELETE', `${ADDRESS}/tokens/${token.id}`)).now),
     });
     return h('div', { class: 'plain-table-box', tabindex: '0', role: 'region', 'aria-label': 'API tokens' }, h('table', { class: 'plain-table' },

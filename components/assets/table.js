@@ -196,6 +196,9 @@ class Table {
       loadThemeGoogleFonts: false,
     });
     this.gridBox.querySelector('[role=grid], [role=treegrid]')?.setAttribute('aria-label', capital(this.config.noun));
+    // As long as a scrollbar of its own is not to be seen (nothing to scroll, or out of the page), the grid looks for it a
+    // hundred times a second, for ever, and once more so each time that the list is moved. To it they are to be seen.
+    for (const bar of this.gridBox.querySelectorAll('.ag-body-vertical-scroll-viewport, .ag-body-horizontal-scroll-viewport')) bar.checkVisibility = () => true;
     this.gridBox.addEventListener('pointerover', (event) => this.hovered(event));
     this.gridBox.addEventListener('pointerleave', () => { this.tips.hide(); this.place.reorderSoon(); });
     this.gridBox.addEventListener('focusin', (event) => this.focused(event.target));

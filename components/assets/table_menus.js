@@ -68,7 +68,7 @@ export function columnMenu(table) {
 
 // Ways to what can be done beside the list, for those who may.
 export function toolLinks(tools, look = 'button plain', table = null) {
-  return (tools || []).filter(({ href }) => href || table).map(({ text, href, icon, act }) => (href ? h('a', { class: look, href, title: text }, shape(icon), h('span', {}, text))
+  return (tools || []).filter(({ href }) => href || table).map(({ text, href, icon, act, main }) => (href ? h('a', { class: main ? 'button primary' : look, href, title: text }, shape(icon), h('span', {}, text))
     : h('button', { type: 'button', class: look, title: text, 'aria-haspopup': 'dialog', onclick: () => acts[act]().then((doing) => doing.openSeveral(table)) }, shape(icon), h('span', {}, text))));
 }
 

@@ -108,7 +108,7 @@ class TemplatesPage {
 
   retire(one) {
     openForm({
-      title: `Remove ${one.name}`, about: 'New customers cannot begin with it any more. Customers who are in Connect with it keep their steps.', button: 'Remove', fields: [],
+      title: `Remove ${one.name}`, about: 'New customers cannot begin with it any more. Customers who are in Connect with it keep their steps.', button: 'Remove', danger: true, fields: [],
       store: async () => {
         const { now } = await send('POST', `${ADDRESS}/${one.key}/remove`, {});
         remember(`template ${one.key}`, null);

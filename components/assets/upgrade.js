@@ -3,8 +3,8 @@
 import { h, live, number, when } from './live.js';
 import { shape } from './icons.js';
 import { openForm, send, worded, wrongFields } from './dialog.js';
-import { money } from './prices.js';
-import { OrderingPage, fact, lineList, lineTable, signed } from './ordering.js';
+import { priced, signed } from './prices.js';
+import { FEES, OrderingPage, PERMITTED, fact, lineList, lineTable } from './ordering.js';
 import { recall, remember } from './drafts.js';
 
 const PAUSE = 150; // ms without typing after which the preview is asked for
@@ -80,7 +80,7 @@ class UpgradePage extends OrderingPage {
     this.invite = h('a', { href: '/users' }, 'Invite somebody');
     return this.section('Order details', '', h('div', { class: 'order-fields' },
       this.field('effective_on', 'Effective from', this.date, 'Licences and products change on this day.'),
-      this.field('lead', 'Implementation lead', this.lead, 'Leads this change for you: the vendor is told the name, and the steps to be set up are theirs.', this.invite),
+      this.field('lead', 'Lead on our side', this.lead, 'The implementation lead of this change among your own people: the vendor is told the name, and the steps to be set up are theirs.', this.invite),
       this.field('po_number', 'Order (PO) number', h('input', { type: 'text', maxlength: 60, autocomplete: 'off', spellcheck: 'false', dir: 'auto' })),
       this.tick('po_waived', 'An order number is not required', 'That none is required')));
   }
@@ -115,7 +115,7 @@ class UpgradePage extends OrderingPage {
     const id = `upgrade-product-${code.replace(/\W/g, '_')}`;
     const box = h('input', { type: 'checkbox', id, 'aria-describedby': `${id}-help`, oninput: () => this.choseProduct(code, kind, has, box.checked) });
     const problem = h('p', { class: 'form-error', id: `${id}-help`, hidden: true });
-    const cost = price ? h('span', { class: 'order-price' }, `${money(price)} ${this.state.currency}`, h('span', { class: 'quiet' }, ` a ${term}`), has == null && once && h('span', { class: 'quiet' }, `, ${money(once)} once`)) : '';
+    const cost = price ? h('span', { class: 'order-price' }, priced(price, this.state.currency), h('span', { class: 'quiet' }, ` a ${term}`), has == null && once && h('span', { class: 'quiet' }, `, ${priced(once, this.state.currency)} once`)) : '';
     const mark = has != null && h('span', { class: 'chip upgrade-has' }, `Has ${number(has)}`);
     const row = h('div', { class: 'order-product upgrade-product' }, h('label', { class: 'tick', for: id }, box, h('span', {}, h('b', {}, name), ' ', h('span', { class: 'mono quiet small' }, code), ' ', mark, sample && h('span', { class: 'chip prices-sample' }, 'Sample'))), cost, problem);
     const set = () => {
@@ -261,7 +261,7 @@ class UpgradePage extends OrderingPage {
 
   quoteRow(quote) {
     const isOpen = this.quote?.id === quote.id;
-    const what = [licences(quote.seats), quote.products.join(', '), quote.monthly && `${money(quote.monthly)} ${quote.currency} a month`].filter(Boolean).join(' · ');
+    const what = [licences(quote.seats), quote.products.join(', '), quote.monthly && `${priced(quote.monthly, quote.currency)} a month`].filter(Boolean).join(' · ');
     return h('div', { class: `upgrade-row${isOpen ? ' is-open' : ''}` }, h('div', { class: 'upgrade-what' }, h('b', {}, quote.number), ` ${what}`, h('div', { class: 'quiet small' }, `Saved by ${quote.by} `, when(quote.at))),
       isOpen ? h('span', { class: 'chip' }, 'Shown below') : h('button', { class: 'button small', type: 'button', 'data-keep': `open ${quote.id}`, onclick: () => this.choose(quote) }, 'Open'),
       h('button', { class: 'button plain small', type: 'button', 'data-keep': `discard ${quote.id}`, 'aria-label': `Discard ${quote.number}`, onclick: () => this.discard(quote) }, 'Discard'));
@@ -274,7 +274,7 @@ class UpgradePage extends OrderingPage {
 
   discard(quote) {
     openForm({
-      title: `Discard ${quote.number}?`, about: 'Nobody can open it any more. That there was a quote stays in the history.', fields: [], button: 'Discard', dismiss: 'Keep it',
+      title: `Discard ${quote.number}?`, about: 'Nobody can open it any more. That there was a quote stays in the history.', fields: [], button: 'Discard', danger: true, dismiss: 'Keep it',
       store: async () => {
         const { now } = await send('POST', `${this.address}/${quote.id}/discard`, { version: quote.version });
         if (this.quote?.id === quote.id) Object.assign(this, { quote: null, base: now.start, facts: structuredClone(now.start) });
@@ -398,10 +398,10 @@ class UpgradePage extends OrderingPage {
         found.is_downsell && h('div', { class: 'notice upgrade-downsell', role: 'note' }, h('b', {}, 'Fewer licences. '), `The bill of ${found.bills} is the first one that is lower. ${withdraw}`),
         h('section', { 'aria-label': 'Change order summary' }, h('dl', { class: 'facts' },
           ...fact('MSP', found.msp), ...fact('Company name', found.company, h('span', { class: 'quiet' }, ` · ${found.code}`)),
-          ...fact('Permitted users', found.was_seats === found.seats ? `${number(found.seats)}, as they are` : `${number(found.was_seats)} → ${number(found.seats)} in total`),
+          ...fact(PERMITTED, found.was_seats === found.seats ? `${number(found.seats)}, as they are` : `${number(found.was_seats)} → ${number(found.seats)} in total`),
           ...fact('Primary product', found.mode), ...(found.comes.length ? fact('Comes', found.comes.join(', ')) : []), ...(found.goes.length ? fact('Goes', found.goes.join(', ')) : []),
           ...(found.steps.length ? fact('To be set up then', found.steps.join(', '), h('span', { class: 'quiet' }, ` · ${found.steps.length === 1 ? 'a step is' : 'steps are'} added to Connect details`)) : []),
-          ...fact('Implementation lead', found.lead || 'Nobody yet'), ...fact('Effective from', found.effective_on), ...fact('Order (PO) number', found.po), ...(found.is_downsell ? [] : fact('Withdrawing', withdraw)))),
+          ...fact('Lead on our side', found.lead || 'Nobody yet'), ...fact('Effective from', found.effective_on), ...fact('Order (PO) number', found.po), ...(found.is_downsell ? [] : fact('Withdrawing', withdraw)))),
         h('section', { class: 'order-review-fees', 'aria-label': 'Changes to existing products' }, h('h2', {}, 'Changes to existing products'), found.fees ? lineTable(found.lines, found.currency) : lineList(found.lines), found.fees && totals(found.fees, found.currency)),
       ],
       buttons: [h('button', { class: 'button', type: 'button', onclick: () => this.show('form') }, 'Back to the quote')],
@@ -421,7 +421,7 @@ class UpgradePage extends OrderingPage {
           return;
         }
         remember(this.draft, null);
-        this.go(`/customers/${this.config.id}#orders`);
+        this.goToOrders(this.config.id, `${found.number} was submitted. It takes effect on ${found.effective_on}, once the vendor has been told.`);
       },
     });
   }
@@ -453,7 +453,7 @@ export async function cancelCustomer(customer, done = () => {}) {
       { name: 'because', label: 'Reason', kind: 'text' },
       { name: 'is_authorised', label: 'Authorisation', make: authorised, value: '' },
     ],
-    button: 'Submit cancellation', dismiss: 'Keep the customer', draft: `${customer.me} cancel ${customer.id}`,
+    button: 'Submit cancellation', danger: true, dismiss: 'Keep the customer', draft: `${customer.me} cancel ${customer.id}`,
     store: async ({ is_authorised: ticked, ...facts }) => { await send('POST', address, { facts, is_authorised: ticked === 'yes' }, 60000); done(); },
   });
 }
@@ -472,11 +472,11 @@ function tickControl(shared, text) {
 // Before, after and what lies between, for each month and each year that something is paid.
 function totals(fees, currency) {
   const some = (text) => /[1-9]/.test(text);
-  const groups = [['monthly', 'Monthly'], ['annual', 'Annual']].filter(([name]) => name === 'monthly' || some(fees[`${name}_before`]) || some(fees[`${name}_after`]));
-  const rows = groups.flatMap(([name, words]) => [[`${words} now`, fees[`${name}_before`]], [`${words} from then on`, fees[`${name}_after`], 'is-first']]);
-  return h('dl', { class: 'order-totals' }, ...rows.flatMap(([title, amount, kind]) => [h('dt', { class: kind }, title), h('dd', { class: kind }, `${signed(amount)} ${currency}`)]),
-    ...groups.flatMap(([name, words]) => [h('dt', {}, `${words} difference`), h('dd', {}, `${fees[name].startsWith('-') || !some(fees[name]) ? '' : '+'}${signed(fees[name])} ${currency}`)]),
-    ...(some(fees.one_time) ? [h('dt', {}, 'One-time (up front)'), h('dd', {}, `${money(fees.one_time)} ${currency}`)] : []));
+  const groups = ['monthly', 'annual'].filter((name) => name === 'monthly' || some(fees[`${name}_before`]) || some(fees[`${name}_after`]));
+  const rows = groups.flatMap((name) => [[`${FEES[name]} before`, fees[`${name}_before`]], [`${FEES[name]} from then on`, fees[`${name}_after`], 'is-first']]);
+  return h('dl', { class: 'order-totals' }, ...rows.flatMap(([title, amount, kind]) => [h('dt', { class: kind }, title), h('dd', { class: kind }, priced(amount, currency))]),
+    ...groups.flatMap((name) => [h('dt', {}, `${FEES[name]}, difference`), h('dd', {}, `${currency}\u00a0${fees[name].startsWith('-') || !some(fees[name]) ? '' : '+'}${signed(fees[name])}`)]),
+    ...(some(fees.one_time) ? [h('dt', {}, FEES.one_time), h('dd', {}, priced(fees.one_time, currency))] : []));
 }
 
 const licences = (n) => `${number(n)} ${n === 1 ? 'licence' : 'licences'}`;

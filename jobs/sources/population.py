@@ -21,6 +21,7 @@ class Block:
     total: int
     live: int
     waiting: int
+    closed: int
 
 
 class Population:
@@ -53,7 +54,7 @@ class Population:
             self._add_up()
 
     def _add_up(self) -> None:
-        self.total = sum(block.total for block in self.blocks.values())
+        self.total = sum(block.total - block.closed for block in self.blocks.values())  # nothing moves of the rest
         self.live = sum(block.live for block in self.blocks.values())
         self.waiting = sum(block.waiting for block in self.blocks.values())
         self.in_progress = self.total - self.live - self.waiting

@@ -90,7 +90,8 @@ class SimulatedConnect:
 
     async def _move_form(self, customer: Customer, form: Rfi) -> bool:
         is_waiting = customer.listing == Listing.WAITING
-        if await Rfi.filter(state=form.state, customer__is_simulated=True).count() <= _KEPT:
+        there = Rfi.filter(state=form.state, customer__is_simulated=True).exclude(customer__listing=Listing.CLOSED)
+        if await there.count() <= _KEPT:
             return False  # of every state somebody stays: a demo shows all there is, however long it runs
         if form.state == RfiState.NOT_REQUESTED:
             await form.move('request')

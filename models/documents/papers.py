@@ -8,16 +8,17 @@ from models.calendar import moment_said as moment
 from models.calendar import said as day
 from models.documents.facts import Answers, Facts, Pdf
 from models.documents.paper import Cell, Column, Msp, Paper, drawn
-from models.documents.words import amount, decimal, lines_of, money, number, one_line
+from models.documents.words import amount, decimal, difference, lines_of, money, number, one_line
+from models.pricing import PERMITTED, TITLES
 
 TERMS = {'month': 'Monthly', 'year': 'Annually'}
 
 
 def _columns(currency: str) -> tuple[Column, ...]:
+    unit = f' ({currency})' if currency else ''
     return (
-        Column('Product', 33), Column('Licences', 12, right=True), Column('Price a licence', 18, right=True),
-        Column('Billed', 13), Column('One-time', 14, right=True),
-        Column(f'Amount ({currency})' if currency else 'Amount', 20, right=True),
+        Column('Product', 31), Column('Licences', 12, right=True), Column(f'A licence{unit}', 18, right=True),
+        Column('Billed', 12), Column(f'Recurring{unit}', 19, right=True), Column(f'One-time{unit}', 18, right=True),
     )  # fmt: skip
 
 
@@ -26,7 +27,8 @@ def order(msp: Msp, facts: Facts) -> Pdf:
         paper.letterhead()
         paper.title(facts.customer)
         corrected = [('Corrected', facts.corrected)] if facts.corrected else []
-        paper.facts([*_numbers(facts), ('Account code', facts.account_code), *corrected], columns=4)
+        users = (PERMITTED, number(facts.seats))
+        paper.facts([*_numbers(facts), ('Account code', facts.account_code), users, *corrected], columns=4)
         _parties(paper, msp, facts)
         paper.heading('Products and licences')
         paper.table(_columns(facts.currency), [_row(line, facts.currency) for line in facts.lines],
@@ -46,7 +48,7 @@ def addendum(msp: Msp, facts: Facts) -> Pdf:
         paper.facts([
             *_numbers(facts), ('Account code', facts.account_code), ('Effective', day(facts.effective_on)),
             ('Can be withdrawn until', _withdrawn_until(facts)),
-            *([('Implementation lead', str(lead))] if (lead := facts.details.get('lead_said')) else []),
+            *([('Lead on our side', str(lead))] if (lead := facts.details.get('lead_said')) else []),
         ])  # fmt: skip
         _parties(paper, msp, facts)
         paper.heading('What changes')
@@ -165,17 +167,15 @@ def _row(line: Mapping[str, Any], currency: str) -> list[str | Cell]:
         number(quantity) if isinstance(quantity, int) else str(quantity or '–'),
         amount(line.get('unit_price'), currency),
         TERMS.get(str(line.get('term')), '–'),
-        amount(once, currency) if once else '–',
         amount(sum(sums), currency),
+        amount(once, currency) if once else '–',
     ]
 
 
 def _totals(facts: Facts, *only: str) -> list[tuple[str, str]]:
-    names = (('monthly', 'Total monthly fees'), ('annual', 'Total annual fees'),
-             ('one_time', 'Total one-time (up front) fees'), ('initial', 'Initial fees'))  # fmt: skip
     return [
         (title, money(facts.fees[name], facts.currency))
-        for name, title in names
+        for name, title in TITLES.items()
         if name in facts.fees
         and (name in only or not only)
         and (name in ('monthly', 'initial') or decimal(facts.fees[name]))
@@ -186,22 +186,23 @@ def _fees_of_change(paper: Paper, facts: Facts) -> None:
     """Before and after, each month and each year. What the order does not say is not made up."""
     fees, currency = facts.fees, facts.currency
     known = []
-    for name, words in (('monthly', 'Each month'), ('annual', 'Each year')):
+    for name in ('monthly', 'annual'):
         before, after = (decimal(fees.get(f'{name}_{when}')) for when in ('before', 'after'))
         if before is not None and after is not None and (before or after):
-            known.append([words, *(amount(each, currency) for each in (before, after - before, after))])
+            changed = difference(after - before, currency)
+            known.append([TITLES[name], amount(before, currency), changed, amount(after, currency)])
     once = decimal(fees.get('one_time'))
     if known:
         paper.table((Column(f'Fees ({currency})' if currency else 'Fees', 31), Column('Before', 23, right=True),
                      Column('Difference', 23, right=True), Column('From then on', 23, right=True)), known,
-                    sums=[('One-time (up front) fees', money(once, currency))] if once else [])  # fmt: skip
+                    sums=[(TITLES['one_time'], money(once, currency))] if once else [])  # fmt: skip
         return
     sums = [
-        (f'Difference, {words}', money(fees[name], currency))
-        for name, words in (('annual', 'a year'), ('monthly', 'a month'))
+        (f'{TITLES[name]}, difference', f'{currency} {difference(fees[name], currency)}'.strip())
+        for name in ('annual', 'monthly')
         if decimal(fees.get(name)) is not None and (decimal(fees[name]) or name == 'monthly')
     ]
-    paper.totals([('One-time (up front) fees', money(once, currency)), *sums] if once else sums)
+    paper.totals([(TITLES['one_time'], money(once, currency)), *sums] if once else sums)
 
 
 def _changes(facts: Facts) -> list[str]:

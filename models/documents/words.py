@@ -38,6 +38,12 @@ def money(value: object, currency: str) -> str:
     return f'{currency} {text}'.strip() if text != NO_AMOUNT else text
 
 
+def difference(value: object, currency: str) -> str:
+    """+54.00 or −54.00: how much more or less it is."""
+    found = decimal(value)
+    return f'{"+" if found is not None and found > 0 else ""}{amount(value, currency)}'
+
+
 def lines_of(text: object) -> list[str]:
     """The lines of a text of several, without empty ones and without what cannot be printed."""
     return [line for line in (one_line(part) for part in str(text or '').splitlines()) if line]

@@ -37,7 +37,8 @@ async def filled(_apps, schema_editor) -> None:
         await client.execute_script(
             f"""UPDATE "connect_step" SET "needs"='{given}' WHERE "key"='{key}'"""  # nosec B608 # both are constants
         )
-    done = """(SELECT COUNT(*) FROM "connect_step" s WHERE s."customer_id"="customer"."id" AND s."state"='complete')"""
+    done = """(SELECT COUNT(*) FROM "connect_step" s WHERE s."customer_id"="customer"."id" AND s."state"='complete'
+        AND NOT s."is_optional")"""
     left = """(SELECT COUNT(*) FROM "connect_step" s WHERE s."customer_id"="customer"."id"
         AND s."state" NOT IN ('complete','skipped') AND NOT s."is_optional")"""
     await client.execute_script(

@@ -78,6 +78,6 @@ async def submit(acting: Acting) -> dict[str, Any]:
         raise Impossible('Somebody else has changed this order meanwhile. Go back to it and look.') from None
     hands_over = not done.rfi.is_mailed and may(acting.user, 'rfi.send')
     return {
-        'customer': done.customer.id, 'mailed': done.rfi.is_mailed, 'to': done.rfi.link.recipient,
-        'link': done.rfi.address if hands_over else '',
+        'customer': done.customer.id, 'number': done.order.number, 'mailed': done.rfi.is_mailed,
+        'to': done.rfi.link.recipient, 'link': done.rfi.address if hands_over else '',
     }  # fmt: skip

@@ -58,6 +58,17 @@ def test_the_name_in_a_list_leads_to_ten_cards_in_their_order(visitors: Visitors
     expect(page).to_have_url(re.compile('/customers/in-progress$'))
 
 
+def test_the_form_of_a_cancellation_fits_a_narrow_phone(visitors: Visitors) -> None:
+    shown = visitors.page('ana', '/customers/complete', viewport={'width': 320, 'height': 640})
+    shown.locator('.ag-row .cell-name a', has_text='Bellamy Freight').click()
+    shown.get_by_role('button', name='Cancellation').click()
+    form = shown.get_by_role('dialog', name='Cancel Bellamy Freight')
+    expect(form.get_by_role('button', name='Submit cancellation')).to_be_in_viewport(ratio=1)
+    wide = form.evaluate("""box => [...box.querySelectorAll('input, select, p, button')].filter(
+        (one) => one.getBoundingClientRect().right > box.getBoundingClientRect().right).map((one) => one.outerHTML)""")
+    assert wide == []
+
+
 def test_every_card_of_every_demo_customer_opens_without_a_fault(visitors: Visitors, portal: Portal) -> None:
     ids = portal.aside('return [c.id for c in await Customer.filter(partner__slug="northwind-it")]')
     page = visitors.page('ana', '/')
@@ -313,7 +324,7 @@ def test_a_long_history_is_loaded_as_it_is_scrolled_and_filtered(visitors: Visit
             async with transaction():
                 for n in range(start, start + 100):
                     await HistoryEvent.add(
-                        1, 'connect.step_started', f'Thing {{n}}', customer_id={customer}, by=ana if n % 2 else None)
+                        1, 'customer.changed', f'Thing {{n}}', customer_id={customer}, by=ana if n % 2 else None)
     """)
     page = opened(visitors, 'ana', customer, 'history')
     log = card(page, 'history')

@@ -276,6 +276,30 @@ def test_columns_that_were_hidden_resized_and_moved_stay_so_for_the_user(visitor
     expect(another.header('domain')).to_have_count(0)
 
 
+_COUNT_LOOKS = """
+    window.going = new Set();
+    const [begin, end] = [setInterval, clearInterval];
+    window.setInterval = (f, ms, ...more) => {
+        const one = begin(f, ms, ...more);
+        if (ms === 10) going.add(one);
+        return one;
+    };
+    window.clearInterval = (one) => { going.delete(one); end(one); };
+"""
+
+
+def test_a_list_that_is_left_and_come_back_to_leaves_nothing_running(visitors: Visitors) -> None:
+    page = visitors.browser_of('ana').new_page()
+    page.add_init_script(_COUNT_LOOKS)  # the grid looks for its own scrollbar so often, and did so for ever
+    page.goto('/customers/in-progress')
+    List(page).loaded()
+    for name in ('complete', 'in-progress', 'complete', 'in-progress'):
+        page.locator(f'#menu a[href="/customers/{name}"]').evaluate('link => link.click()')
+        page.locator(f'.grid[data-table={name}]').wait_for()
+        List(page).loaded()
+    page.wait_for_function('going.size === 0', timeout=3000)
+
+
 def column_order(page: Page) -> list[str]:
     """The columns as they stand, from left to right."""
     return page.locator('.ag-header-cell').evaluate_all(

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import List, Visitors
+from tests.browser.conftest import List, Visitors, eventually
 from tests.browser.portal import Portal
 from tests.browser.test_pages import serious
 
@@ -31,12 +31,20 @@ def _first_payment(page: Page, amount: str) -> None:
     expect(page.locator('dd.is-first')).to_have_text(amount)
 
 
+def _is_sent(route: Route) -> bool:
+    return route.request.method == 'POST'
+
+
+def _assert(holds: bool) -> None:
+    assert holds
+
+
 def test_an_order_from_the_first_price_to_the_new_customer(visitors: Visitors, portal: Portal) -> None:
     visitors.expect_trouble('409', '422')
     address = f'/prospects/{portal.aside(_PROSPECT)}/order'
     ana, other = visitors.page('ana', address), visitors.page('ana', address)
     expect(ana.get_by_role('heading', level=1)).to_have_text(f'Order for {NAME}')
-    _first_payment(ana, '224.00 EUR')  # 40 × 2.60, and 120 once
+    _first_payment(ana, 'EUR\u00a0224.00')  # 40 × 2.60, and 120 once
 
     # A price that somebody sets, on the form that is open; and what goes together.
     prices = visitors.page('ana', '/settings/prices')
@@ -44,13 +52,26 @@ def test_an_order_from_the_first_price_to_the_new_customer(visitors: Visitors, p
     prices.get_by_label('Price a licence (EUR)').fill('2.65')
     prices.get_by_role('dialog').get_by_role('button', name='Save').click()
     expect(prices.get_by_role('row', name=re.compile('Email Security Sample'))).to_contain_text('2.65')
-    _first_payment(ana, '226.00 EUR')
+    _first_payment(ana, 'EUR\u00a0226.00')
     ana.get_by_label('Internal email protection IEP').check()
     expect(ana.get_by_text('Internal email protection needs')).to_be_visible()
     ana.get_by_label('Internal email protection IEP').uncheck()
     ana.get_by_label('URL protection TTP-URL').check()
     ana.get_by_label('Licences of URL protection, if not all').fill('10')
-    _first_payment(ana, '235.00 EUR')
+    _first_payment(ana, 'EUR\u00a0235.00')
+
+    # Whoever goes elsewhere while it is being saved is not fetched away from there.
+    held: list[Route] = []
+    leaver = visitors.page('ana', address)
+    leaver.route(f'**/api/ui{address}', lambda route: held.append(route) if _is_sent(route) else route.continue_())
+    leaver.get_by_role('button', name='Save and exit').click()
+    eventually(leaver, lambda: _assert(bool(held)))
+    leaver.locator('#menu a[href="/help"]').evaluate('link => link.click()')
+    leaver.locator('.order').wait_for(state='detached')
+    held.pop().fulfill(json={'now': leaver.request.get(f'{portal.address}/api/ui{address}').json()})
+    leaver.wait_for_function('new Promise((done) => setTimeout(() => done(true), 300))')
+    expect(leaver).to_have_url(re.compile('/help$'))
+    leaver.close()
 
     # What is typed outlives a reload; what lacks is said beside its field.
     ana.get_by_label('Licences', exact=True).fill('50')
@@ -90,7 +111,10 @@ def test_an_order_from_the_first_price_to_the_new_customer(visitors: Visitors, p
     watching = visitors.page('ana', address)
     expect(watching.get_by_role('button', name='Review order')).to_be_visible()
     ana.get_by_role('button', name='Submit order').dblclick()
-    ana.wait_for_url(re.compile(r'/customers/\d+$'))
+    ana.wait_for_url(re.compile(r'/customers/\d+#orders$'))
+    orders = ana.locator('section#orders')
+    expect(orders.get_by_role('status')).to_contain_text(re.compile(r'ORD-\d+ was submitted: .* by e-mail'))
+    expect(orders.locator('.fold-head')).to_be_focused()
     expect(ana.get_by_role('heading', level=1)).to_have_text(NAME)
     expect(ana.get_by_text('Converted from a prospect to an order').first).to_be_visible()
     expect(watching.get_by_text(f'{NAME} is a customer now.')).to_be_visible()
@@ -98,7 +122,6 @@ def test_an_order_from_the_first_price_to_the_new_customer(visitors: Visitors, p
     assert portal.aside(f'return await Customer.filter(name={NAME!r}).count()') == 1
 
     # The number was not right: it is corrected before the vendor accepts, with a new document.
-    ana.locator('section#orders .fold-head').click()
     ana.get_by_role('button', name=re.compile('Correct: ORD')).click()
     dialog = ana.get_by_role('dialog')
     dialog.get_by_label('Implementation lead: e-mail').fill('lena')

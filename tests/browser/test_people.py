@@ -38,6 +38,7 @@ def test_somebody_is_invited_and_every_change_reaches_their_open_page(visitors: 
     ana = _users(visitors)
     ana.get_by_role('button', name='Invite').click()
     form = ana.get_by_role('dialog', name='Invite somebody')
+    expect(form.get_by_role('button', name='Invite')).to_be_in_viewport(ratio=1)  # however long the form is
     form.get_by_role('textbox', name='Name').fill('Nina Berg')
     form.get_by_role('textbox', name='E-mail').fill(NINA)
     form.get_by_role('radio', name='MSP administrator').check()
@@ -201,5 +202,15 @@ def test_mail_that_waits_is_seen_and_tried_again_where_one_looks(visitors: Visit
             expect(users.get_by_role('dialog')).to_have_count(1)
             expect(users.get_by_role('dialog', name=name)).to_be_visible()
             expect(users).to_have_url(re.compile(f'#{number}$'))
+        # What cannot be done is said, and stays when the panel is drawn anew.
+        visitors.expect_trouble('409')
+        users.route('**/link', lambda route: route.fulfill(status=409, json={'error': 'Not just now.'}))
+        panel = users.get_by_role('dialog')
+        panel.get_by_role('button', name='Make a link to hand over').click()
+        expect(panel.get_by_role('alert')).to_have_text('Not just now.')
+        portal.aside("await PortalUser.filter(email='tom@northwind.example').update(name='Tom O.')")
+        expect(users.get_by_role('dialog', name='Tom O.')).to_be_visible()
+        expect(panel.get_by_role('alert')).to_have_text('Not just now.')
     finally:
         portal.aside(_MAIL_SERVER.format(host='', port=587))
+        portal.aside("await PortalUser.filter(email='tom@northwind.example').update(name='Tom Okafor')")

@@ -53,6 +53,12 @@ def test_a_token_is_shown_once_and_revoked_after_a_question(visitors: Visitors) 
     tokens.get_by_role('button', name='Revoke collector in Leeds').click()
     page.get_by_role('dialog').get_by_role('button', name='Revoke').click()
     expect(tokens.get_by_role('row', name='collector in Leeds')).to_contain_text('revoked')
+    # A section so near the end that it never comes to the top is marked all the same.
+    page.emulate_media(reduced_motion='reduce')
+    parts = page.get_by_role('navigation', name='Sections of the settings')
+    parts.get_by_role('link', name='API tokens').click()
+    page.locator('.page').evaluate("page => page.dispatchEvent(new Event('scroll'))")
+    expect(parts.locator('[aria-current]')).to_have_text('API tokens')
 
 
 def test_another_name_and_what_is_wrong_reach_everybody_who_has_to_know(visitors: Visitors) -> None:

@@ -280,12 +280,12 @@ async def test_what_was_withdrawn_is_not_delivered_and_what_went_out_was(sqlite_
 
 async def test_an_e_mail_that_has_not_left_when_the_order_is_withdrawn_never_does(db, northwind, clock, submitted):
     await _with_a_desk(northwind.partner)
-    orders = [await submitted(OrderKind.CHANGE, withdraw_until=date(2100, 1, 1)) for _ in range(3)]
+    orders = [await submitted(OrderKind.CHANGE, withdraw_until=date(2100, 1, 1)) for _ in range(4)]
     await OrderDelivery(clock).work()
-    waits, leaves, fails = [await Order.get(id=order.id) for order in orders]
-    for order in (leaves, fails):  # their e-mail is on its way to the mail server at this moment
+    waits, leaves, fails, later = [await Order.get(id=order.id) for order in orders]
+    for order in (leaves, fails, later):  # their e-mail is on its way to the mail server at this moment
         await Message.filter(id=order.message_id).update(attempts=1)
-    for order in (waits, leaves, fails):
+    for order in (waits, leaves, fails, later):
         await changing.withdraw(await Customer.get(id=order.customer_id), order.id, by=northwind.ana)
     stopped = await Message.get(id=waits.message_id)
     assert (stopped.state, stopped.body) == ('stopped', '')
@@ -293,8 +293,11 @@ async def test_an_e_mail_that_has_not_left_when_the_order_is_withdrawn_never_doe
     assert [(await _vendor(order))[0] for order in (waits, leaves, fails)] == ['not_told', 'sending', 'sending']
     await Message.filter(id=leaves.message_id).update(state='sent', sent_at=datetime.now(UTC))
     await Message.filter(id=fails.message_id).update(state='failed', error='550 No such order desk')
+    await Message.filter(id=later.message_id).update(error='451 Try again later')
     await OrderDelivery(clock).work()
-    assert [(await _vendor(order))[0] for order in (waits, leaves, fails)] == ['not_told', 'recall', 'not_told']
+    found = [(await _vendor(order))[0] for order in (waits, leaves, fails, later)]
+    assert found == ['not_told', 'recall', 'not_told', 'not_told']
+    assert (await Message.get(id=later.message_id)).state == 'stopped', 'there is no second try'
     assert await _said(fails.customer_id) == [
         ('order.not_sent', f'{fails.number} was not e-mailed: the vendor has not got it')
     ]

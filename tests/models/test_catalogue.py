@@ -105,7 +105,7 @@ async def test_a_price_in_the_currency_of_before_is_none(db, northwind):
     await change_product(northwind.partner, 'SEC', {'price': '2.60'}, was=None, by=northwind.ana)
     await Partner.filter(id=northwind.partner.id).update(currency='JPY')
     row = await _row(northwind.partner, 'SEC')
-    assert (row['price'], row['elsewhere']) == ('', '2.60 USD')
+    assert (row['price'], row['elsewhere']) == ('', 'USD 2.60')
     await change_product(northwind.partner, 'SEC', {'price': '260'}, was={'price': ''}, by=northwind.ana)
     row = await _row(northwind.partner, 'SEC')
     assert (row['price'], row['elsewhere']) == ('260', '')
@@ -126,7 +126,7 @@ async def test_an_msp_adds_products_of_its_own(db, northwind, fabrikam):
     assert 'BACKUP+' not in await for_partner(fabrikam.partner.id)
     assert await _audited(northwind.partner) == [(
         'price.product_added',
-        'BACKUP+ (Mailbox backup) was added to the catalogue: 1.15 USD a licence, billed monthly',
+        'BACKUP+ (Mailbox backup) was added to the catalogue: USD 1.15 a licence, billed monthly',
     )]  # fmt: skip
     await change_product(northwind.partner, 'BACKUP+', {'is_active': False}, was={'is_active': True}, by=northwind.ana)
     listed = await price_list(northwind.partner)

@@ -119,6 +119,9 @@ async def test_it_is_corrected_until_the_vendor_accepts_it(order, northwind):
     await Order.filter(id=order.id).update(kind=OrderKind.CHANGE, state=S.SUBMITTED, vendor=V.DELIVERED)
     with pytest.raises(Impossible):
         await correct(await Order.get(id=order.id), {'po_number': 'X'}, by=northwind.ana)
+    draft = await Order.create(partner=northwind.partner)
+    with pytest.raises(Impossible, match='not submitted yet'):
+        await correct(draft, {**LEAD, 'po_number': 'X'}, by=northwind.ana)
 
 
 async def test_what_cannot_be_is_told_and_leaves_everything_as_it_was(order, northwind, fabrikam):

@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from models import (
     Attachment,
     AttachmentKind,
+    Closing,
     ConnectStep,
     ConsoleRole,
     Contact,
@@ -30,6 +31,8 @@ from models import (
     Note,
     NoteVersion,
     Order,
+    OrderKind,
+    OrderState,
     Partner,
     PortalUser,
     Price,
@@ -38,12 +41,19 @@ from models import (
     RfiState,
     Sample,
     StepState,
+    VendorState,
+    changing,
+    effective,
     events,
+    ordering,
 )
+from models.calendar import add_months
+from models.cancelling import TERM
 from models.connect_step import BY_KEY, TEMPLATES, unlock
 from models.database import opened
 from models.demo import demo_partners, demo_password, load_demo, make_customers
 from models.history import HistoryText
+from models.history_verifying import verify
 from models.sample import EVERY
 from models.upgrade import options
 
@@ -104,11 +114,13 @@ async def test_the_demo_has_two_msps_and_their_people(db):
         for who in ('ana@northwind', 'tom@northwind', 'eve@fabrikam')
     ]
     assert None not in (ana, tom, eve)
-    assert await Customer.visible_to(ana).count() == 30
-    assert await Customer.visible_to(tom).count() == 9
-    assert await Customer.visible_to(eve).count() == 8
+    there, gone = [
+        [await Customer.listed(who, *listings).count() for who in (ana, tom, eve)]
+        for listings in ((Listing.WAITING, Listing.IN_PROGRESS, Listing.COMPLETE), (Listing.CLOSED,))
+    ]
+    assert (there, gone) == ([30, 9, 8], [4, 1, 2])
     toms = await Customer.visible_to(tom)
-    assert {customer.listing for customer in toms} | {Listing.CLOSED} == set(Listing)
+    assert {customer.listing for customer in toms} == set(Listing)
     assert {customer.partner_id for customer in toms} == {ana.partner_id}
     assert not await PortalUser.signing_in('msp_client@northwind.example', password)
 
@@ -118,7 +130,10 @@ async def test_the_demo_shows_every_state_to_ana(db):
     ana = await PortalUser.get(email='ana@northwind.example')
     customers = await Customer.visible_to(ana)
     ids = [customer.id for customer in customers]
-    assert {customer.listing for customer in customers} | {Listing.CLOSED} == set(Listing)
+    assert {customer.listing for customer in customers} == set(Listing)
+    assert {customer.closing for customer in customers} == set(Closing)
+    assert any(customer.held_at for customer in customers)
+    assert any(customer.connect_person_id == ana.id for customer in customers)
     assert {customer.rfi for customer in customers} == set(RfiIcon)
     forms = await Rfi.all()
     assert {form.state for form in forms} == set(RfiState)
@@ -336,22 +351,89 @@ async def test_an_order_of_the_demo_is_drawn_when_somebody_asks_for_it(sqlite_db
     await load_demo()
     documents = await Attachment.filter(kind=AttachmentKind.ORDER).order_by('id')
     assert len(documents) == await Customer.all().count()
-    for document in (documents[0], documents[-1]):
+    later = await Attachment.exclude(kind=AttachmentKind.ORDER).order_by('id')
+    assert {document.kind for document in later} == {AttachmentKind.ADDENDUM, AttachmentKind.CANCELLATION}
+    for document in (documents[0], documents[-1], later[0], later[-1]):
         assert not document.pdf.exists()
         assert await document.is_there()
         stored, order = await Attachment.get(id=document.id), await Order.get(attachment_id=document.id)
         content = stored.pdf.read_bytes()
-        assert (stored.size, stored.pdf_size, stored.pages) == (len(content), len(content), 1)
+        assert (stored.size, stored.pdf_size) == (len(content), len(content))
         assert stored.sha256 == hashlib.sha256(content).hexdigest()
         with pdfium.PdfDocument(content) as pdf:
-            text = ' '.join(pdf[0].get_textpage().get_text_bounded().split())
-        assert f'Order {order.number}' in text
+            assert stored.pages == len(pdf)
+            text = ' '.join(' '.join(page.get_textpage().get_text_bounded() for page in pdf).split())
+        assert order.number in text
         assert 'nothing was ordered' in text
         assert all(line['name'].split()[0] in text for line in order.lines)
-        assert order.fees['initial'] != '0.00'
+        assert set(order.fees.values()) - {'0.00'}
     # One whose file was lost is not drawn again: nobody knows what it said.
     documents[0].pdf.unlink()
     assert not await (await Attachment.get(id=documents[0].id)).is_there()
+
+
+async def test_who_is_closed_left_in_order_and_nothing_of_them_is_watched(db):
+    await load_demo()
+    now = datetime.now(UTC)
+    kinds = {
+        Closing.CANCELLED: ['cancellation.requested', 'order.passed_on', 'order.accepted', 'cancellation.effective',
+                            'customer.closed'],
+        Closing.ABANDONED: ['connect.abandoned'],
+    }  # fmt: skip
+    kinds[Closing.MOVED] = kinds[Closing.CANCELLED]
+    for customer in await Customer.filter(listing=Listing.CLOSED):
+        entries = await HistoryEvent.filter(customer_id=customer.id).order_by('sequence')
+        moments = [entry.at for entry in entries]
+        assert moments == sorted(moments), customer.name
+        assert moments[-1] == customer.closed_at == customer.connect_since < now
+        expected = kinds[customer.closing]
+        assert [entry.kind for entry in entries][-len(expected) :] == expected
+        assert customer.closed_because in (await HistoryText.get(event_id=entries[-1].id)).summary
+        assert customer.worst == Health.NOT_CONFIGURED
+        orders = await Order.filter(customer_id=customer.id).order_by('id')
+        assert [order.kind for order in orders] == [OrderKind.NEW, OrderKind.CANCELLATION][: 1 + (len(expected) > 1)]
+        assert all(order.attachment_id for order in orders)
+        if len(expected) > 1:
+            assert orders[1].effective_on >= add_months(customer.contract_start, TERM)
+            assert orders[1].submitted_at <= orders[1].decided_at <= orders[1].applied_at == customer.closed_at
+    assert await verify() == []
+
+
+async def test_changes_of_the_demo_are_at_every_stage_and_come_about_when_their_day_comes(db):
+    await load_demo()
+    changes = {
+        order.customer.name: order for order in await Order.filter(kind=OrderKind.CHANGE).prefetch_related('customer')
+    }
+    assert Counter((order.state, order.vendor) for order in changes.values()) == {
+        (OrderState.APPLIED, VendorState.ACCEPTED): 1, (OrderState.WITHDRAWN, VendorState.RECALL): 1,
+        (OrderState.SUBMITTED, VendorState.DELIVERED): 1, (OrderState.SUBMITTED, VendorState.BY_HAND): 1,
+        (OrderState.SUBMITTED, VendorState.ACCEPTED): 1, (OrderState.DRAFT, VendorState.NOT_TOLD): 2,
+    }  # fmt: skip
+    assert 'recalled' in changes['Fjord Seafood'].moves()
+    grown = changes['Tidewater Credit Union']
+    first = await Order.get(customer_id=grown.customer_id, kind=OrderKind.NEW)
+    assert (first.seats, grown.was_seats, grown.seats, grown.customer.seats) == (220, 220, 280, 280)
+    assert {line['quantity'] for line in first.lines} == {220}
+    for order in await Order.filter(kind=OrderKind.CHANGE, state=OrderState.DRAFT):
+        reviewed = await changing.review(
+            await Customer.get(id=order.customer_id), await Partner.get(id=order.partner_id), order.id
+        )  # fmt: skip
+        assert reviewed.found.fees == order.fees
+    assert await effective.due() == []
+    late = datetime.now(UTC) + timedelta(days=60)
+    waiting = [order.id for order in await Order.filter(id__in=await effective.due(now=late)).order_by('id')]
+    came = {order_id: await effective.come_about(order_id) for order_id in waiting}
+    assert sorted(came.values()) == [False, True, True, True]  # one has to be passed on first
+    turned = await Customer.get(name='Yıldız Tekstil')
+    assert (turned.seats, (await Customer.get(name='Alder & Sons Timber')).listing) == (240, Listing.CLOSED)
+    assert await verify() == []
+
+
+async def test_a_prospect_of_the_demo_has_an_order_that_can_be_reviewed(db):
+    await load_demo()
+    order = await Order.get(prospect_id__isnull=False).prefetch_related('prospect', 'partner')
+    reviewed, found = await ordering.review(order.partner, order.prospect)
+    assert (reviewed.id, found.fees.as_data()) == (order.id, order.fees)
 
 
 async def test_every_database_has_a_demo_password_of_its_own_and_keeps_it(sqlite_db, monkeypatch):

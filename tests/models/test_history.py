@@ -31,7 +31,7 @@ from models.database import is_sqlite
 from models.demo import make_customers
 from models.events import transaction
 from models.history import TRIGGERS, Entry, append_many
-from models.history_reading import KINDS, MILESTONES, each, page, people, recent
+from models.history_reading import KINDS, MILESTONES, STORY, each, page, people, recent
 from models.history_verifying import count, missing_triggers, verify
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -256,7 +256,7 @@ async def test_a_trigger_that_is_away_is_noticed(unprotected):
 async def _filled(northwind) -> int:
     """A customer's number whose history has entries and flips at the same moments, some of them by Ana."""
     customer = await Customer.add(northwind.partner, name='Long', account_code='LONG1')
-    kinds = ['rfi.sent', 'connect.step_complete', 'note.added', 'x.y', 'monitor.threshold_changed', 'product.added']
+    kinds = ['rfi.sent', 'connect.step_complete', 'note.added', 'x.y', 'monitor.threshold_changed', 'order.delivered']
     ana = northwind.ana
     await _write([
         Entry(northwind.partner.id, customer.id, kinds[n % 6], START + (n // 4) * MINUTE, f'{n}',
@@ -296,8 +296,13 @@ async def test_pages_put_together_are_everything_once_and_newest_first(db, north
     elif group:
         assert all(entry['flip'] or entry['kind'].startswith(KINDS[group][1]) for entry in whole)
     else:
-        assert all(entry['milestone'] or entry['actor_id'] for entry in whole)
+        told = [entry for entry in whole if entry['kind'].startswith(STORY)]
+        assert all(entry['milestone'] or entry['actor_id'] or entry in told for entry in whole)
         assert {entry['kind'] for entry in whole} >= {'customer.created', 'note.added', 'rfi.sent'}
+        # Whoever moved them, and by a check or the portal too.
+        assert len(told) == 20
+        by_nobody = {entry['kind'] for entry in told if not entry['actor_id']}
+        assert by_nobody == {'connect.step_complete', 'order.delivered'}
 
 
 async def test_filters_leave_out_what_is_of_others_and_of_other_days(db, northwind):
@@ -333,7 +338,7 @@ async def test_a_group_that_is_none_is_refused_in_words(db):
 
 def test_every_milestone_is_in_a_group():
     beginnings = tuple(begin for _, begins in KINDS.values() for begin in begins)
-    assert all(kind.startswith(beginnings) for kind in MILESTONES)
+    assert all(kind.startswith(beginnings) for kind in (*MILESTONES, *STORY))
 
 
 async def test_a_long_history_stays_quick(db, northwind):

@@ -288,12 +288,27 @@ async def test_the_customers_of_the_demo_have_their_orders_and_nothing_of_it_was
     monkeypatch.setenv('PORTAL_DEMO', '1')
     settings.cache_clear()
     await load_demo()
-    orders = await Order.all().select_related('customer')
+    assert set(await Order.all().values_list('vendor_how', flat=True)) == {'', 'hand'}
+    orders = await Order.filter(kind=OrderKind.NEW, customer_id__isnull=False).select_related('customer')
     assert len(orders) == await Customer.all().count()
-    assert {order.vendor_how for order in orders} == {'', 'hand'}
     assert await Message.all().count() == 0
     assert {order.vendor for order in orders} == {V.BY_HAND, V.DELIVERED, V.ACCEPTED}
     for order in orders:
         assert (await Attachment.get(id=order.attachment_id)).customer_id == order.customer_id
-        assert (order.submitted_at, order.seats) == (order.customer.created_at, order.customer.seats)
+        grown = await Order.get_or_none(customer_id=order.customer_id, state=OrderState.APPLIED, kind=OrderKind.CHANGE)
+        seats = order.customer.seats if grown is None else grown.was_seats
+        assert (order.submitted_at, order.seats) == (order.customer.created_at, seats)
         assert order.since <= datetime.now(UTC)
+
+
+async def test_a_first_order_is_over_when_connect_is_abandoned_and_who_has_it_is_told(db, northwind, made):
+    told, untold, accepted = await made(), await made(vendor=V.WAITING), await made(state=S.ACCEPTED, vendor=V.ACCEPTED)
+    for order in (told, untold, accepted):
+        customer = await Customer.get(id=order.customer_id)
+        await customer.abandon('They changed their mind', by=northwind.ana)
+    found = [await Order.get(id=order.id) for order in (told, untold, accepted)]
+    assert [(order.state, order.vendor) for order in found] == [
+        (S.WITHDRAWN, V.RECALL), (S.WITHDRAWN, V.NOT_TOLD), (S.ACCEPTED, V.ACCEPTED),
+    ]  # fmt: skip
+    assert ('order.withdrawn', f'{told.number} is over: the customer was closed before the vendor accepted it. '
+            'The vendor has it already and has to be told') in await _said(f'c:{told.customer_id}')  # fmt: skip

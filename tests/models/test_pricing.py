@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.theme import ASSETS
 from models import BillingTerm, Price, Product, ProductKind
 from models.currency import CURRENCIES, minor_units
-from models.pricing import Line, fees, line, rounded, shown
+from models.pricing import PERMITTED, TITLES, Line, fees, line, rounded, shown
 
 _amounts = st.decimals(0, 1_000_000, places=2)
 _currencies = st.sampled_from(sorted(CURRENCIES))
@@ -85,3 +86,10 @@ def test_what_is_shown_is_the_amount_and_has_the_digits_of_its_currency(amount, 
     assert Decimal(text) == amount.quantize(Decimal(1).scaleb(-minor_units(currency)), ROUND_HALF_UP)
     assert len(text.partition('.')[2]) == minor_units(currency)
     assert Decimal(shown(amount, currency)) == amount
+
+
+def test_the_forms_call_the_sums_what_documents_and_cards_call_them():
+    forms = (ASSETS / 'ordering.js').read_text()
+    for name, title in TITLES.items():
+        assert f"{name}: '{title}'" in forms
+    assert f"'{PERMITTED}'" in forms

@@ -24,6 +24,7 @@ from models import (
     events,
 )
 from models.checking import ChangedMeanwhile, Impossible, Invalid
+from models.history_verifying import verify
 from models.rights import Refused
 
 RIGHT = {
@@ -177,7 +178,22 @@ async def test_sent_back_it_is_complete_and_the_portal_knows_what_it_says(custom
     assert copy.pdf.read_bytes().startswith(b'%PDF')
     assert await said('rfi.submitted') == ['RFI form sent back by lead@kunde.example']
     assert await said('rfi.complete') == ['RFI complete']
-    assert all(text.startswith('From the RFI form: ') for text in await said('infrastructure.changed'))
+    facts = (await said('infrastructure.changed'))[-1]
+    assert facts.startswith('From the RFI form: ')
+    assert 'Mail platform: Not known yet → On-premises' in facts, 'choices by their titles'
+    about = await said('contact.changed')
+    assert {text.partition(' –')[0] for text in about} == {
+        'From the RFI form: Emergency (technical) contact', 'From the RFI form: Technical contact',
+    }  # fmt: skip
+    assert all('Mobile: nothing → +44 7700 900123' in text for text in about)
+    # Whoever did it by the link is named, and is nobody of the portal's.
+    for kind in ('rfi.draft', 'rfi.submitted', 'infrastructure.changed', 'contact.changed'):
+        entry = await HistoryEvent.filter(kind=kind).order_by('-id').first()
+        assert entry is not None
+        text = await entry.text()
+        assert text is not None
+        assert (entry.actor_id, text.actor) == (None, 'lead@kunde.example (by link)'), kind
+    assert await verify() == []
     with pytest.raises(Impossible):
         await form.submit(declares=True, link=link)
     with pytest.raises(Impossible):

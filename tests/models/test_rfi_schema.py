@@ -115,6 +115,11 @@ def test_answers_to_what_is_not_asked_are_left_out():
     assert not {'directory_host', 'server_os'} & clean.keys()
 
 
+def test_a_day_is_read_in_words_and_what_is_none_as_it_was_typed():
+    assert schema.shown('desired_go_live', '2026-12-10') == '10 December 2026'
+    assert schema.shown('desired_go_live', 'soon') == 'soon'
+
+
 def test_conditions_name_fields_that_there_are_and_answers_that_can_be_chosen():
     for field in FIELDS.values():
         for name, wanted in (*field.when, *field.required_when):

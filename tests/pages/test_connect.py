@@ -6,6 +6,7 @@ import pytest
 
 from components import live
 from models import ConnectStep, ConnectTemplate, Customer, Listing, PortalRole, StepState
+from models.calendar import said
 
 BASE = '/api/ui/customers/{}'
 
@@ -75,6 +76,8 @@ async def test_connect_rests_goes_on_and_ends(portal, ash):
     card = await _card(ana, ash)
     assert card['connect']['hold']['until'] == until.isoformat()
     assert card['gist connect']['text'] == '0 of 10 steps, on hold: waits'
+    head = (await ana.get(f'{BASE.format(ash.id)}/parts?want=head')).json()['head']
+    assert (head['status'], head['list']) == (f'On hold until {said(until)}', 'In Progress')
     assert all(step['moves'] == [] for step in card['connect']['steps'])
     assert (await _send(ana, ash, 'connect/resume')).status_code == 200
     assert (await _send(ana, ash, 'connect/resume')).status_code == 409
@@ -83,7 +86,7 @@ async def test_connect_rests_goes_on_and_ends(portal, ash):
     await (await Customer.get(id=ash.id)).restate()
     card = await _card(ana, ash)
     assert card['connect']['is_ready']
-    assert card['gist connect']['text'] == '13 of 13 steps, ready to complete'
+    assert card['gist connect']['text'] == '11 of 11 steps, ready to complete'
     assert (await _send(ana, ash, 'connect/complete')).status_code == 200
     assert (await Customer.get(id=ash.id)).listing == Listing.COMPLETE
     assert (await _send(ana, ash, 'connect/abandon', because='no')).status_code == 409

@@ -41,8 +41,8 @@ async def test_an_order_goes_from_the_form_to_the_customer(portal, address):
     assert (begun['facts']['seats'], begun['facts']['products']) == (20, ['ARC'])
     assert [row['code'] for row in begun['catalogue']] == ['ARC', 'SEC', 'TTP-URL']
     assert begun['catalogue'][1] == {
-        'code': 'SEC', 'name': 'Email Security', 'kind': 'primary', 'is_sample': True, 'price': '2.60', 'term': 'month',
-        'one_time': '120.00',
+        'code': 'SEC', 'name': 'Email Security', 'kind': 'primary', 'is_sample': True, 'is_priced': True,
+        'price': '2.60', 'term': 'month', 'one_time': '120.00',
     }  # fmt: skip
     saved = (await ana.post(address, json={'facts': WHOLE, 'version': 0})).json()['now']
     assert (saved['order']['version'], saved['order']['saved_by']) == (1, 'Ana')

@@ -78,7 +78,9 @@ async def test_the_card_shows_both_sides_of_every_order_the_newest_first(portal,
     assert (oldest['state_title'], oldest['vendor_title']) == ('Submitted', 'Delivered')
     assert (oldest['how'], oldest['to']) == ('mail', 'o@vendor.example')
     assert oldest['products'] == [['Email Security', 'SEC', 25], ['URL', 'URL', -10]]
-    assert oldest['fees'] == [['Monthly', '1,065.00'], ['One-time', '120.50'], ['First payment', '1,185.50']]
+    assert oldest['fees'] == [
+        ['Monthly fees', '1,065.00'], ['One-time (up front) fees', '120.50'], ['First payment', '1,185.50'],
+    ]  # fmt: skip
     assert (oldest['document'], oldest['moves'], newest['moves']) == (pdf.id, ['accept', 'reject', 'correct'], [])
     assert (found['orders']['code'], found['orders']['is_provisional']) == ('P-000001', True)
     assert found['head']['code_is_provisional'] is True

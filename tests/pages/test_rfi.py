@@ -177,6 +177,7 @@ async def test_a_link_that_opens_nothing_says_so_and_leaks_nothing(portal, holde
         assert answered.status_code == status
         assert 'Kunde' not in answered.text
         assert 'kunde.example' not in answered.text
+        assert 'Northwind' not in answered.text
         if why != 'other':
             assert why in answered.text
     assert (await Rfi.get(customer_id=customer.id)).version == 0
@@ -229,13 +230,13 @@ async def test_what_no_form_sends_is_refused_with_a_sentence(portal, holder):
 async def test_the_page_in_the_portal_is_for_who_sees_the_customer(portal, customer):
     await portal.sign_in(portal.northwind.ana)
     await portal.user.open(f'/customers/{customer.id}/rfi')
-    await portal.should_see('Technical contact')
+    await portal.should_see('Emergency (technical) contact')
     config = portal.config()
     assert config['may'] == {'fill': True, 'send': True, 'reopen': True}
     assert config['about']['name'] == 'Kunde'
     await portal.northwind.ana.filter(id=portal.northwind.ana.id).update(role=PortalRole.SALES)
     await portal.user.open(f'/customers/{customer.id}/rfi')
-    await portal.should_see('Technical contact')
+    await portal.should_see('Emergency (technical) contact')
     assert portal.config()['may'] == {'fill': False, 'send': False, 'reopen': False}
     eve = await portal.signed_in(portal.fabrikam.eve)
     assert (await eve.get(f'/customers/{customer.id}/rfi')).status_code == 404
@@ -306,7 +307,11 @@ async def test_whoever_types_into_a_form_that_somebody_else_completes_is_told_so
     await ana.post(f'{address}/submit', json={'declares': True}, headers=ORIGIN)
     late = await holder.post('answers', values={'notes': 'too late'}, was={'notes': ''})
     assert (late.status_code, late.json()['done']) == (410, True)
-    assert 'This form is complete' in (await holder.get()).text
+    assert 'This form is complete' in (closed := (await holder.get()).text)
+    assert 'Northwind IT' in closed  # as the form said, to whom it was open until then
+    await RfiLink.filter(id=holder.link.id).update(revoked_at=datetime.now(UTC) - timedelta(days=1))
+    withdrawn = await holder.get()
+    assert (withdrawn.status_code, 'Northwind' in withdrawn.text) == (410, False)
     assert 'notes' not in (await Rfi.get(customer_id=customer.id)).answers
     # What was unusual about it stays to be read.
     card = (await ana.get(f'/api/ui/customers/{customer.id}/parts?want=rfi')).json()['rfi']

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from components import live
 from models import (
     Attachment,
     Closing,
@@ -21,6 +22,7 @@ from models import (
     effective,
 )
 from models.calendar import add_months, today
+from models.changing import said_day
 from models.finding import find_customers
 from models.overview import Overview
 from tests.price_list import priced
@@ -41,6 +43,11 @@ async def _person(portal: Any, role: PortalRole) -> Any:
         partner=portal.northwind.partner, name=role.title, email=f'{role}@northwind.example', role=role
     )
     return await portal.signed_in(who)
+
+
+async def _parts(http: Any, customer: Customer, wanted: str) -> Any:
+    live._shared.clear()  # nobody watches here, so what was read stands for half a second
+    return (await http.get(f'/api/ui/customers/{customer.id}/parts?want={wanted}')).json()
 
 
 async def test_a_quote_is_saved_reviewed_submitted_and_comes_about(portal, bakery):
@@ -83,7 +90,7 @@ async def test_a_quote_is_saved_reviewed_submitted_and_comes_about(portal, baker
     card = (await http.get(f'/api/ui/customers/{bakery.id}/parts?want=orders,upgrades,head')).json()
     (row,) = card['orders']['rows']
     assert row['waits'].startswith('Due since')
-    assert row['about'] == 'led by Ana'
+    assert row['about'] == 'lead on our side: Ana'
     assert (row['can_withdraw'], card['upgrades']['why_not'], card['head']['seats']) == (False, '', 25)
     document = await http.get(f'/api/ui/customers/{bakery.id}/attachments/{row["document"]}.pdf')
     assert document.content.startswith(b'%PDF')
@@ -146,11 +153,39 @@ async def test_a_cancellation_is_submitted_withdrawn_and_submitted_again(portal,
     row = head['orders']['rows'][0]
     assert row['about'] == 'Move to another partner, who keeps the products, with a data export'
     assert (row['can_withdraw'], row['withdraw_until']) == (True, day)
+    assert (row['wants_export'], row['comes_about']) == (True, '')
+    said = said_day(today(portal.northwind.partner) + timedelta(days=3))
+    assert head['head']['end'] == {
+        'number': done['number'], 'says': f'moves the customer to another partner on {said}', 'wants_export': True,
+        'because': '=HYPERLINK(1)', 'told': 'The vendor has not been told yet.', 'mark': f'Moves away {said}',
+    }  # fmt: skip
     back = await http.post(f'/api/ui/customers/{bakery.id}/orders/{done["order"]}/withdraw', json={'because': 'No'})
     assert back.status_code == 200
     assert (await http.get(address)).json()['possible'] is True
+    head = await _parts(http, bakery, 'head,orders')
+    assert (head['head']['end'], head['orders']['rows'][0]['wants_export']) == (None, False)
     assert (await Order.get()).state == OrderState.WITHDRAWN
     assert await Attachment.all().count() == 1
+
+
+async def test_what_is_recorded_says_that_it_comes_about_now_and_an_export_stays_required(portal, bakery):
+    http = await portal.signed_in(portal.northwind.ana)
+    base = f'/api/ui/customers/{bakery.id}'
+    facts = {'type': 'cancel', 'data_export': 'yes', 'effective_on': today(portal.northwind.partner).isoformat()}
+    done = (await http.post(f'{base}/cancellation', json={'facts': facts, 'is_authorised': True})).json()
+    await Order.filter().update(vendor=VendorState.BY_HAND)
+    seen = await _parts(http, bakery, 'head,orders,products')
+    assert seen['orders']['rows'][0]['comes_about'] == 'Its day has come: this closes the customer now.'
+    assert seen['head']['end']['says'].startswith('is due to end the subscription, since ')
+    assert seen['head']['end']['told'] == 'It waits, because the vendor has not been told yet.'
+    assert seen['products']['renews']
+    await http.post(f'{base}/orders/{done["order"]}/passed-on', json={'note': ''})
+    assert await effective.come_about(done['order'])
+    seen = await _parts(http, bakery, 'head,orders,gist%20orders,products')
+    assert (seen['head']['status'], seen['head']['end']['wants_export']) == ('Closed', True)
+    assert (seen['orders']['rows'][0]['wants_export'], seen['orders']['rows'][0]['comes_about']) == (True, '')
+    assert seen['gist orders']['text'].endswith('applied, delivered, data export required')
+    assert not seen['products']['renews']  # nothing of it is renewed any more
 
 
 async def test_who_is_closed_is_in_that_list_and_nowhere_else_is_counted(portal, bakery):
@@ -172,6 +207,7 @@ async def test_who_is_closed_is_in_that_list_and_nowhere_else_is_counted(portal,
         assert not (await http.get(f'/api/ui/tables/{key}/rows?q=emile')).json()['rows']
     export = await http.get('/api/ui/tables/closed/export.csv')
     assert 'Cancelled' in export.text
+    assert 'Account code,What happened,Closed on,Reason' in export.text
     counts = await Overview.of(Customer.visible_to(ana))
     assert (counts.total, counts.seats, counts.bad, counts.monitored) == (1, 5, 0, 0)
     assert {signal['none'] for signal in counts.signals} == {1}
