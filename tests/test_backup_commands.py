@@ -52,7 +52,7 @@ def test_the_drill(call, sqlite_file, tmp_path):
     code, said = call('verify-backup', path, PORTAL_BACKUP_KEY=KEY)
     assert code == 0
     assert said.startswith('whole: SQLite, ')
-    assert ' 58 customers, 5 users, ' in said
+    assert ' 64 customers, 5 users, ' in said
     there = {'PORTAL_BACKUP_KEY': KEY, 'PORTAL_DATA_DIR': str(tmp_path / 'new')}
     code, said = call('restore', path, **there)
     assert code == 0, said

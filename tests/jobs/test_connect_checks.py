@@ -269,7 +269,8 @@ async def test_check_now_runs_at_once_for_who_may(server, ash, northwind):
     server.mail('ash.example', 'a.vendor.example', spf='v=spf1 include:_spf.vendor.example -all')
     checks = ConnectChecks()
     checks.start()
-    await _work(checks)  # both were checked; nothing more is due
+    # Both were checked, and the one that had passed before what it needs was done once more; nothing more is due.
+    assert [await _work(checks) for _ in range(3)][-1] == 0
     await ConnectStep.filter(customer_id=ash.id, key='inbound_email').update(state=StepState.BLOCKED)
     assert await _work(checks) == 0
     await (await _step(ash, 'inbound_email')).want_check(by=northwind.tom)

@@ -64,7 +64,7 @@ async def test_nobody_is_reminded_of_a_form_that_came_back_while_the_mail_server
     assert await remind_of_rfis() == 1
     assert await RfiLink.revoke_all_of(customer, by=northwind.ana) == 2
     message = await Message.get(kind='rfi_reminder')
-    assert (message.state, message.body) == (MessageState.FAILED, '')
+    assert (message.state, message.body) == (MessageState.STOPPED, '')
     assert 'revoked' in message.error
     box = Post()
     async with mail_server(box) as port:
