@@ -184,9 +184,13 @@ class Portal:
 
     @property
     def password(self) -> str:
-        """The demo password, as it was printed."""
-        lines = [line for line in self.printed().splitlines() if line.startswith('demo password: ')]
-        return lines[-1].removeprefix('demo password: ').strip()
+        """The demo password, as it was printed: a moment after the portal was ready."""
+        until = time.monotonic() + 30
+        while True:
+            lines = [line for line in self.printed().splitlines() if line.startswith('demo password: ')]
+            if lines or time.monotonic() > until:
+                return lines[-1].removeprefix('demo password: ').strip()
+            time.sleep(0.05)
 
     # -- what happens outside -----------------------------------------------------------------------------------------
 
