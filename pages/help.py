@@ -10,9 +10,9 @@ from markdown_it import MarkdownIt
 from nicegui import ui
 
 from components.frame import not_found, text
-from models import Partner, PortalRole, PortalUser, events
-from models.database import reader
+from models import PortalRole, PortalUser
 from models.rights import ABOUT, GROUPS
+from pages.known import Known
 from settings import settings
 
 ARTICLES = Path(__file__).parent.parent / 'docs' / 'help'
@@ -29,35 +29,23 @@ class Help(NamedTuple):
     own: dict[str, str]
 
 
-# Of MSPs whose people have opened a page; what is read again before the next one.
-_known: dict[int, Help] = {}
-_changed: set[int] = set()
+_known = Known(lambda partner: Help(partner.help_base.rstrip('/'), dict(partner.help_links)))
 
 
 async def prepare(user: PortalUser) -> None:
     """Read where help leads for this person, so that `of` knows; asked of the database only after a change."""
-    if user.partner_id in _known and user.partner_id not in _changed:
-        return
-    _changed.discard(user.partner_id)
-    found = await Partner.filter(id=user.partner_id).using_db(reader()).first()
-    if found is not None:
-        _known[user.partner_id] = Help(found.help_base.rstrip('/'), dict(found.help_links))
+    await _known.prepare(user.partner_id)
 
 
 def of(user: PortalUser) -> Help:
     """Where help leads for this person; pages that are open keep what they have until they are loaded anew."""
-    known = _known.get(user.partner_id, Help('', {}))
+    known = _known.get(user.partner_id) or Help('', {})
     return known if known.base else known._replace(base=base())
 
 
 def base() -> str:
     """Where help links lead where the MSP says nothing: our own articles, or an outside knowledge base."""
     return settings().help_url or '/help'
-
-
-events.PARTNER_CHANGED.subscribe(_changed.add)
-# Another process may have changed anything.
-events.MANY_CHANGED.subscribe(lambda partner_id: _changed.update(_known if partner_id is None else [partner_id]))
 
 
 @cache
