@@ -264,6 +264,13 @@ class List:
         return self.cell(customer, monitor).get_by_role('img')
 
 
+def go_back(page: Page, path: str) -> None:
+    """Back from the page whose path ends with this pattern. The address comes a moment after what the page draws: who
+    goes back between the two goes one step too far."""
+    expect(page).to_have_url(re.compile(path + '$'))
+    page.go_back()
+
+
 def eventually(page: Page, check: Callable[[], Any], timeout: float = PATIENCE) -> Any:
     """What `check` gives as soon as it holds; the page goes on meanwhile."""
     until = time.monotonic() + timeout

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
-from tests.browser.conftest import List, Visitors, eventually
+from tests.browser.conftest import List, Visitors, eventually, go_back
 from tests.browser.portal import Portal
 
 pytestmark = pytest.mark.browser
@@ -153,7 +153,7 @@ def test_a_page_that_was_moved_to_begins_at_its_heading(visitors: Visitors) -> N
     heading = page.get_by_role('heading', level=1)
     expect(heading).to_have_text('Customers: In Progress')
     expect(heading).to_be_focused()
-    page.go_back()
+    go_back(page, '/customers/in-progress')
     expect(heading).to_have_text('Customers: Complete')
     expect(heading).to_be_focused()
     page.goto('/customers/complete?q=nobody+at+all')
