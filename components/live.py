@@ -3,10 +3,11 @@
 An audience is who may see the same customers: everybody of a partner who sees all of them, or one user with exceptions.
 Messages of a partner are numbered. A page that finds a gap, or that was away, asks again for what it shows. The
 browser's side is assets/live.js; the messages are JSON with `t`: `hello`, `d` (changed rows), `many` (ask again), `s`
-(overview), `bad` (how many customers have a problem), `c` (parts of a customer that a page shows), `p` (people,
-settings, prospects, orders or mail of the MSP), `r` (one's own roles in consoles), `h` (heartbeat) and `bye` (the
-session is over). `hello` and the heartbeat tell with `db` whether the database can be used; `hello` says with `me` what
-role and sight the page was let in with, in a word that changes with them: a page that was made for others begins anew.
+(overview), `bad` (how many customers have a problem), `c` (parts of a customer that a page shows), `p` (news of the
+MSP's people, settings, prospects, orders or mail, which have numbers of their own), `r` (one's own roles in consoles),
+`h` (heartbeat) and `bye` (the session is over). `hello` and the heartbeat tell with `db` whether the database can be
+used; `hello` says with `me` what role and sight the page was let in with, in a word that changes with them: a page that
+was made for others begins anew.
 """
 
 import asyncio
@@ -147,6 +148,7 @@ class Hub:
     def __init__(self) -> None:
         self.audiences: dict[str, Audience] = {}
         self.numbers: dict[int, int] = {}
+        self.news: dict[int, int] = {}  # by partner: the number of the last news of its people, settings and so on
         self.prospects: dict[int, int] = {}  # by partner: how often its prospects have changed since the start
         self.watchers: dict[int, set[Connection]] = {}  # by customer, whose page is open
         self.touches: dict[int, int] = {}  # how often such a customer has changed since
@@ -272,7 +274,8 @@ class Hub:
 
     def tell(self, partner_id: int, what: str) -> None:
         """Tell every page of an MSP that its people or its settings changed; pages that show them ask again."""
-        text = orjson.dumps({'t': 'p', 'what': what}).decode()
+        number = self.news[partner_id] = self.news.get(partner_id, 0) + 1
+        text = orjson.dumps({'t': 'p', 'what': what, 'p': number}).decode()
         for audience in tuple(self.audiences.values()):
             if audience.user.partner_id == partner_id:
                 audience.send(text)
@@ -287,6 +290,14 @@ class Hub:
 
     def number(self, partner_id: int) -> int:
         return self.numbers.get(partner_id, 0)
+
+    def numbers_of(self, partner_id: int) -> dict[str, int]:
+        """The last numbers of changed rows (`n`) and of news (`p`), as `hello` and the heartbeat tell them."""
+        return {'n': self.number(partner_id), 'p': self.news.get(partner_id, 0)}
+
+    def told(self, partner_id: int) -> str:
+        """What the MSP's pages have been told of by now, as a page says it that is built from here on."""
+        return f'{EPOCH} {self.news.get(partner_id, 0)}'
 
     @contextlib.asynccontextmanager
     async def joined(self, send: Send, user: PortalUser, session_id: int) -> AsyncIterator[Connection]:
@@ -461,8 +472,8 @@ class Hub:
             await asyncio.sleep(BEAT)
             beats += 1
             for audience in tuple(self.audiences.values()):
-                number = self.number(audience.user.partner_id)
-                audience.send(orjson.dumps({'t': 'h', 'n': number, 'now': time.time() * 1000, 'db': _db()}).decode())
+                numbers = self.numbers_of(audience.user.partner_id)
+                audience.send(orjson.dumps({'t': 'h', **numbers, 'now': time.time() * 1000, 'db': _db()}).decode())
                 if beats % 15 == 0:  # what time alone changes, and proof that the numbers are still being made
                     self.renew_overview(audience)
 
@@ -551,7 +562,8 @@ class Socket:
 
     async def _greet(self, connection: Connection) -> None:
         user = connection.user
-        hello = {'t': 'hello', 'epoch': EPOCH, 'n': hub.number(user.partner_id), 'now': time.time() * 1000, 'db': _db(),
+        numbers = hub.numbers_of(user.partner_id)
+        hello = {'t': 'hello', 'epoch': EPOCH, **numbers, 'now': time.time() * 1000, 'db': _db(),
                  'r': hub.roles.get(user.id, hub.roles_before), 'me': connection.standing}  # fmt: skip
         connection.push(orjson.dumps(hello).decode())
         bad = await Customer.visible_to(user).filter(worst__lte=Health.BAD_OLD).count()

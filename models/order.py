@@ -131,6 +131,7 @@ UNANSWERED = timedelta(days=7)  # after which somebody should ask the vendor; so
 QUEUED = timedelta(seconds=15)  # after which somebody is told that its mail waits for its turn
 STUCK = timedelta(hours=1)  # after which a person should rather tell the vendor
 STILL_QUEUED = 'It waits for its turn, and for the mail server if that could not be used lately.'
+WITHDRAWN = 'was withdrawn'  # why its mail is held back
 LONGEST_NOTE = 254
 # Of `details`: what was put right since the vendor had it, and whether it had rejected it.
 AGAIN, WAS_REJECTED = 'again', 'was_rejected'
@@ -343,12 +344,9 @@ class Order(Model):
         unless it has left."""
         if self.vendor in (VendorState.DELIVERED, VendorState.ACCEPTED):
             return VendorState.RECALL
-        if self.vendor == VendorState.SENDING and not await self._stop_mail():
+        if self.vendor == VendorState.SENDING and not await self._hold_back(WITHDRAWN):
             return VendorState.SENDING  # it is leaving at this moment: `settle` tells what became of it
         return VendorState.NOT_TOLD
-
-    async def _stop_mail(self) -> bool:
-        return await Message.stop(self.message_id or 0, f'{self.number} was withdrawn before it was sent.')
 
     async def deliver_again(self, by: 'PortalUser', note: str = '') -> None:
         """Deliver it once more: what was wrong is right now, or there is a way by now. `note` says what was put right.
@@ -451,7 +449,7 @@ class Order(Model):
         message = await Message.get_or_none(id=self.message_id or 0)
         is_waiting = message is not None and message.state == MessageState.WAITING
         if is_waiting and self.state == OrderState.WITHDRAWN:  # its first try has failed: there is no other
-            is_waiting = not await self._stop_mail()
+            is_waiting = not await self._hold_back(WITHDRAWN)
         if message is not None and is_waiting:
             is_late = datetime.now(UTC) - message.created_at > QUEUED
             return await self._delayed(message.error or (STILL_QUEUED if is_late else ''))
@@ -542,7 +540,7 @@ class Order(Model):
             if not fresh._allows(move):
                 raise Impossible(fresh._now())
             before = fresh.vendor, fresh.state
-            if fresh.vendor == VendorState.SENDING and not await fresh._hold_back():
+            if fresh.vendor == VendorState.SENDING and not await fresh._hold_back('went another way'):
                 raise Impossible(f'{self.number} is being e-mailed at this moment. Look again in a moment.')
             fresh.vendor = move.to
             yield fresh
@@ -550,12 +548,12 @@ class Order(Model):
             fresh._tell()
         self.update_from_dict({name: getattr(fresh, name) for name in _MOVED})
 
-    async def _hold_back(self) -> bool:
+    async def _hold_back(self, why: str) -> bool:
         """Keep its mail from leaving, so that the vendor is not told twice; False where it is leaving or has left."""
         message = await Message.get_or_none(id=self.message_id or 0)
         if message is None or message.state in (MessageState.FAILED, MessageState.STOPPED):
             return True
-        return await Message.stop(message.id, f'{self.number} went another way before this was sent.')
+        return await Message.stop(message.id, f'{self.number} {why} before it was sent.')
 
     def _require_own(self, by: 'PortalUser') -> None:
         if by.partner_id != self.partner_id:

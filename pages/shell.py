@@ -2,10 +2,11 @@
 
 from nicegui import ui
 from nicegui.elements.sub_pages import SubPages
+from nicegui.page_arguments import RouteMatch
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from components import live_table
+from components import live, live_table
 from components.frame import early_frame, frame, not_found
 from models.rights import may
 from models.sight import standing_of
@@ -85,6 +86,10 @@ RIGHTS = {
 class Rooms(SubPages, component=None):
     """The pages inside the frame; an unknown one says so in our words."""
 
+    def _render_page(self, match: RouteMatch) -> bool:
+        self._props['data-told'] = live.hub.told(self._data['user'].partner_id)  # before anything of the page is read
+        return super()._render_page(match)
+
     def _render_404(self) -> None:
         self._cancel_active_tasks()  # `/customers/1/2` has begun to build customer 1
         not_found()
@@ -95,6 +100,7 @@ async def shell(request: Request) -> Response | None:
     if 'session' not in request.scope.get('state', {}):  # below a public path, where nothing is
         return PlainTextResponse('There is nothing here.', 404)
     user, client = user_of(request), ui.context.client
+    ui.add_head_html(f'<meta name="portal-told" content="{live.hub.told(user.partner_id)}">')
     own(client, session_of(request))
     is_there = await exists(request.url.path, request)
     if not is_there:

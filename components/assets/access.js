@@ -1,5 +1,5 @@
 // Roles in consoles: one person over all customers, with granting and revoking at many at once, and the consoles.
-import { h, live, number, when } from './live.js';
+import { h, live, momentOf, number, when } from './live.js';
 import { send } from './dialog.js';
 import { read } from './tips.js';
 import { Offer } from './access_begin.js';
@@ -24,7 +24,7 @@ class AccessPage {
     this.asked = 0; // an answer to an older question is not shown
     this.offer = new Offer(root, () => this.load());
     this.build(root);
-    this.undo = [live.on('again', () => this.load()), live.on('partner', ({ what }) => what === 'users' && this.loadPeople())];
+    this.undo = [live.on('again', () => this.load()), live.news(() => this.loadPeople(), 'users')];
     if (config.consoles) this.consoles = mountConsoles(root);
     this.loadPeople();
   }
@@ -198,7 +198,7 @@ class AccessPage {
     try {
       const answer = await send('POST', `/api/ui/access/${verb}`, {
         user: Number(this.person.value), customers: [...this.chosen.keys()], generic: this.generic.checked, reason: this.generic.checked ? this.reason.value : '',
-        ...(verb === 'grant' ? { expires_at: this.until.value ? new Date(this.until.value).toISOString() : '' } : {}),
+        ...(verb === 'grant' ? { expires_at: this.until.value ? momentOf(this.until.value) : '' } : {}),
       });
       this.tell(answer.said);
       this.chosen.clear();

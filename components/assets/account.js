@@ -27,7 +27,7 @@ class AccountPage {
     root.append(h('div', { class: 'page-scroll account' }, h('div', { class: 'page-head' }, h('h1', {}, 'Your account')), this.notice, this.trouble,
       card('account-you', 'You', ...of('you')), card('account-mail', 'E-mail about Connect', ...of('mail')), card('account-password', 'Password', ...of('password')),
       card('account-two', 'Two-factor', ...of('two')), card('account-sessions', 'Where you are signed in', ...of('sessions'))));
-    this.undo = [live.on('partner', () => this.ask()), live.on('again', () => this.ask())];
+    this.undo = [live.news(() => this.ask())];
     this.timer = setInterval(() => this.show(), 30000); // "5 min ago" goes on
     this.show();
     this.ask();
@@ -303,9 +303,10 @@ class AccountPage {
 
   offForm() {
     const { has_password: has, two_factor: { must } } = this.facts;
-    const field = has ? { name: 'password', label: 'Password', attributes: { type: 'password', autocomplete: 'current-password', maxlength: 256 } } : this.codeField('Code', 'From your app, or a recovery code.');
+    const password = { name: 'password', label: 'Password', attributes: { type: 'password', autocomplete: 'current-password', maxlength: 256 } };
+    const fields = [has && password, this.codeField('Code', 'From your app, or a recovery code. If you have lost both, an administrator can reset your two-factor.')].filter(Boolean);
     const before = h('p', {}, must ? 'Your MSP asks everybody for two-factor: you will be signed out here, and set it up anew when you sign in again.' : 'Afterwards your password alone is enough to sign in. Your other sessions end.');
-    this.form('two', { fields: [field], button: 'Turn off', before: [before], hidden: has && this.whose(), store: async (typed) => {
+    this.form('two', { fields, button: 'Turn off', before: [before], hidden: has && this.whose(), store: async (typed) => {
       await send('POST', `${ADDRESS}/two-factor/off`, typed);
       if (!must) await this.done('two', 'Two-factor is off, and your other sessions were ended.');
     } });

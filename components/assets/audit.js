@@ -8,13 +8,13 @@ export function mount(root, config) {
   const page = { config, may: () => true };
   const body = new HistoryBody(page, box, { at: '/api/ui/audit', first: [['', 'Everything']], what: 'The audit' });
   const renew = () => !document.hidden && body.renew();
-  const undo = [live.on('partner', renew), live.on('again', renew)];
+  const undo = live.news(renew);
   const timer = setInterval(renew, 20000);
   addEventListener('focus', renew);
   document.addEventListener('visibilitychange', renew);
   return {
     destroy() {
-      undo.forEach((each) => each());
+      undo();
       clearInterval(timer);
       removeEventListener('focus', renew);
       document.removeEventListener('visibilitychange', renew);

@@ -1,5 +1,5 @@
-// The board of Connect: everybody who is in it, in a column for each step that somebody is at. All cards are known here,
-// so filters and search answer at once; they are drawn as far as somebody has scrolled. What is shown is in the address.
+// The board of Connect: everybody who is in it, in a column for each step. Columns keep their order, whoever is in them;
+// one that is empty is narrow. All cards are known here, so filters and search answer at once; they are drawn as far as somebody has scrolled. What is shown is in the address.
 import { carry, h, inZone, live, number as spelled, parseTime } from './live.js';
 import { shape as drawn } from './icons.js';
 import { read } from './tips.js';
@@ -15,7 +15,10 @@ const DAY = 86400000;
 const FIRST = 6; // cards of a column that are drawn before anything is painted; on a large screen more
 const CHUNK = 12;
 const CARD = 152; // px, about what one takes
-const COLUMN = 296;
+const COLUMN = 296; // px, with what is between two; as in portal.css
+const NARROW = 56;
+const FIXED = { waiting: 'Waiting for RFI', rfi_received: 'RFI received', ready: 'Ready to complete', on_hold: 'On hold' };
+const EMPTY_FOR = 60000; // ms until a column that has become empty makes room, if nobody is at the board
 const HAND = 6000; // ms that a pointer may rest on a column until nobody is taken to be looking for something there
 const RELOAD_PAUSE = 2000;
 const TRY_AGAIN = 5000; // ms until what could not be read is asked for once more
@@ -64,7 +67,8 @@ class Board {
     this.asked = { ...config.asked };
     this.rows = new Map();
     this.people = {};
-    this.order = [];
+    this.titles = new Map(); // of the steps of the templates, in their order
+    this.keys = new Set(Object.keys(FIXED)); // of all columns
     this.shownIn = new Map(); // in which column a card is shown
     this.cards = new Map(); // the elements of those that are drawn
     this.lists = new Map(); // the columns that are shown
@@ -79,8 +83,7 @@ class Board {
     addEventListener('popstate', () => !this.isParked && location.pathname === this.config.path && this.readAddress());
     new ResizeObserver(() => setTimeout(() => this.fillSoon(), 100)).observe(this.columns);
     live.on('changes', (message) => this.patch(message));
-    live.on('again', () => this.loadSoon());
-    live.on('partner', ({ what }) => ['users', 'settings'].includes(what) && this.loadSoon());
+    live.news(() => this.loadSoon(), 'users', 'settings');
     setInterval(() => this.arrange(), 30000);
     setInterval(() => this.pending && this.arrange(), 500);
     this.load(answer);
@@ -240,7 +243,9 @@ class Board {
       this.all = all;
     }
     Object.assign(this.people, people);
-    this.order = order;
+    this.titles = new Map(order);
+    this.order = [...this.titles.keys()];
+    for (const key of this.order) if (key !== 'rfi') this.keys.add(key); // who is there is in one of the first two
     for (const values of rows) {
       const row = {};
       for (let i = 0; i < names.length; i++) row[names[i]] = values[i];
@@ -370,29 +375,72 @@ class Board {
   draw(groups, anew) {
     const focused = document.activeElement?.closest?.('.board-card')?.dataset.id;
     const part = document.activeElement?.dataset?.part;
-    const keys = [...groups.keys()].sort((a, b) => this.place(a) - this.place(b) || a.localeCompare(b));
+    for (const key of groups.keys()) this.keys.add(key);
+    const keys = [...this.keys].sort((a, b) => this.place(a) - this.place(b) || a.localeCompare(b));
+    const held = this.held();
+    const heldAt = this.leftOf(held, keys);
     // Asked once and before anything is changed: an answer in between would cost another layout of everything.
     const right = innerWidth + this.columns.scrollLeft;
     const most = Math.max(FIRST, Math.ceil(innerHeight / CARD));
-    for (const [key, list] of this.lists) if (!groups.has(key)) { list.box.remove(); this.lists.delete(key); }
+    let left = 0;
     keys.forEach((key, index) => {
-      const rows = groups.get(key);
+      const rows = groups.get(key) || [];
       const list = this.lists.get(key) || this.column(key);
       if (anew) list.drawn = 0;
       const before = new Map(list.order.map((id, place) => [id, place]));
       if (!anew && this.isFrozen(key) && list.order.length) rows.sort((a, b) => (before.get(a.id) ?? 1e9) - (before.get(b.id) ?? 1e9));
       else rows.sort((a, b) => a.rank - b.rank || a.since - b.since || a.id - b.id);
       list.order = rows.map(({ id }) => id);
-      list.name(titleOf(key, rows), rows.length, rows.filter((row) => row.is.overdue).length);
+      list.name(this.titleOf(key, rows), rows.length, rows.filter((row) => row.is.overdue).length);
       if (this.columns.children[index] !== list.box) this.columns.insertBefore(list.box, this.columns.children[index] || null);
-      this.show(list, Math.max(list.drawn, index * COLUMN < right || key === this.asked.column ? most : 0));
+      this.setWidth(list, anew);
+      this.show(list, Math.max(list.drawn, left < right || key === this.asked.column ? most : 0));
+      left += widthOf(list);
     });
+    const moved = this.leftOf(held, keys) - heldAt;
+    if (held && moved && !anew) this.columns.scrollLeft += moved; // what somebody points at stays under their hand
     if (anew) for (const { body } of this.lists.values()) body.scrollTop = 0;
-    this.pick(keys);
+    if (anew) this.picked = null;
+    const some = keys.filter((key) => this.lists.get(key).order.length);
+    this.pick(SENT.some((name) => this.asked[name]) && some.length ? some : keys);
     if (focused) this.refocus(Number(focused), part);
     this.setStops();
     for (const [id, card] of this.cards) if (!card.isConnected) this.cards.delete(id);
     this.fillTimer ||= setTimeout(() => { this.fillTimer = null; this.fillSoon(); }, 100); // what is in view is there
+  }
+
+  // The column that somebody points at, or is in with the keyboard.
+  held() {
+    const key = Date.now() - this.hand.at < HAND ? this.hand.key : null;
+    return key || document.activeElement?.closest?.('.board-column')?.dataset.column || null;
+  }
+
+  leftOf(key, keys) {
+    let left = 0;
+    for (const other of keys) if (other === key) break; else left += widthOf(this.lists.get(other));
+    return left;
+  }
+
+  // One that is empty is narrow. If it has become so before somebody's eyes, it waits until they look for something else
+  // or are gone: columns that move are hard to find again.
+  setWidth(list, anew) {
+    const isEmpty = !list.order.length;
+    const isFirst = list.emptySince === undefined;
+    if (!isEmpty) list.emptySince = null;
+    else list.emptySince ??= performance.now();
+    const isOld = () => performance.now() - list.emptySince > EMPTY_FOR && !this.held();
+    list.isNarrow = isEmpty && (list.isNarrow || isFirst || anew || isOld());
+    list.box.classList.toggle('is-narrow', list.isNarrow);
+    list.body.hidden = isEmpty;
+    list.none.hidden = !isEmpty;
+  }
+
+  // The title of a step is what most of those at it call it: a template may have been edited meanwhile.
+  titleOf(key, rows) {
+    if (FIXED[key]) return FIXED[key];
+    const counted = {};
+    for (const row of rows) if (columnOf(row) === key) counted[row.connect_status] = (counted[row.connect_status] || 0) + 1;
+    return Object.entries(counted).sort((a, b) => b[1] - a[1])[0]?.[0] || this.titles.get(key) || this.lists.get(key)?.called || key;
   }
 
   place(key) {
@@ -412,7 +460,9 @@ class Board {
     const body = h('ul', { class: 'board-cards', 'aria-labelledby': id });
     const box = h('section', { class: 'board-column', 'data-column': key, 'aria-labelledby': id }, h('h2', { id, class: 'board-head' }, title, ' ', count, ' ', late), body);
     const rest = h('li', { class: 'board-rest', 'aria-hidden': 'true' });
-    const list = { key, box, body, rest, order: [], drawn: 0, name: (text, all, overdue) => {
+    const none = h('p', { class: 'board-none quiet small', hidden: true }, 'Nobody');
+    box.append(none);
+    const list = { key, box, body, rest, none, order: [], drawn: 0, name: (text, all, overdue) => {
       const said = JSON.stringify([text, all, overdue]);
       if (list.said === said) return;
       list.said = said;
@@ -422,6 +472,7 @@ class Board {
       late.title = `${number(overdue)} overdue`;
       late.replaceChildren(shape('clock'), number(overdue), h('span', { class: 'sr-only' }, ' overdue'));
       list.title = `${text} (${number(all)})`;
+      list.called = text;
     } };
     this.lists.set(key, list);
     return list;
@@ -469,7 +520,9 @@ class Board {
 
   // On a narrow screen one column is shown at a time.
   pick(keys) {
-    const wanted = keys.includes(this.asked.column) ? this.asked.column : keys[0];
+    const first = keys.includes(this.picked) ? this.picked : keys.find((key) => this.lists.get(key).order.length);
+    const wanted = keys.includes(this.asked.column) ? this.asked.column : first || keys[0];
+    this.picked = wanted;
     for (const [key, list] of this.lists) list.box.classList.toggle('is-picked', key === wanted);
     const options = keys.map((key) => [key, this.lists.get(key).title]);
     const known = [...this.picker.options];
@@ -519,7 +572,8 @@ class Board {
       h('p', { class: 'board-line small' },
         whose && h('span', { class: 'board-owner', title: 'Whose turn it is' }, shape(icon), whose),
         h('span', { class: 'quiet', title: row.since ? `In this step since ${day(row.since)}` : null }, row.days)),
-      row.is.held ? h('p', { class: 'board-why small', dir: 'auto' }, row.hold_until ? `Until ${day(parseTime(`${row.hold_until}`.slice(0, 10)))}: ${row.hold_because}` : row.hold_because)
+      row.is.held && !row.waits && row.connect_status !== 'On hold' && h('p', { class: 'board-rests small' }, row.connect_status),
+      row.is.held ? h('p', { class: 'board-why small', dir: 'auto' }, row.hold_until ? `Until ${dayItself(row.hold_until)}: ${row.hold_because}` : row.hold_because)
         : row.due && h('p', { class: `board-due small${row.is.overdue ? ' tone-bad' : ' quiet'}` }, row.is.overdue && shape('clock'), row.due),
       row.is.blocked && h('p', { class: 'board-why tone-bad small', dir: 'auto', title: row.blocked_because }, shape('bad'), h('span', {}, `Blocked: ${row.blocked_because}`)),
       h('div', { class: 'board-foot small' },
@@ -583,7 +637,9 @@ class Board {
     const keys = [...this.columns.children].filter((box) => box.offsetParent).map((box) => box.dataset.column);
     const key = card.closest('.board-column').dataset.column;
     const place = this.lists.get(key).order.indexOf(Number(card.dataset.id));
-    const list = this.lists.get(keys[keys.indexOf(key) + step[1]]);
+    let column = keys.indexOf(key) + step[1];
+    while (step[1] && this.lists.get(keys[column])?.order.length === 0) column += step[1]; // there is nothing to go to
+    const list = this.lists.get(keys[column]);
     if (!list) return;
     const to = step[1] ? Math.min(place, list.order.length - 1) : step[0] === 'first' ? 0 : step[0] === 'last' ? list.order.length - 1 : place + step[0];
     if (to < 0 || to >= list.order.length) return;
@@ -626,7 +682,7 @@ class Board {
   }
 
   showEmpty(all, shown) {
-    const isEmpty = shown === 0 && !this.columns.childElementCount;
+    const isEmpty = shown === 0 && !this.shownIn.size;
     this.empty.hidden = !isEmpty;
     this.columns.hidden = isEmpty;
     if (!isEmpty) return;
@@ -681,14 +737,8 @@ function columnOf(row) {
   return row.connect_key;
 }
 
-// The title of a step is what most of those at it call it: a template may have been edited meanwhile.
-function titleOf(key, rows) {
-  const fixed = { waiting: 'Waiting for RFI', ready: 'Ready to complete', on_hold: 'On hold' }[key];
-  if (fixed) return fixed;
-  const counted = {};
-  for (const row of rows) if (columnOf(row) === key) counted[row.connect_status] = (counted[row.connect_status] || 0) + 1;
-  return Object.entries(counted).sort((a, b) => b[1] - a[1])[0]?.[0] || key;
-}
+// As it is laid out: one that is not there yet takes nothing.
+const widthOf = (list) => (!list ? 0 : list.isNarrow ? NARROW : COLUMN);
 
 function bar({ steps_done: done, steps_of: of }) {
   const inside = h('span', {});
@@ -714,6 +764,14 @@ function day(at) {
     days.set(at, on === days.today ? 'today' : on === days.tomorrow ? 'tomorrow' : (on.slice(0, 4) === days.today.slice(0, 4) ? days.near : days.far).format(at));
   }
   return days.get(at);
+}
+
+// A day that is one, and no moment: the same wherever somebody is.
+function dayItself(text) {
+  const { today, tomorrow } = calendar();
+  const on = `${text}`.slice(0, 10);
+  if (on === today || on === tomorrow) return on === today ? 'today' : 'tomorrow';
+  return new Date(Date.parse(on)).toLocaleDateString('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC', ...(on.slice(0, 4) === today.slice(0, 4) ? {} : { year: 'numeric' }) });
 }
 
 // As the calendar counts them: what was due yesterday evening is a day late this morning.

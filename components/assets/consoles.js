@@ -18,7 +18,7 @@ class Consoles {
       h('p', { class: 'quiet' }, 'A customer has the vendor’s own console unless one of these is chosen for it (on its page, under Manage access). Consoles that take a signed assertion find the portal’s keys at ',
         h('a', { href: '/.well-known/jwks.json', target: '_blank', rel: 'noopener' }, `${location.origin}/.well-known/jwks.json`), '.'),
       this.trouble, this.list));
-    this.undo = [live.on('partner', () => this.load()), live.on('again', () => this.load())];
+    this.undo = [live.news(() => this.load())];
     this.load();
   }
 

@@ -1,7 +1,7 @@
 // The live connection of a page: one websocket, numbered messages, a heartbeat, and the truth about how fresh things are.
 // Modules subscribe to: 'state' (live | connecting | stale), 'changes' (one message), 'again' (ask again for everything),
-// 'overview', 'customer', 'partner' (its people or settings changed), 'me' (one's own role or sight did), 'bad'. It works
-// without the page framework, so the wall uses it as it is.
+// 'overview', 'customer', 'partner' (news of its people, settings, prospects, orders or mail: live.news), 'me' (one's own
+// role or sight changed), 'bad'. It works without the page framework, so the wall uses it as it is.
 
 const SILENCE = 4500; // ms without a word after which what is shown may be old
 const LONGEST_PAUSE = 1800; // ms between two attempts at the most: a server that is back is noticed within 5 s
@@ -24,6 +24,7 @@ export const live = {
   since: Date.now(), // when the state began; for 'stale', when we last heard
   epoch: null,
   n: 0,
+  p: 0, // the number of the last news of the MSP
   r: null, // another number after every change of this person's roles in the consoles
   bad: null,
   away: false, // the server is there and cannot use its database: nothing shown can change
@@ -31,6 +32,20 @@ export const live = {
   on(event, handler) {
     (handlers[event] ||= new Set()).add(handler);
     return () => handlers[event].delete(handler);
+  },
+  // Calls `handler` whenever these of the MSP (users, settings, prospects, orders, mail; all of them if none is named) may be
+  // others than the page was built with: told, missed while we were away, or told before this page was there to hear it.
+  news(handler, ...kinds) {
+    let gone = false;
+    const undo = [
+      live.on('again', () => handler()),
+      live.on('partner', ({ what }) => (!what || !kinds.length || kinds.includes(what)) && handler()),
+    ];
+    if (live.epoch !== null && isBuiltBefore(live)) setTimeout(() => !gone && handler());
+    return () => {
+      gone = true;
+      undo.forEach((each) => each());
+    };
   },
   watch(topic, id) { // what this page shows beside lists: 'overview', 'customer' with its id, or nothing
     watching = { watch: topic, id };
@@ -128,13 +143,15 @@ function hear(message) {
     const mine = madeFor();
     if (message.me && mine && message.me !== mine) emit('me'); // this page was made for another role or sight
     const restarted = live.epoch !== null && live.epoch !== message.epoch;
+    const hasNews = live.epoch === null ? isBuiltBefore(message) : live.p !== message.p;
     const otherRoles = live.epoch !== null && live.r !== message.r; // granted or revoked while we were away
     live.r = message.r;
     live.epoch = message.epoch;
-    live.n = message.n;
+    [live.n, live.p] = [message.n, message.p];
     if (missed) recent.length = 0;
     become(live.away ? 'stale' : 'live');
     if (missed || otherRoles) emit('again');
+    else if (hasNews) emit('partner', {}); // of what, is not known any more
     if (restarted) emit('restarted');
     return;
   }
@@ -150,12 +167,14 @@ function hear(message) {
     live.r = message.r;
     emit('again');
   } else if (message.t === 'p') {
-    emit('partner', message);
+    const gap = message.p !== live.p + 1;
+    live.p = message.p;
+    emit('partner', gap ? {} : message);
   } else if (message.t === 'h') {
-    if (message.n !== live.n) {
-      live.n = message.n; // something was lost on the way
-      emit('again');
-    }
+    const [lost, lostNews] = [message.n !== live.n, message.p !== live.p]; // on the way
+    [live.n, live.p] = [message.n, message.p];
+    if (lost) emit('again');
+    else if (lostNews) emit('partner', {});
     emit('beat', message);
   } else if (message.t === 'd' || message.t === 'many') {
     const gap = message.n !== live.n + 1;
@@ -165,6 +184,14 @@ function hear(message) {
     if (gap || message.t === 'many') emit('again');
     else emit('changes', message);
   }
+}
+
+// Whether there have been news since the page, or what the frame shows now, was built (pages/shell.py); the wall has none.
+function isBuiltBefore({ epoch, p }) {
+  const told = document.querySelector('[data-told]')?.dataset.told ?? document.querySelector('meta[name=portal-told]')?.content;
+  if (!told) return false;
+  const [its, number] = told.split(' ');
+  return its !== epoch || Number(number) < p;
 }
 
 // Role and sight that this page was made for, as its frame says; none on the wall, which looks the same for everybody.
@@ -220,8 +247,10 @@ export function setZone(name) { zone = known(name); }
 export const inZone = (options) => ({ ...options, timeZone: zone });
 
 // The first moment of a day (2026-11-22, and so many days later) there, as ISO text; nothing for what is no day.
-export function startOfDay(day, after = 0) {
-  const wall = Date.parse(`${day}T00:00Z`) + after * 86400000;
+export const startOfDay = (day, after = 0) => shownAt(Date.parse(`${day}T00:00Z`) + after * 86400000);
+// The moment at which the clocks there show this (2026-11-22T14:05), as ISO text.
+export const momentOf = (shown) => shownAt(Date.parse(`${shown}Z`));
+function shownAt(wall) {
   if (Number.isNaN(wall)) return '';
   let at = wall;
   for (let i = 0; i < 2; i++) at = wall - (wallClock(at) - at); // twice: the first guess may lie beyond a change of the clocks

@@ -3,7 +3,8 @@
 import { exact, h, live, number, spoken, when } from './live.js';
 import { shape, stateIcon } from './icons.js';
 import { send } from './dialog.js';
-import { Asking, Named, Panel } from './panel.js';
+import { Asking } from './asking.js';
+import { Named, Panel } from './panel.js';
 import { mount as mountTable } from './table.js';
 
 const MAIL = '/api/ui/mail';
@@ -29,12 +30,11 @@ class MailPage {
     this.table = mountTable(box, config.table, tell);
     this.named = new Named(root, '/mail', (id, closed) => new MessagePanel(id, closed));
     this.asking = new Asking(MAIL, { found: (standing) => this.drawStanding(standing) }); // where it fails, the dot in the frame says so
-    const renew = ({ what } = { what: 'mail' }) => {
-      if (what !== 'mail' && what !== 'settings') return;
+    const renew = () => {
       this.asking.load();
       this.named.panel?.load();
     };
-    this.undo = [live.on('partner', renew), live.on('again', () => renew())];
+    this.undo = [live.news(renew, 'mail', 'settings')];
     this.named.go();
   }
 

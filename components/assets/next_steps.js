@@ -20,8 +20,7 @@ class NextSteps {
     this.told = '';
     root.append(this.box);
     this.undo = [
-      live.on('partner', () => this.load()),
-      live.on('again', () => this.load()),
+      live.news(() => this.load()),
       live.on('overview', ({ total }) => { if (total !== this.total) { this.total = total; this.load(); } }),
     ];
     this.load();

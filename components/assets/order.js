@@ -27,8 +27,7 @@ class OrderPage extends OrderingPage {
     this.take(config);
     if (this.changed().length) this.note.textContent = 'What you had typed before is still here.';
     this.undo = [
-      live.on('partner', ({ what }) => ['prospects', 'settings'].includes(what) && this.renew()),
-      live.on('again', () => this.renew()),
+      live.news(() => this.renew(), 'prospects', 'settings'),
       live.on('state', (state) => state === 'live' && this.askFailed && this.askFees()),
     ];
   }
@@ -248,19 +247,19 @@ class OrderPage extends OrderingPage {
     const sent = Object.fromEntries(Object.entries(this.kept).map(([name, { value }]) => [name, value]));
     const { now } = await send('POST', this.address, { facts: { ...this.state.facts, ...sent }, version: this.state.order?.version ?? 0 });
     for (const name of Object.keys(sent)) if (same(this.kept[name]?.value, sent[name])) { delete this.kept[name]; this.clear(name); } // typed on meanwhile: stays
-    this.take(now);
+    this.stored(now);
   }
 
   storeIt() {
     return this.busy(this.storeButton, async () => {
-      if (this.changed().length || !this.state.order) await this.save();
+      while (this.changed().length || !this.state.order) await this.save(); // what is typed meanwhile as well
       this.go('/prospects');
     });
   }
 
   goToReview() {
     return this.busy(this.reviewButton, async () => {
-      if (this.changed().length || !this.state.order) await this.save();
+      while (this.changed().length || !this.state.order) await this.save(); // what is typed meanwhile as well
       this.reviewed = await send('GET', `${this.address}/review`);
       this.show('review');
     });

@@ -2,6 +2,7 @@
 // asked for again.
 import { h, live, number } from './live.js';
 import { shape } from './icons.js';
+import { Asking } from './asking.js';
 import { openForm, send } from './dialog.js';
 
 const ADDRESS = '/api/ui/prices';
@@ -23,24 +24,23 @@ class PricesPage {
     root.append(h('div', { class: 'page-scroll prices' },
       h('div', { class: 'page-head' }, h('h1', {}, 'Catalogue and prices'), h('span', { class: 'grow' }), this.add), this.about, this.body, this.said));
     this.take(config);
-    this.undo = [live.on('partner', ({ what }) => what === 'settings' && this.renew()), live.on('again', () => this.renew())];
+    this.asking = new Asking(ADDRESS, { found: (found) => this.take(found) }); // where it fails, the live dot says so
+    this.undo = [live.news(() => this.renew(), 'settings')];
   }
 
   destroy() {
     this.undo.forEach((undo) => undo());
+    this.asking.stop();
     clearTimeout(this.soon);
   }
 
-  async renew() {
+  renew() {
     if (this.soon) { this.again = true; return; }
     this.soon = setTimeout(() => {
       this.soon = null;
       if (this.again) { this.again = false; this.renew(); }
     }, PAUSE);
-    try {
-      const response = await fetch(ADDRESS, { cache: 'no-store', signal: AbortSignal.timeout(10000) });
-      if (response.ok) this.take(await response.json());
-    } catch { /* the live dot says that there is no connection */ }
+    this.asking.load();
   }
 
   take(state) {
@@ -125,6 +125,7 @@ class PricesPage {
         const facts = Object.fromEntries(names.map((name) => [name, sent(name, values[name])]));
         const seen = Object.fromEntries(names.map((name) => [name, name === 'is_active' ? was[name].raw === 'true' : was[name].raw]));
         const { now } = await send('POST', code === null ? ADDRESS : `${ADDRESS}/change`, code === null ? { facts } : { code, facts, was: seen });
+        this.asking.overtaken();
         this.take(now);
         this.said.textContent = code === null ? `${values.name} was added.` : `${values.name} was saved.`;
       },

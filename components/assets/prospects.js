@@ -3,7 +3,7 @@
 import { h, live, number, when } from './live.js';
 import { shape, stateIcon } from './icons.js';
 import { openForm, send, worded, wrongFields } from './dialog.js';
-import { read } from './tips.js';
+import { Asking } from './asking.js';
 import { recall, remember } from './drafts.js';
 
 const ADDRESS = '/api/ui/prospects';
@@ -19,14 +19,18 @@ class ProspectPage {
     Object.assign(this, { root, config, id: config.id, address: `${ADDRESS}/${config.id}` });
     this.draft = `prospect ${config.me} ${config.id ?? 'new'}`;
     this.kept = recall(this.draft) || {}; // name: {value, was}
+    this.reading = new Asking(this.address, { found: (state) => this.take(state), failed: (error) => this.cannot(error) });
     this.build();
     this.take(config.state);
-    this.undo = this.id ? [live.on('partner', ({ what }) => what === 'prospects' && this.load()), live.on('again', () => this.load())] : [];
+    this.undo = this.id ? [live.news(() => this.load(), 'prospects')] : [];
     if (Object.keys(this.kept).length) this.note.textContent = 'What you had typed before is still here.';
     if (!this.id) this.inputs.name.focus();
   }
 
-  destroy() { this.undo.forEach((undo) => undo()); }
+  destroy() {
+    this.undo.forEach((undo) => undo());
+    this.reading.stop();
+  }
 
   // -- what the page is made of ---------------------------------------------------------------------------------------
 
@@ -124,19 +128,16 @@ class ProspectPage {
 
   // -- what is stored, and what is typed --------------------------------------------------------------------------------
 
-  async load() {
-    if (this.loading) return void (this.again = true);
-    this.loading = true;
-    this.again = false;
-    try {
-      this.take(await read(await fetch(this.address, { cache: 'no-store', signal: AbortSignal.timeout(15000) })));
-    } catch (error) {
-      if (error.status === 401) return live.leave();
-      if (error.status === 404 || error.status === 403) this.notices.replaceChildren(h('p', { class: 'notice bad', role: 'alert' }, 'This prospect is not here any more, or not yours to see.'));
-    } finally {
-      this.loading = false;
-    }
-    if (this.again && this.box.isConnected) this.load();
+  load() { return this.reading.load(); }
+
+  cannot(error) {
+    if (error.status === 404 || error.status === 403) this.notices.replaceChildren(h('p', { class: 'notice bad', role: 'alert' }, 'This prospect is not here any more, or not yours to see.'));
+  }
+
+  // What the answer to something that was stored says of how it is now.
+  takeStored(state) {
+    this.reading.overtaken();
+    this.take(state);
   }
 
   stored(name) { return this.state.facts[name] ?? ''; }
@@ -214,7 +215,7 @@ class ProspectPage {
   // -- saving -----------------------------------------------------------------------------------------------------------
 
   async store(confirmed = '') {
-    if (this.saving.getAttribute('aria-busy')) return;
+    if (this.saving.getAttribute('aria-busy') || this.isMade) return;
     const names = this.id ? this.changed() : this.fields.map(({ name }) => name);
     if (this.id && !names.length) { this.note.textContent = 'Nothing has changed.'; return; }
     this.saving.setAttribute('aria-busy', 'true');
@@ -229,12 +230,13 @@ class ProspectPage {
       const answer = await send('POST', this.id ? this.address : ADDRESS, { facts, was, confirmed });
       if (answer.alike) return void this.confirm(answer);
       if (!this.id) {
+        this.isMade = true; // another press, until its page is there, makes no second one
         remember(this.draft, null);
         return void this.go(`/prospects/${answer.id}`);
       }
       // What was typed while it was being saved stays typed.
       for (const name of names) if (this.inputs[name].value === sent[name]) delete this.kept[name];
-      this.take(answer.now);
+      this.takeStored(answer.now);
       this.note.textContent = 'Saved.';
     } catch (error) {
       if (error.status === 409 && error.field in this.inputs) this.collided(error);
@@ -270,6 +272,7 @@ class ProspectPage {
   }
 
   go(href) {
+    if (!this.box.isConnected) return; // whoever has gone elsewhere meanwhile stays there
     const link = h('a', { href, hidden: true });
     this.box.append(link);
     link.click(); // as any link: without loading the portal anew
@@ -286,7 +289,7 @@ class ProspectPage {
     try {
       const { found, now } = await send('POST', this.id ? `${this.address}/verify` : `${ADDRESS}/verify`, { domain });
       if (this.inputs.domain.value.trim() === domain) this.asked = found;
-      if (now) this.take(now);
+      if (now) this.takeStored(now);
     } catch (error) {
       if (error.field === 'domain' || error.errors?.domain) this.say(error);
       else this.asked = { tone: 'unknown', said: error.message, mx: [], spf: [], looks_like: [] };
@@ -403,13 +406,13 @@ class ProspectPage {
       title: `Mark ${this.state.facts.name} as lost?`, button: 'Mark as lost', draft: `${this.draft} lost`,
       about: 'It leaves the list of open prospects and stays under “Lost”. It can be opened again.',
       fields: [{ name: 'because', label: 'Why', longest: 200, help: 'A few words, such as “chose another supplier”.' }],
-      store: async ({ because }) => { this.take((await send('POST', `${this.address}/state`, { state: 'lost', because, was: state })).now); },
+      store: async ({ because }) => { this.takeStored((await send('POST', `${this.address}/state`, { state: 'lost', because, was: state })).now); },
     });
   }
 
   async move(body) {
     try {
-      this.take((await send('POST', `${this.address}/state`, body)).now);
+      this.takeStored((await send('POST', `${this.address}/state`, body)).now);
     } catch (error) {
       this.moved.hidden = false;
       this.moved.textContent = error.message;

@@ -3,6 +3,7 @@
 import { h, live, number, when } from './live.js';
 import { shape } from './icons.js';
 import { openForm, send, worded, wrongFields } from './dialog.js';
+import { Asking } from './asking.js';
 import { recall, remember } from './drafts.js';
 
 const RENEW = 15000; // ms after which mail and backups are asked for again
@@ -28,7 +29,8 @@ class SettingsPage {
       h('nav', { class: 'settings-nav', 'aria-label': 'Sections of the settings' }, ...this.links),
       h('div', { class: 'settings-sections' }, ...this.sections.map((section) => section.box))));
     this.scroller = root.closest('.page');
-    this.undo = [live.on('partner', () => this.renew()), live.on('again', () => this.renew())];
+    this.asking = new Asking(ADDRESS, { found: (state) => this.take(state) }); // where it fails, the live dot says so
+    this.undo = [live.news(() => this.renew()), () => this.asking.stop()];
     this.timer = setInterval(() => !document.hidden && this.renew(), RENEW);
     // A section near the end never comes to the top: what was chosen stays marked until somebody scrolls on.
     this.onScroll = () => this.mark(this.chosen);
@@ -71,15 +73,12 @@ class SettingsPage {
     this.links.forEach((link, index) => (this.sections[index] === here ? link.setAttribute('aria-current', 'true') : link.removeAttribute('aria-current')));
   }
 
-  async renew() {
-    if (this.asking) { this.again = true; return; }
-    this.asking = true;
-    try {
-      const response = await fetch(ADDRESS, { cache: 'no-store', signal: AbortSignal.timeout(10000) });
-      if (response.ok) this.take(await response.json());
-    } catch { /* the live dot says that there is no connection */ }
-    this.asking = false;
-    if (this.again) { this.again = false; this.renew(); }
+  renew() { return this.asking.load(); }
+
+  // What the answer to something that was stored says of how it is now.
+  stored(state) {
+    this.asking.overtaken();
+    this.take(state);
   }
 
   take(state) {
@@ -113,7 +112,7 @@ class SettingsPage {
     const say = (text, bad) => { problem.className = bad ? 'form-error' : 'form-help'; problem.textContent = text; };
     say(usual);
     const change = async (work, said) => {
-      try { this.take((await work()).now); say(said); } catch (error) { say(error.field === 'logo' ? worded('The logo', error.message) : error.message, true); }
+      try { this.stored((await work()).now); say(said); } catch (error) { say(error.field === 'logo' ? worded('The logo', error.message) : error.message, true); }
     };
     const file = h('input', { type: 'file', id: 'logo-file', class: 'sr-only', accept: 'image/png,image/jpeg,image/webp', onchange: () => {
       const [chosen] = file.files;
@@ -262,7 +261,7 @@ class SettingsPage {
       mail.sent_at && h('span', {}, 'last sent ', when(mail.sent_at)),
     ].filter(Boolean);
     const retry = h('button', { class: 'button small', type: 'button', 'data-keep': 'retry', onclick: async () => {
-      try { this.take((await send('POST', `${ADDRESS}/mail/retry`, {})).now); } catch { /* asked for again soon */ }
+      try { this.stored((await send('POST', `${ADDRESS}/mail/retry`, {})).now); } catch { /* asked for again soon */ }
     } }, 'Try again now');
     return [
       h('p', {}, ...parts.flatMap((part, index) => [index ? ' · ' : '', part]), ' · ', h('a', { href: '/mail' }, 'All mail')),
@@ -290,7 +289,7 @@ class SettingsPage {
         made.hidden = false;
         name.value = '';
         say('For programs that send readings to /api/v1/readings.');
-        this.take(now);
+        this.stored(now);
       } catch (error) { say(error.field === 'name' ? worded('The name', error.message) : error.message, true); name.focus(); }
       form.removeAttribute('aria-busy');
     });
@@ -308,7 +307,7 @@ class SettingsPage {
     const cell = (label, ...content) => h('td', { 'data-label': label }, ...content);
     const revoke = (token) => openForm({
       title: `Revoke “${token.name}”?`, about: 'What uses it is answered no more, at once and for good.', fields: [], button: 'Revoke', danger: true,
-      store: async () => this.take((await send('DELETE', `${ADDRESS}/tokens/${token.id}`)).now),
+      store: async () => this.stored((await send('DELETE', `${ADDRESS}/tokens/${token.id}`)).now),
     });
     return h('div', { class: 'plain-table-box', tabindex: '0', role: 'region', 'aria-label': 'API tokens' }, h('table', { class: 'plain-table' },
       h('thead', {}, h('tr', {}, ...['Name', 'Made', 'Last used', ''].map((title) => h('th', { scope: 'col' }, title || h('span', { class: 'sr-only' }, 'What can be done'))))),
@@ -483,7 +482,7 @@ class Form {
       const { now } = await send('POST', ADDRESS, { facts, was });
       for (const name of names) if (this.kept[name]?.value === sent[name]) delete this.kept[name]; // typed on meanwhile: stays
       this.note.textContent = 'Saved.';
-      this.page.take(now);
+      this.page.stored(now);
     } catch (error) {
       this.say(error);
     }

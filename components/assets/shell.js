@@ -214,6 +214,7 @@ document.addEventListener('click', (event) => {
 document.addEventListener('submit', (event) => { if (event.target.getAttribute('action') === '/logout') live.quit(); });
 
 // -- the MSP's name and logo: changed by one administrator, and everybody's pages follow -----------------------------------
+const FACE_PAUSE = 3000; // ms
 async function showFace() {
   try {
     const response = await fetch('/api/ui/partner', { cache: 'no-store', signal: AbortSignal.timeout(10000) });
@@ -225,7 +226,15 @@ async function showFace() {
     document.getElementById('brand').setAttribute('aria-label', `MSP Portal, ${name}`);
   } catch { /* the next page that is opened has it */ }
 }
-live.on('partner', ({ what }) => { if (what === 'settings') setTimeout(showFace, Math.random() * 500); }); // not all at once
+let faceIsDue = null;
+let faceShown = 0;
+live.news(() => { // not all pages at once, and no page again and again
+  faceIsDue ||= setTimeout(() => {
+    faceIsDue = null;
+    faceShown = Date.now();
+    showFace();
+  }, Math.max(Math.random() * 500, faceShown + FACE_PAUSE - Date.now()));
+}, 'settings');
 
 showTheme();
 showPlace();

@@ -87,8 +87,9 @@ class Table {
     this.refreshCounts();
     this.heard = live.recent.at(-1)?.n ?? 0; // what was told before this list was there to hear it
     this.undo.push(
-      config.about === 'customers' ? live.on('changes', (message) => this.patch(message)) : live.on('partner', ({ what }) => what === config.about && this.askAgain()),
-      live.on('again', () => this.askAgain()),
+      ...(config.about === 'customers'
+        ? [live.on('changes', (message) => this.patch(message)), live.on('again', () => this.askAgain())]
+        : [live.news(() => this.askAgain(), config.about)]),
     );
     const onPop = () => !this.isParked && location.pathname === this.path && this.readAddress();
     addEventListener('popstate', onPop);

@@ -4,6 +4,7 @@ import { h, live, when } from './live.js';
 import { shape } from './icons.js';
 import { openForm, openText, send, worded, wrongFields } from './dialog.js';
 import { read } from './tips.js';
+import { Asking } from './asking.js';
 import { recall, remember } from './drafts.js';
 
 const ADDRESS = '/api/ui/templates';
@@ -28,7 +29,8 @@ class TemplatesPage {
       h('div', { class: 'page-head' }, h('h1', {}, 'Connect templates')),
       h('p', { class: 'quiet templates-about' }, 'The steps that new customers go through. Whoever is in Connect already keeps the steps they have: saving makes a new version, and the older ones stay.'),
       this.list, this.editor, this.said));
-    this.undo = [live.on('partner', () => this.renew()), live.on('again', () => this.renew())];
+    this.asking = new Asking(ADDRESS, { found: (now) => this.take(now) });
+    this.undo = [live.news(() => this.renew()), () => this.asking.stop()];
     this.show();
   }
 
@@ -47,20 +49,23 @@ class TemplatesPage {
     this.draft = kept || { was: this.template.version, name: this.template.name, steps: structuredClone(this.template.steps) };
   }
 
-  async renew() {
-    try {
-      this.take(await read(await fetch(ADDRESS, { cache: 'no-store' })));
-    } catch { /* asked again when something changes */ }
-  }
+  renew() { return this.asking.load(); }
 
   take({ templates }) {
     const told = JSON.stringify(templates);
     if (told === JSON.stringify(this.templates)) return;
-    const wasChanged = this.changed;
+    const [wasChanged, before] = [this.changed, JSON.stringify(this.template)];
     this.templates = templates;
+    const isSame = before === JSON.stringify(this.template); // it was about another one: what is typed in stays in place
     if (!this.template) this.choose(templates[0].key);
-    else if (!wasChanged) this.choose(this.key);
-    this.show();
+    else if (!wasChanged && !isSame) this.choose(this.key);
+    this.show({ editor: !isSame });
+  }
+
+  // What the answer to something that was stored says of how it is now.
+  stored(now) {
+    this.asking.overtaken();
+    this.take(now);
   }
 
   keep() {
@@ -70,7 +75,7 @@ class TemplatesPage {
 
   // -- the list -------------------------------------------------------------------------------------------------------
 
-  show() {
+  show({ editor = true } = {}) {
     const focused = document.activeElement?.dataset?.keep;
     this.list.replaceChildren(...this.templates.map((one) => h('li', { class: 'card template-card' },
       h('button', { class: 'template-pick', type: 'button', 'aria-pressed': String(one.key === this.key), 'data-keep': `pick ${one.key}`, onclick: () => { this.choose(one.key); this.show(); } },
@@ -81,14 +86,14 @@ class TemplatesPage {
         h('button', { class: 'button plain small', type: 'button', 'data-keep': `copy ${one.key}`, 'aria-label': `Copy ${one.name}`, onclick: () => this.copy(one) }, 'Copy'),
         !one.is_default && h('button', { class: 'button plain small', type: 'button', 'data-keep': `remove ${one.key}`, 'aria-label': `Remove ${one.name}`, onclick: () => this.retire(one) }, 'Remove'),
         one.versions.length > 1 && h('button', { class: 'button plain small', type: 'button', 'data-keep': `versions ${one.key}`, 'aria-label': `Versions of ${one.name}`, onclick: () => this.versions(one) }, 'Versions')))));
-    this.showEditor();
-    if (focused) document.querySelector(`[data-keep="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    if (editor) this.showEditor();
+    if (focused && document.activeElement?.dataset?.keep !== focused) document.querySelector(`[data-keep="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 
   async act(path, said) {
     try {
       const { now } = await send('POST', `${ADDRESS}/${path}`, {});
-      this.take(now);
+      this.stored(now);
       this.said.textContent = said;
     } catch (error) { openText('That cannot be done', h('p', {}, error.message)); }
   }
@@ -99,6 +104,7 @@ class TemplatesPage {
       fields: [{ name: 'name', label: 'Name of the copy', longest: 80 }],
       store: async ({ name }) => {
         const { key, now } = await send('POST', `${ADDRESS}/${one.key}/copy`, { name });
+        this.asking.overtaken();
         this.templates = now.templates;
         this.choose(key);
         this.show();
@@ -112,7 +118,7 @@ class TemplatesPage {
       store: async () => {
         const { now } = await send('POST', `${ADDRESS}/${one.key}/remove`, {});
         remember(`template ${one.key}`, null);
-        this.take(now);
+        this.stored(now);
         this.said.textContent = `${one.name} was removed.`;
       },
     });
@@ -139,7 +145,7 @@ class TemplatesPage {
 
   showEditor() {
     const { draft, template } = this;
-    const name = h('input', { id: 'template-name', value: draft.name, maxlength: 80, autocomplete: 'off', dir: 'auto', 'aria-describedby': 'template-name-help', 'aria-invalid': this.problems.name ? 'true' : null });
+    const name = h('input', { id: 'template-name', 'data-keep': 'template name', value: draft.name, maxlength: 80, autocomplete: 'off', dir: 'auto', 'aria-describedby': 'template-name-help', 'aria-invalid': this.problems.name ? 'true' : null });
     name.addEventListener('input', () => { draft.name = name.value; delete this.problems.name; this.keep(); });
     this.steps = h('ol', { class: 'template-steps' }, ...draft.steps.map((step, index) => this.step(step, index)));
     this.save = h('button', { class: 'button primary', type: 'submit' }, 'Save as a new version');
@@ -298,19 +304,25 @@ class TemplatesPage {
   async store() {
     if (this.save.getAttribute('aria-busy')) return;
     if (!this.changed) { this.note.textContent = 'Nothing was changed.'; return; }
-    this.save.setAttribute('aria-busy', 'true');
+    const { key, draft, save } = this;
+    const sent = JSON.stringify(draft);
+    save.setAttribute('aria-busy', 'true');
     this.problems = {};
     try {
-      const { version, now } = await send('POST', `${ADDRESS}/${this.key}`, this.draft);
-      remember(`template ${this.key}`, null);
+      const { version, now } = await send('POST', `${ADDRESS}/${key}`, draft);
+      this.asking.overtaken();
       this.templates = now.templates;
-      this.choose(this.key);
+      const isSame = JSON.stringify(draft) === sent;
+      if (!isSame) draft.was = version; // typed on meanwhile: stays
+      remember(`template ${key}`, isSame ? null : draft);
+      if (this.key === key && isSame) this.choose(key);
       this.show();
-      this.note.textContent = `Saved as version ${version}.`;
+      if (this.key === key && isSame) this.note.textContent = `Saved as version ${version}.`;
     } catch (error) {
-      this.say(error);
+      if (this.key === key) this.say(error);
+      else openText('The template was not saved', h('p', {}, error.message));
     } finally {
-      this.save.removeAttribute('aria-busy');
+      save.removeAttribute('aria-busy');
     }
   }
 

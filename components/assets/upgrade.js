@@ -34,8 +34,7 @@ class UpgradePage extends OrderingPage {
     live.watch('customer', config.id);
     this.undo = [
       live.on('customer', ({ id, parts }) => id === config.id && parts.some((part) => ['orders', 'products', 'facts', 'rfi', 'connect', 'all'].includes(part)) && this.renew()),
-      live.on('partner', ({ what }) => what === 'settings' && this.renew()),
-      live.on('again', () => this.renew()),
+      live.news(() => this.renew(), 'settings'),
       live.on('state', (state) => state === 'live' && this.askFailed && this.askPreview(true)),
     ];
   }
@@ -278,7 +277,7 @@ class UpgradePage extends OrderingPage {
       store: async () => {
         const { now } = await send('POST', `${this.address}/${quote.id}/discard`, { version: quote.version });
         if (this.quote?.id === quote.id) Object.assign(this, { quote: null, base: now.start, facts: structuredClone(now.start) });
-        this.take(now);
+        this.stored(now);
       },
     });
   }
@@ -330,22 +329,25 @@ class UpgradePage extends OrderingPage {
   // -- saving, reviewing, submitting ------------------------------------------------------------------------------------
 
   async save() {
-    const found = await send('POST', this.address, { facts: this.facts, order: this.quote?.id ?? null, version: this.theirs?.version ?? this.quote?.version ?? 0 });
-    const stored = found.now.quotes.find(({ id }) => id === found.order);
-    this.adopt(stored);
-    this.take(found.now);
+    const sent = structuredClone(this.facts);
+    const found = await send('POST', this.address, { facts: sent, order: this.quote?.id ?? null, version: this.theirs?.version ?? this.quote?.version ?? 0 });
+    const typed = this.facts;
+    this.adopt(found.now.quotes.find(({ id }) => id === found.order));
+    for (const name of Object.keys(sent)) if (!same({ [name]: typed[name] }, { [name]: sent[name] })) this.facts[name] = typed[name]; // typed on meanwhile: stays
+    this.note.textContent = '';
+    this.stored(found.now);
   }
 
   storeIt() {
     return this.busy(this.storeButton, async () => {
       if (this.isChanged || !this.quote) await this.save();
-      this.note.textContent = 'Saved as a quote.';
+      if (!this.isChanged) this.note.textContent = 'Saved as a quote.';
     });
   }
 
   goToReview() {
     return this.busy(this.reviewButton, async () => {
-      if (this.isChanged || !this.quote) await this.save();
+      while (this.isChanged || !this.quote) await this.save(); // what is typed meanwhile as well
       await this.review();
     });
   }

@@ -1,6 +1,6 @@
 // The people of the MSP: the list (table.js), a panel about one person, and the forms by which people are invited and
 // changed. What the panel shows is asked for again whenever people of the MSP change.
-import { exact, h, live, number, when } from './live.js';
+import { exact, h, inZone, live, number, when } from './live.js';
 import { shape } from './icons.js';
 import { openForm, openText, send } from './dialog.js';
 import { Named, Panel } from './panel.js';
@@ -23,7 +23,7 @@ class UsersPage {
     root.append(h('div', { class: 'page-head people-head' }, h('h1', {}, 'Users'), h('span', { class: 'grow' }), invite), box);
     this.table = mountTable(box, config.table, tell);
     this.named = new Named(root, '/users', (id, closed) => new PersonPanel(this, id, closed), { invite: () => this.invite() });
-    this.undo = [live.on('partner', ({ what }) => what === 'users' && this.named.panel?.load()), live.on('again', () => this.named.panel?.load())];
+    this.undo = [live.news(() => this.named.panel?.load(), 'users')];
     this.named.go();
   }
 
@@ -177,7 +177,7 @@ function chip(person) { return h('span', { class: `chip is-${person.state}` }, p
 
 function until(at) {
   const ms = Date.parse(at);
-  return h('time', { datetime: at, title: exact(ms) }, new Date(ms).toLocaleString('en-GB', { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' }));
+  return h('time', { datetime: at, title: exact(ms) }, new Date(ms).toLocaleString('en-GB', inZone({ weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' })));
 }
 
 // -- a link to hand over: shown once -----------------------------------------------------------------------------------------
@@ -217,7 +217,8 @@ function radios(name, choices) {
 
 function roleEditor(shared, roles) {
   const choices = radios(`${shared.id}-choice`, roles);
-  return control(shared, 'Role', choices,
+  const more = h('p', { class: 'form-help' }, h('a', { href: '/help/access/rights', target: '_blank', rel: 'noopener' }, 'What each role may do')); // beside the form
+  return control(shared, 'Role', [...choices, more],
     () => choices.map((each) => each.firstChild).find((input) => input.checked)?.value ?? '',
     (value) => choices.forEach((each) => { each.firstChild.checked = each.firstChild.value === value; }));
 }
@@ -297,6 +298,7 @@ function sightEditor(shared) {
       const fresh = found.rows.filter(({ id }) => !state.customers.some((each) => each.id === id));
       offers.replaceChildren(...fresh.map((each) => h('li', {}, h('button', { type: 'button', onclick: () => add(each) }, h('span', {}, each.name), h('span', { class: 'quiet mono small' }, each.account_code)))));
       offers.hidden = !fresh.length;
+      offers.scrollIntoView({ block: 'nearest' }); // they would be behind the buttons of the dialog
       said.textContent = found.more ? 'There are more: type a little more of the name.' : fresh.length ? '' : found.rows.length ? 'Already chosen.' : 'No customer that you see matches this.';
     } catch (error) {
       if (mine === asked) said.textContent = `Customers cannot be searched just now: ${error.message}`;

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import Visitors
+from tests.browser.conftest import Line, Visitors, eventually
 
 pytestmark = pytest.mark.browser
 NAME = 'Zebra Crossing Signs'
@@ -79,3 +79,35 @@ def test_the_list_is_narrowed_by_state_and_back_undoes_it(visitors: Visitors) ->
     page.go_back()
     expect(page.get_by_role('combobox', name='Show')).to_have_value('lost')
     expect(page.get_by_text('1 prospect', exact=True)).to_be_visible()
+
+
+def test_news_that_a_page_could_not_hear_reach_it_all_the_same(visitors: Visitors) -> None:
+    context = visitors.browser_of('ana')
+
+    def store(path: str, **facts: str) -> int:
+        headers = {'Origin': visitors.portal.address}
+        answer = context.request.post(f'/api/ui/prospects{path}', data={'facts': facts}, headers=headers)
+        assert answer.ok, answer.text()
+        return answer.json().get('id', 0)
+
+    # Lost on the way: this page's socket brings nothing but the greeting and heartbeats.
+    page = context.new_page()
+    line = Line(page)
+    page.goto('/prospects')
+    expect(page.get_by_role('link', name='Larkspur Veterinary Group', exact=True)).to_be_visible()
+    eventually(page, lambda: _assert(line.n >= 0))
+    made = store('', name='Unheard Of')
+    expect(page.get_by_role('link', name='Unheard Of', exact=True)).to_be_visible()
+
+    # Told before there was anything on the page that could hear it: what draws it is late.
+    page, late = context.new_page(), list[Route]()
+    page.route('**/prospects.js', lambda route: late.append(route))
+    page.goto(f'/prospects/{made}', wait_until='commit')
+    eventually(page, lambda: _assert(bool(late) and page.evaluate("document.documentElement.dataset.live === 'live'")))
+    store(f'/{made}', name='Heard Of')
+    late.pop().continue_()
+    expect(_field(page, 'Company name')).to_have_value('Heard Of')
+
+
+def _assert(holds: bool) -> None:
+    assert holds
