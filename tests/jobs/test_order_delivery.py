@@ -186,7 +186,7 @@ async def test_who_passes_it_on_while_its_mail_waits_keeps_the_mail_back(db, nor
     assert await _vendor(waits) == (VendorState.DELIVERED, 'hand', 'By phone', '')
     stopped = await Message.get(id=waits.message_id)
     assert (stopped.state, stopped.body) == ('stopped', '')
-    assert stopped.error == f'{waits.number} went another way before this was sent.'
+    assert stopped.error == f'{waits.number} went another way before it was sent.'
     assert await Message.filter(state='waiting').values_list('id', flat=True) == [leaves.message_id]
     await OrderDelivery(clock).work()
     assert (await _vendor(waits))[0] == VendorState.DELIVERED
