@@ -47,7 +47,7 @@ from pages.api import (
 from pages.api import rfi as rfi_routes
 from pages.api import settings as settings_routes
 from pages.api import ui as ui_routes
-from settings import misspelt, settings
+from settings import doubtful, misspelt, settings
 
 log = logging.getLogger('portal')
 cli = typer.Typer(
@@ -158,8 +158,11 @@ async def announce() -> None:
     given = settings()
     # What stands for every address is none that a browser can open.
     everywhere = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(given.host)  # nosec B104 # compared with, not listened on
+    if given.public_url:  # the one that people use, and whose pages alone may change anything from elsewhere
+        say(f'MSP Portal: {given.public_url}/')
     for host in [everywhere, socket.gethostname()] if everywhere else [given.host]:
-        say(f'MSP Portal: http://{f"[{host}]" if ":" in host else host}:{given.port}/')
+        what = 'listening on' if given.public_url else 'MSP Portal:'
+        say(f'{what} http://{f"[{host}]" if ":" in host else host}:{given.port}/')
     if not await Partner.exists():
         say(f'Nothing is set up yet. Open the address; the set-up code is: {sign_in.set_up_code}')
         return
@@ -175,10 +178,12 @@ async def announce() -> None:
         say(f'demo password: {password}')
     else:
         say('The demo MSPs and their sign-ins are still in this database. `python main.py remove-demo` removes them.')
-    if not given.is_loopback:
+    open_at = given.public_url if given.is_published else '' if given.is_loopback else f'{given.host}:{given.port}'
+    if open_at:
         say('!' * 100)
-        say(f'!! WARNING: demonstration sign-ins are open to everybody who reaches {given.host}:{given.port}.')
-        say('!! Remove them (`python main.py remove-demo`) or set PORTAL_HOST=127.0.0.1, unless you want that.')
+        say(f'!! WARNING: demonstration sign-ins are open to everybody who reaches {open_at}.')
+        remedy = 'take it from the net' if given.is_published else 'set PORTAL_HOST=127.0.0.1'
+        say(f'!! Remove them (`python main.py remove-demo`) or {remedy}, unless you want that.')
         say('!' * 100)
 
 
@@ -212,8 +217,12 @@ def start_logging() -> None:
 # -- commands ---------------------------------------------------------------------------------------------------------
 
 
-def with_database(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a command's work with the database open; what cannot be done ends it with one line."""
+def with_database(work: Coroutine[Any, Any, Any], *, begun: bool = False) -> Any:
+    """Run a command's work with the database open; what cannot be done ends it with one line.
+
+    `begun`: it is about what is there, and where nothing is, none is made. Who names another folder by mistake would
+    be told that all is well of an empty one.
+    """
 
     async def opened() -> Any:
         async with database.opened():
@@ -221,6 +230,9 @@ def with_database(work: Coroutine[Any, Any, Any]) -> Any:
 
     try:
         start_logging()  # which reads the settings, and ends here where one is wrong
+        if begun and settings().is_sqlite and not settings().sqlite_path.exists():
+            setting = 'PORTAL_DATABASE_URL' if settings().database_url else 'PORTAL_DATA_DIR'
+            sys.exit(f'There is no database: {settings().sqlite_path}. {setting} says where it is.')
         return asyncio.run(opened())
     except database.Unusable as error:
         sys.exit(str(error))
@@ -246,7 +258,7 @@ def default(context: typer.Context) -> None:
 def serve() -> None:
     """Start the portal (the default)."""
     start_logging()
-    for sentence in misspelt():
+    for sentence in (*misspelt(), *doubtful()):
         log.warning(sentence)
     check_port()
     if settings().demo:
@@ -436,7 +448,7 @@ def remove_demo_command(
             await remove_demo(lambda done: bar.update(done - bar.pos))
         typer.echo('The demo was removed, and does not come back by itself.')
 
-    with_database(work())
+    with_database(work(), begun=True)
 
 
 @cli.command('create-token')
@@ -466,7 +478,7 @@ def verify_history(partner: PartnerOption = None) -> None:
             found = await verify(owner and owner.id, lambda done, _all: bar.update(done - bar.pos))
         return found, await missing_triggers(get_connection('default')), numbers
 
-    findings, missing, (entries, chains) = with_database(work())
+    findings, missing, (entries, chains) = with_database(work(), begun=True)
     for found in findings:
         typer.echo(str(found))
     for trigger in missing:
@@ -519,7 +531,7 @@ def backup_command(
         return await backing_up.back_up(to)
 
     try:
-        made = with_database(work())
+        made = with_database(work(), begun=True)
     except backing_up.NotMade as error:
         sys.exit(str(error))
     sealed = 'encrypted' if made.is_encrypted else 'not encrypted: PORTAL_BACKUP_KEY is empty'

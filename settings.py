@@ -181,7 +181,12 @@ class Settings(BaseSettings):
 
     @property
     def is_loopback(self) -> bool:
-        return self.host in ('localhost', '::1') or self.host.startswith('127.')
+        return _is_loopback(self.host)
+
+    @property
+    def is_published(self) -> bool:
+        """Whether people reach it from elsewhere by its public address, whatever it listens on."""
+        return bool(self.public_url) and not _is_loopback(urlsplit(self.public_url).hostname or '')
 
     def secret_key(self) -> str:
         """The secret, made and kept in the data folder the first time."""
@@ -202,9 +207,13 @@ class Settings(BaseSettings):
         return found
 
 
+def _is_loopback(host: str) -> bool:
+    return host in ('localhost', '::1') or host.startswith('127.')
+
+
 def _make_secret(path: Path) -> None:
     """The whole file or none, whoever else makes it at the same time and whenever the power fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile('w', dir=path.parent, prefix='.secret-') as file:  # readable for its owner only
         file.write(secrets.token_urlsafe(48))
         file.flush()
@@ -251,6 +260,23 @@ def misspelt() -> list[str]:
             near = ''.join(difflib.get_close_matches(name, known, 1))
             meant = f'; is it PORTAL_{near}?' if near else '.'
             found.append(f'PORTAL_{name} is no setting and changes nothing{meant}')
+    return found
+
+
+def doubtful() -> list[str]:
+    """A sentence for what can be set, and is hardly meant: the portal runs, and not as it should for others."""
+    given, found = settings(), []
+    is_safe = given.public_url.startswith('https://')
+    if is_safe and not given.trusted_proxies.strip():  # the portal itself speaks no https: there is a proxy
+        found.append(
+            'PORTAL_PUBLIC_URL is https, and PORTAL_TRUSTED_PROXIES is empty: nobody is believed who a visitor is. '
+            'Failed sign-ins of one slow down all, and the audit shows the address of the proxy.'
+        )
+    if not given.is_loopback and not is_safe:
+        found.append(
+            f'The portal listens on {given.host} without https: whoever is on the way reads passwords. '
+            'docs/deploy.md puts it behind https; PORTAL_PUBLIC_URL then begins with https://.'
+        )
     return found
 
 

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from tortoise import Model
+from tortoise.fields import DateField
 
 from components import live, order_card
 from models import (
@@ -57,6 +58,7 @@ from models.rfi import FILLING
 from models.upgrade import options
 
 _LABELS = {'console_url': CONSOLE_HEADING}  # of fields that have no heading of their own
+_HELP = {'contract_start': 'Renewals and cancelling go by it. Empty: not known.'}
 Gist = dict[str, str]  # `text`, and `tone`: '' (calm), 'bad' or 'accent'
 
 
@@ -93,6 +95,7 @@ def described(model: type[Model], names: Iterable[str], values: dict[str, Any]) 
             'label': _LABELS.get(name) or field.description or name.replace('_', ' ').capitalize(),
             'text': ', '.join(text) if isinstance(text, list) else text, 'choices': choices,
             'many': isinstance(value, list), 'longest': getattr(field, 'max_length', None),
+            'kind': 'date' if isinstance(field, DateField) else '', 'help': _HELP.get(name, ''),
         })  # fmt: skip
     return found
 
@@ -107,7 +110,7 @@ async def _products_gist(customer: Customer) -> Gist:
 async def _products(customer: Customer) -> dict[str, Any]:
     return {
         'rows': await CustomerProduct.list_of(customer.id), 'seats': customer.seats,
-        'renews': customer.listing != Listing.CLOSED,
+        'renews': customer.listing != Listing.CLOSED, 'contract_start': customer.contract_start,
     }  # fmt: skip
 
 
@@ -138,7 +141,7 @@ INFRASTRUCTURE = (
     'domains', 'mail_platform', 'mail_server', 'server_os', 'directory', 'outbound_ips', 'inbound_ips',
 )  # fmt: skip
 CONTACT = ('first_name', 'last_name', 'email', 'phone', 'mobile')
-FACTS = ('name', 'account_code', 'account_type', 'domain', 'console_url')
+FACTS = ('name', 'account_code', 'account_type', 'domain', 'console_url', 'contract_start')
 
 
 async def _infrastructure_gist(customer: Customer) -> Gist:
@@ -282,7 +285,7 @@ async def _connect_gist(customer: Customer) -> Gist:
         return said('Complete' if customer.completed_at else 'No steps')
     text = f'{customer.steps_done} of {customer.steps_of} steps'
     if customer.held_at is not None:
-        return said(f'{text}, on hold: {customer.hold_because}')
+        return said(f'{text}, {customer.connect_status.replace("On hold", "on hold")}: {customer.hold_because}')
     if customer.blocked_because:
         return said(f'{text}, blocked at {customer.connect_status}', 'bad')
     if customer.listing == Listing.COMPLETE and customer.connect_owner:
@@ -438,7 +441,7 @@ CARDS = {
              _infrastructure),
         Card('rfi', 'RFI details', frozenset({'rfi'}), _rfi_gist, _rfi),
         Card('connect', 'Connect details', frozenset({'connect', 'rfi'}), _connect_gist, _connect),
-        Card('orders', 'Orders', frozenset({'orders', 'facts'}), order_card.gist, order_card.content),
+        Card('orders', 'Orders', frozenset({'orders', 'facts', 'rfi'}), order_card.gist, order_card.content),
         Card('monitor', 'Monitor', frozenset({'monitor'}), _monitor_gist, _monitor),
         Card('notes', 'Customer notes', frozenset({'notes'}), _notes_gist, _notes),
         Card('history', 'History log', frozenset({'history', 'monitor'}), _history_gist, _history),

@@ -73,6 +73,7 @@ def frame(user: PortalUser, face: Face, help_at: str = '/help') -> Generator[Non
     """The frame; what is built inside is the page. `help_at` is where the menu's Help leads."""
     ui.add_head_html(theme.head(modules=('live.js', 'shell.js'), chosen=user.theme))
     ui.add_head_html(f'<meta name="portal-zone" content="{html.escape(user.time_zone)}">')
+    ui.add_head_html(f'<meta name="portal-user" content="{user.id}">')
     ui.add_body_html(f'<script type="module" src="{theme.asset("shell.js")}"></script>')
     with ui.element('div').classes('app'):
         with ui.element('header').classes('toolbar'):

@@ -12,6 +12,7 @@ from models import (
     OrderKind,
     OrderState,
     Partner,
+    Rfi,
     VendorState,
     calendar,
     cancelling,
@@ -22,6 +23,7 @@ from models.checking import phone_shown
 from models.database import reader
 from models.order import STUCK, UNANSWERED
 from models.pricing import TITLES
+from models.rfi_link import WAITING
 
 Mark = tuple[str, str, str]  # shape, tone and word of an icon
 STATES: dict[OrderState, tuple[str, str]] = {
@@ -79,18 +81,21 @@ def _in_short(order: Order) -> str:
 async def content(customer: Customer) -> dict[str, Any]:
     partner = await Partner.get(id=customer.partner_id, using_db=reader())
     by_mail = bool(partner.order_desk and partner.smtp_host)
+    form = await Rfi.filter(customer_id=customer.id).using_db(reader()).first()
+    # To whom the form was sent, as long as it is to be filled in.
+    sent_to = form.sent_to if form is not None and form.state in WAITING else ''
     return {
         'rows': [
             row_of(order, customer, by_mail=by_mail) | _its_day(order, partner) for order in await _orders(customer)
         ],
+        'rfi_sent_to': sent_to,
         'code': customer.account_code, 'is_provisional': customer.code_is_provisional,
     }  # fmt: skip
 
 
 def _wants_export(order: Order) -> bool:
-    """Whether its customer's data have to be exported: with a cancellation that is under way or has come about."""
-    in_force = order.state in (OrderState.SUBMITTED, OrderState.APPLIED)
-    return order.kind == OrderKind.CANCELLATION and in_force and bool((order.details or {}).get('data_export'))
+    """Whether its customer's data are still to be handed over."""
+    return cancelling.requires_export(order) and cancelling.export_of(order) is None
 
 
 async def end_of(customer: Customer, partner: Partner) -> dict[str, Any] | None:
@@ -111,6 +116,7 @@ async def end_of(customer: Customer, partner: Partner) -> dict[str, Any] | None:
     }.get(order.vendor, 'The vendor has not been told yet.')  # fmt: skip
     return {
         'number': order.number, 'wants_export': _wants_export(order), 'because': str(details.get('because') or ''),
+        'exported': cancelling.export_of(order) is not None,
         'says': f'{due}, since {day}' if waits else f'{ends} on {day}',
         'told': 'It waits, because the vendor has not been told yet.' if waits else told,
         'mark': f'{"Due to end since" if waits else "Moves away" if moves else "Ends"} {day}',
@@ -130,7 +136,10 @@ def _its_day(order: Order, partner: Partner) -> dict[str, Any]:
     can = order.kind != OrderKind.NEW and not changing.why_not_withdrawn(order, partner)
     return {
         'about': about, 'waits': waits, 'can_withdraw': can, 'withdraw_until': order.withdraw_until if can else None,
-        'wants_export': _wants_export(order), 'comes_about': _comes_about(order) if waits else '',
+        'wants_export': _wants_export(order), 'exported': cancelling.export_of(order),
+        'export_is_late': _wants_export(order) and order.effective_on is not None
+        and order.effective_on < calendar.today(partner),
+        'comes_about': _comes_about(order) if waits else '',
     }  # fmt: skip
 
 

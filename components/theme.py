@@ -9,9 +9,9 @@ ASSETS = Path(__file__).parent / 'assets'
 
 LIGHT = {
     'canvas': '#F6F7F9', 'surface': '#FFFFFF', 'raised': '#FFFFFF', 'tint': '#EFF2F5', 'line': '#E3E6EA',
-    'line-strong': '#8A939E', 'text': '#1B1F24', 'quiet': '#5B6470', 'accent': '#0B66C3', 'accent-text': '#FFFFFF',
-    'accent-tint': '#E7F0FA', 'good': '#6B7683', 'bad': '#C7400A', 'bad-tint': '#FCEDE6', 'bad-text': '#FFFFFF',
-    'unknown': '#6D4BC3', 'old': '#9A6700', 'old-tint': '#FBF3DF', 'none': '#7C8691',
+    'line-strong': '#818A95', 'text': '#1B1F24', 'quiet': '#5B6470', 'accent': '#0B66C3', 'accent-text': '#FFFFFF',
+    'accent-tint': '#E7F0FA', 'good': '#6B7683', 'bad': '#C33F0A', 'bad-tint': '#FCEDE6', 'bad-text': '#FFFFFF',
+    'unknown': '#6D4BC3', 'old': '#916100', 'old-tint': '#FBF3DF', 'none': '#7C8691',
     'shadow': '0 8px 28px rgba(20, 26, 33, .16)',
 }  # fmt: skip
 DARK = {

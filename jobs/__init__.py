@@ -14,6 +14,7 @@ from apscheduler.events import (
     JobSubmissionEvent,
 )
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
 
 from jobs.access_expiry import expire_access
 from jobs.aging import age_readings
@@ -39,6 +40,16 @@ log = logging.getLogger(__name__)
 
 Job = Callable[[], Awaitable[object]]
 SAME_ERROR_AFTER = 600.0  # seconds until the same error is shown with its traceback again
+CLOCK_LOOKED_AT = 15.0  # seconds between two looks whether it was set back
+
+
+class Pace(IntervalTrigger):
+    """Every so often. Turns that were missed while the machine slept are one: the library goes through each of them,
+    and the loop would stand still for minutes after a month of seconds."""
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        following = super().get_next_fire_time(previous_fire_time, now)
+        return following if following is None or following > now else now + self.interval
 
 
 class Timetable:
@@ -46,7 +57,7 @@ class Timetable:
 
     def __init__(self) -> None:
         self.scheduler = AsyncIOScheduler(
-            timezone=UTC, job_defaults={'coalesce': True, 'max_instances': 1, 'misfire_grace_time': 60}
+            timezone=UTC, job_defaults={'coalesce': True, 'max_instances': 1, 'misfire_grace_time': None}
         )
         self.scheduler.add_listener(self._failed, EVENT_JOB_ERROR)
         self.scheduler.add_listener(self._skipped, EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
@@ -60,6 +71,7 @@ class Timetable:
         self._checks = ConnectChecks()
         self._expecting: Callable[[], None] | None = None
         self._running: set[asyncio.Task] = set()
+        self._watching: asyncio.Task[None] | None = None
         self._last_runs: dict[str, datetime] = {}
         self._told: dict[str, float] = {}
 
@@ -92,12 +104,15 @@ class Timetable:
         self.add('holds', end_holds, seconds=120)
         self.add('effective_orders', apply_due_orders, seconds=5)
         self.scheduler.start()
+        self._watching = asyncio.create_task(self._watch_the_clock(), name='the clock of the timetable')
 
     async def stop(self) -> None:
         """Start nothing more, let what runs come to its end, and be gone."""
         if not self.scheduler.running:
             return
         self.scheduler.pause()
+        if self._watching is not None:
+            self._watching.cancel()
         await asyncio.sleep(0)  # what was just handed over begins, and is then waited for
         if self._expecting is not None:
             self._expecting()
@@ -136,9 +151,20 @@ class Timetable:
             finally:
                 self._running.discard(task)
 
-        self.scheduler.add_job(
-            run, 'interval', seconds=seconds, id=job_id, replace_existing=True, next_run_time=datetime.now(UTC)
-        )
+        pace = Pace(seconds=seconds, timezone=UTC)  # type: ignore[arg-type] # parts of one as well
+        self.scheduler.add_job(run, pace, id=job_id, replace_existing=True, next_run_time=datetime.now(UTC))
+
+    def catch_up(self) -> None:
+        """Let go on what waits for a time that the clock has shown before: it was set back."""
+        now = datetime.now(UTC)
+        for job in self.scheduler.get_jobs():
+            if job.next_run_time is not None and job.next_run_time - now > 2 * job.trigger.interval:
+                job.modify(next_run_time=now)
+
+    async def _watch_the_clock(self) -> None:
+        while True:
+            await asyncio.sleep(CLOCK_LOOKED_AT)
+            self.catch_up()
 
     def _failed(self, event: JobExecutionEvent) -> None:
         error = event.exception

@@ -211,7 +211,7 @@ def workspace(given: Settings) -> Iterator[Path]:
     What a process left that was killed goes: nobody holds its lock any more.
     """
     data = given.data_dir.absolute()
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in data.glob('.backup-work-*'):
         with contextlib.suppress(OSError), (left / 'lock').open('w') as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

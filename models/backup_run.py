@@ -106,7 +106,8 @@ class BackupRun(Model):
     @classmethod
     async def latest(cls) -> dict[str, Any]:
         """What the settings page shows of the last good backup (`at`, None if there is none; `name`, `size` in bytes,
-        `encrypted`, `verified_at`), of the last attempt (`error`, or ''), and of the next (`next_at`).
+        `encrypted`, `verified_at`), of the last attempt (`error`, or ''), and of the next (`next_at`, and `has_key`:
+        whether it is encrypted).
 
         `old` says that somebody should look; `on` whether the portal makes them by itself; `running`, at this moment.
         Times are datetimes with their zone; `next_at` is None where it makes none.
@@ -123,6 +124,7 @@ class BackupRun(Model):
             'running': last is not None and last.finished_at is None and last.started_at > now - OLD_AFTER,
             'old': good is None or now - good.started_at > OLD_AFTER, 'on': is_on,
             'next_at': await cls.next_at(now) if is_on else None,
+            'has_key': bool(settings().backup_key.get_secret_value()),
         }  # fmt: skip
 
 

@@ -34,6 +34,7 @@ FARTHEST = 24  # months from now
 CANCEL, PARTNER_CHANGE = 'cancel', 'partner_change'
 TYPES = {CANCEL: 'Cancel the subscription', PARTNER_CHANGE: 'Move to another partner, who keeps the products'}
 _CLOSING = {CANCEL: Closing.CANCELLED, PARTNER_CHANGE: Closing.MOVED}
+EXPORTED = 'exported'  # in the details of an order: when its customer's data were handed over, by whom, and a note
 
 
 # -- questions --------------------------------------------------------------------------------------------------------
@@ -75,8 +76,47 @@ async def leaving(customer: Customer, partner: Partner, *, now: datetime | None 
             f'Possible from {said_day(possible_on)} on, after {AFTER} months: the contract began on '
             f'{said_day(started)}.'
         )
+        if customer.contract_start is None:
+            why = (
+                f'Possible from {said_day(possible_on)} on: nobody has said when the contract began, so its {AFTER} '
+                f'months count from {said_day(started)}, when the customer was added.'
+            )
         return Leaving(False, why, earliest, until)
     return Leaving(True, '', earliest, until)
+
+
+def requires_export(order: Order) -> bool:
+    """Whether the customer's data have to be exported: for a cancellation that is under way or has come about."""
+    in_force = order.state in (OrderState.SUBMITTED, OrderState.APPLIED)
+    return order.kind == OrderKind.CANCELLATION and in_force and bool((order.details or {}).get('data_export'))
+
+
+def export_of(order: Order) -> dict[str, str] | None:
+    """That the data were handed over: `at`, `by` and a `note`; None where nobody has said so."""
+    found = (order.details or {}).get(EXPORTED)
+    return found if isinstance(found, dict) else None
+
+
+async def exported(order: Order, *, by: 'PortalUser', note: str = '') -> None:
+    """Record that the data of the customer were handed over. Raises `Refused`, `Invalid`, and `Impossible` where they
+    do not have to be, or somebody has recorded it."""
+    rights.require(by, 'order.record')
+    if by.partner_id != order.partner_id:
+        raise rights.Refused('This is another MSP’s order.')
+    note = checking.line('note', note, 254)
+    async with transaction():
+        fresh = await Order.filter(id=order.id).select_for_update(no_key=True).get()
+        if (known := export_of(fresh)) is not None:
+            raise Impossible(f'{known.get("by") or "Somebody"} has recorded already that the data were handed over.')
+        if not requires_export(fresh):
+            raise Impossible(f'{fresh.number} requires no export of the data.')
+        done = {'at': datetime.now(UTC).isoformat(), 'by': by.name[:120], 'note': note}
+        fresh.details = {**(fresh.details or {}), EXPORTED: done}
+        await fresh.save(update_fields=['details'])
+        customer = await Customer.get(id=fresh.customer_id or 0)
+        said = f'The data of {fresh.number} were handed over{f" – {note}" if note else ""}'
+        await tell(fresh, customer, 'cancellation.exported', said, by=by)
+        events.CUSTOMER_TOUCHED.emit(fresh.partner_id, {customer.id: frozenset({'orders'})})
 
 
 # -- submitting -------------------------------------------------------------------------------------------------------

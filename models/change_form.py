@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from models import checking
 from models.calendar import add_months
 from models.catalogue import any_of
-from models.checking import Invalid, Problems
+from models.checking import Invalid, Problems, day
 from models.order import ChangeMode
 from models.order_form import MOST_PRODUCTS
 from models.price import Price
@@ -110,19 +110,6 @@ def _clean(name: str, value: Any) -> Any:
             raise Invalid(name, 'must be yes or no')
         return value
     raise Invalid(str(name)[:40], 'is not a field of the change order')
-
-
-def day(name: str, value: Any) -> date | None:
-    """A day as a form sends it; None where there is none. Raises `Invalid`."""
-    text = checking.line(name, value, 20)
-    if not text:
-        return None
-    try:
-        if not re.fullmatch(r'[0-9]{4}-[0-9]{2}-[0-9]{2}', text):
-            raise ValueError(text)
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Invalid(name, f'{checking.quoted(text)} is not a day such as 2027-01-31') from None
 
 
 def _person(name: str, value: Any) -> int | str:

@@ -8,6 +8,7 @@ so what may be said of several has a verb that fits both: 'cannot have more than
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
+from datetime import date
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
@@ -17,9 +18,11 @@ import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from phonenumbers import PhoneNumberFormat, ValidationResult
 
+from models import calendar
 from models.text import printable
 
 MOST = 50  # entries of a list
+MOST_WRONG = 5  # of them that a refusal names
 
 
 class Invalid(ValueError):
@@ -245,11 +248,41 @@ def _within(found: _Network, networks: Iterable[_Network]) -> bool:
     )  # fmt: skip
 
 
+def machine(field: str, value: object) -> str:
+    """The name of a machine on the internet, or a public address of one; nothing is the empty text."""
+    text = line(field, value, 1000).rstrip('.')
+    if re.fullmatch(r'[^:]+:[0-9]+', text):
+        raise Invalid(field, f'{quoted(text)} has a port; the name alone is needed')
+    if ':' in text or re.fullmatch(r'[\d./]+', text):
+        found = network(field, text.strip('[]'))
+        if '/' in found:
+            raise Invalid(field, f'{quoted(text)} is a network; one machine is needed')
+        return found
+    if re.search(r'[/@]', text):
+        raise Invalid(field, f'{quoted(text)} is not the name of a machine, such as mail.example.com')
+    return domain(field, text)
+
+
+def day(field: str, value: object) -> date | None:
+    """A day as a form or a file writes it (2027-01-31); None where there is none."""
+    if not (text := line(field, value, 20)):
+        return None
+    try:
+        if not re.fullmatch(r'[0-9]{4}-[0-9]{2}-[0-9]{2}', text):
+            raise ValueError(text)
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Invalid(field, f'{quoted(text)} is not a day such as 2027-01-31') from None
+
+
 # -- several ----------------------------------------------------------------------------------------------------------
 
 
 def several(field: str, value: object, check: Callable[[str, object], str]) -> list[str]:
-    """Each of a list, or of a text with commas, semicolons, spaces or lines between them; each is taken once."""
+    """Each of a list, or of a text with commas, semicolons, spaces or lines between them; each is taken once.
+
+    What is wrong is told of all of them: whoever pastes twenty corrects them in one go.
+    """
     if value is None:
         return []
     if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
@@ -257,11 +290,18 @@ def several(field: str, value: object, check: Callable[[str, object], str]) -> l
     parts = re.split(r'[\s,;]+', value) if isinstance(value, str) else value
     # One too many is enough to know; nobody checks a million.
     found: dict[str, None] = {}
+    wrong: dict[str, None] = {}
     for part in parts:
-        if one := check(field, part):
-            found[one] = None
-        if len(found) > MOST:
+        try:
+            if one := check(field, part):
+                found[one] = None
+        except Invalid as error:
+            wrong[error.message] = None
+        if len(found) + len(wrong) > MOST:
             raise Invalid(field, f'cannot have more than {MOST} entries')
+    if wrong:
+        more = f'; and {len(wrong) - MOST_WRONG} more' if len(wrong) > MOST_WRONG else ''
+        raise Invalid(field, '; '.join(list(wrong)[:MOST_WRONG]) + more)
     return list(found)
 
 
@@ -316,6 +356,8 @@ def in_words(titles: Mapping[str, str], before: Mapping[str, Any], after: Mappin
 def _said(field: str, value: Any) -> str:
     if isinstance(value, str) and field.endswith(('phone', 'mobile')):
         value = phone_shown(value)
+    if value is None or isinstance(value, date):
+        return calendar.said(value, none='nothing')
     if isinstance(value, list | tuple):
         few = ', '.join(str(one) for one in value[:3])
         text = f'{few} and {len(value) - 3} more' if len(value) > 3 else few

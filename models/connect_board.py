@@ -102,16 +102,18 @@ async def people_of(found: Iterable[list[Any]]) -> dict[int, list[Any]]:
     return {row['id']: [row['name'], bool(row['can_sign_in']) and row['disabled_at'] is None] for row in known}
 
 
-async def order_of_steps(partner_id: int) -> list[str]:
-    """The keys of all steps of the MSP's templates in one order: that of the default one, and what only others have
-    after what it comes after there."""
+async def order_of_steps(partner_id: int) -> list[tuple[str, str]]:
+    """Key and title of all steps of the MSP's templates in one order: that of the default one, and what only others
+    have after what it comes after there."""
     order: list[str] = []
+    titles: dict[str, str] = {}
     for template in await ConnectTemplate.of(partner_id):
         before = -1
         for step in template.steps:
+            titles.setdefault(step['key'], step['title'])
             if step['key'] in order:
                 before = order.index(step['key'])
             else:
                 before += 1
                 order.insert(before, step['key'])
-    return order
+    return [(key, titles[key]) for key in order]

@@ -13,14 +13,17 @@ from models import attachment_files, checking, order_form, rights
 from models.attachment import AlreadyThere, Attachment, AttachmentKind
 from models.calendar import said as day
 from models.checking import Invalid
+from models.connect_step import kept
 from models.contact import Contact, ContactKind
 from models.customer import Customer
 from models.documents import order_pdf
-from models.events import CUSTOMER_TOUCHED
+from models.events import CUSTOMER_TOUCHED, transaction
 from models.order import Order
 from models.order_form import LEAD
 from models.partner import Partner
 from models.prospect import TITLES, Prospect
+from models.rfi import Rfi
+from models.rfi_link import RfiLink
 
 if TYPE_CHECKING:
     from models.user import PortalUser
@@ -36,9 +39,13 @@ def facts_of(order: Order) -> dict[str, Any]:
     return {'po_number': order.po_number, 'po_waived': order.po_waived, **lead}
 
 
-async def correct(order: Order, facts: Mapping[str, Any], *, by: 'PortalUser', note: str = '') -> bool:
+async def correct(
+    order: Order, facts: Mapping[str, Any], *, by: 'PortalUser', note: str = '', moves_rfi: bool = False, at: str = ''
+) -> bool:  # fmt: skip
     """Put right what the order says; False where that is what it says already. `note` is told to the vendor, too.
 
+    With `moves_rfi`, another address of the lead is sent the RFI form, as the order did, and the links that were mailed
+    to the wrong one are revoked; `at` is where the portal is.
     `order` is as it was seen by whoever corrects it. Raises `Refused`, `Invalid` with everything that is wrong, and
     `Impossible` where the vendor has accepted it or somebody else was quicker; then nothing is stored.
     """
@@ -59,19 +66,27 @@ async def correct(order: Order, facts: Mapping[str, Any], *, by: 'PortalUser', n
     customer = await Customer.get(id=order.customer_id or 0)
     # Before the transaction: nobody waits for a drawing. It is kept only where the order is still the one on it.
     pdf = await _drawn(order, after, customer, by)
+    moves = moves_rfi and after['lead_email'].casefold() != before['lead_email'].casefold()
     document: Attachment | None = None
     try:
-        async with order.correction(by, said) as fresh:
-            _put(fresh, after)
-            try:
-                document = await Attachment.add_made(
-                    customer, kind=AttachmentKind.ORDER, name=f'Order {order.number}, corrected', pdf=pdf, by=by
-                )
-                fresh.attachment_id = document.id
-            except AlreadyThere as already:  # to and fro on one day
-                fresh.attachment_id = already.attachment.id
-            await _introduce(customer, before, after, bool(_people(order).get('main_is_lead')), order.number, by)
-            CUSTOMER_TOUCHED.emit(customer.partner_id, {customer.id: frozenset({'attachments'})})
+        async with transaction():
+            if moves:  # as everybody does: the form, then the customer, then the history
+                await Rfi.filter(customer_id=customer.id).select_for_update(no_key=True).first()
+            async with order.correction(by, said) as fresh:
+                await kept(customer.id)
+                _put(fresh, after)
+                try:
+                    document = await Attachment.add_made(
+                        customer, kind=AttachmentKind.ORDER, name=f'Order {order.number}, corrected', pdf=pdf, by=by
+                    )
+                    fresh.attachment_id = document.id
+                except AlreadyThere as already:  # to and fro on one day
+                    fresh.attachment_id = already.attachment.id
+                is_main = bool(_people(order).get('main_is_lead'))
+                await _introduce(customer, before, after, is_main, order.number, by)
+                if moves:
+                    await RfiLink.move(customer, before['lead_email'], after['lead_email'], by=by, at=at)
+                CUSTOMER_TOUCHED.emit(customer.partner_id, {customer.id: frozenset({'attachments'})})
     except BaseException:
         if document is not None:
             await asyncio.to_thread(attachment_files.pdf_of(document.stored).unlink, missing_ok=True)

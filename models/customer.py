@@ -1,3 +1,4 @@
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -38,6 +39,8 @@ from models.text import fold, initial, printable, sort_key
 if TYPE_CHECKING:
     from models.admin_console import AdminConsole
     from models.user import PortalUser
+
+log = logging.getLogger(__name__)
 
 
 class AccountType(StrEnum):
@@ -254,13 +257,15 @@ class Customer(Model):
             return checking.one_of(field, value, AccountType)
         if field == 'console_url':
             return _console_address(field, value)
+        if field == 'contract_start':
+            return _contract_day(field, value)
         raise cls.Invalid(str(field)[:40], 'is not a fact about a customer')
 
     @classmethod
     async def add(
         cls, partner: Partner, *, by: 'PortalUser | None' = None, rfi: RfiState = RfiState.REQUESTED,
         listing: Listing = Listing.IN_PROGRESS, products: Sequence[str] = (), right: str = 'customer.create',
-        code_is_provisional: bool = False, contract_start: date | None = None, template: str = '', **facts: Any,
+        code_is_provisional: bool = False, template: str = '', **facts: Any,
     ) -> 'Customer':  # fmt: skip
         """Create a customer with its RFI, Connect steps and monitors; raises `Customer.Invalid` and `Refused`.
 
@@ -275,7 +280,7 @@ class Customer(Model):
         clean: dict[str, Any] = {}
         problems = checking.Problems()
         with problems.noted():
-            usual = {'account_type': AccountType.STANDARD, 'domain': '', 'seats': 0}
+            usual = {'account_type': AccountType.STANDARD, 'domain': '', 'seats': 0, 'contract_start': None}
             clean = cls.check(**facts, **{name: usual[name] for name in usual.keys() - facts.keys()})
         if problems.found and all(each.field != 'account_code' for each in problems.found):
             with problems.noted():  # told with the others, not after they are corrected
@@ -283,8 +288,8 @@ class Customer(Model):
         problems.refuse()
         try:
             return await cls._add(
-                partner, clean | {'code_is_provisional': code_is_provisional, 'contract_start': contract_start},
-                by=by, rfi=rfi, listing=listing, products=products, template=template,
+                partner, clean | {'code_is_provisional': code_is_provisional}, by=by, rfi=rfi, listing=listing,
+                products=products, template=template,
             )  # fmt: skip
         except IntegrityError:  # somebody else added the same code at the same moment
             raise cls.Invalid('account_code', taken(clean['account_code'])) from None
@@ -354,13 +359,16 @@ class Customer(Model):
     async def change(
         self, *, was: Mapping[str, Any] | None = None, by: 'PortalUser | None' = None, **facts: Any
     ) -> set[str]:
-        """Change facts (name, account_code, domain, seats, account_type, console_url); return the names that differ.
+        """Change facts (name, account_code, domain, seats, account_type, console_url, contract_start); return the names
+        that differ.
 
         `was` is what the editor saw. Raises `Customer.Invalid`, `Refused`, or `ChangedMeanwhile` where somebody else
         was quicker; then nothing is stored. Each change is in the history with before and after.
         """
         if by is not None:
             rights.require(by, 'customer.change')
+        from models.product import follow_contracts
+
         clean = self.check(**facts)
         async with transaction() as connection:
             if 'seats' in clean:
@@ -385,6 +393,8 @@ class Customer(Model):
             )  # fmt: skip
             if 'seats' in before:
                 await follow_seats(connection, self.partner_id, {self.id: (before['seats'], after['seats'])})
+            if 'contract_start' in before:
+                await follow_contracts(connection, {self.id: after['contract_start']})
             moved = frozenset({self.id} if {'name', 'account_code', 'domain'} & set(before) else ())
             told = frozenset({*before, *derived & {'code_is_provisional'}})
             events.CUSTOMERS_CHANGED.emit(Changed(self.partner_id, {self.id: told}, moved))
@@ -479,7 +489,7 @@ class Customer(Model):
         self.connect_due = current.due_at if current else None
         self.connect_person_id = (current.assignee_id if current else None) or self.responsible_id
         if self.held_at is not None:  # nothing is overdue while everything rests
-            self.connect_status, self.connect_key = 'On hold', 'on_hold'
+            self.connect_status, self.connect_key = resting(self.connect_status, self.connect_key), 'on_hold'
             self.connect_due, self.blocked_because = None, ''
 
     async def _current_step(self) -> ConnectStep | None:
@@ -643,7 +653,7 @@ class Customer(Model):
     @classmethod
     async def end_holds(cls, *, now: datetime | None = None, limit: int = 200) -> int:
         """Let those go on whose day has come where their MSP is; return how many."""
-        from models.database import reader
+        from models.database import is_away, reader
 
         held = cls.filter(held_at__isnull=False, hold_until__isnull=False).exclude(listing=Listing.CLOSED)
         ended = 0
@@ -652,6 +662,11 @@ class Customer(Model):
                 try:
                     await customer.resume()
                 except ConnectStep.NotAllowed:  # somebody was quicker
+                    continue
+                except Exception as error:  # one that cannot go on keeps no other from it
+                    if is_away(error):
+                        raise
+                    log.exception('Connect of customer %d cannot go on', customer.id)
                     continue
                 ended += 1
         return ended
@@ -739,6 +754,12 @@ def current_of(steps: Iterable[Any]) -> Any:
     return min(open_steps, key=lambda step: (_URGENT[step.state], step.position), default=None)
 
 
+def resting(status: str, key: str) -> str:
+    """What is said of a customer whose Connect rests where it would have this status."""
+    is_step = key not in ('rfi_requested', 'rfi_received') and status != 'Ready to complete'
+    return f'On hold at {status}'[:120] if is_step else f'On hold, {status.replace("Ready", "ready")}'
+
+
 def _reason(because: str, missing: str) -> str:
     """Why somebody does something, in one line; raises `Invalid`."""
     if not (text := checking.line('because', because, LONGEST_REASON)):
@@ -760,6 +781,17 @@ def _console_address(field: str, value: Any) -> str:
     if text and not is_console_url(text):
         raise checking.Invalid(field, f'{checking.quoted(text)} is not a whole address that begins with https://')
     return text
+
+
+_EARLIEST = date(1990, 1, 1)  # before it, a year was mistyped
+
+
+def _contract_day(field: str, value: Any) -> date | None:
+    """When a contract began, or will begin soon; None where nobody has said so."""
+    found = checking.day(field, value)
+    if found is not None and not _EARLIEST <= found <= add_months(datetime.now(UTC).date(), 60):
+        raise checking.Invalid(field, f'must be between {_EARLIEST.year} and five years from now')
+    return found
 
 
 async def hold_monitors(connection: BaseDBAsyncClient, customer_ids: list[int]) -> None:
@@ -804,7 +836,7 @@ _CHANGED = {
     'name': 'Name',
     **{
         name: Customer._meta.fields_map[name].description or name
-        for name in ('account_code', 'domain', 'seats', 'account_type')
+        for name in ('account_code', 'domain', 'seats', 'account_type', 'contract_start')
     },
     'console_url': CONSOLE_HEADING,
 }

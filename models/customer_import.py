@@ -15,6 +15,7 @@ spaces or underscores:
   customer has if nothing is said, so that it is listed at once (requested, where the list is waiting)
 - `console_url`: the address of the customer's Administration Console, beginning with https://
 - `tags`: words that group customers, with `;` or `,` between them; they take the place of those it has
+- `contract_since`: the day on which the contract began, as 2024-02-01; its products renew by it
 
 A line `sep=;` before it, as Excel writes and reads it, says what separates the columns.
 
@@ -29,7 +30,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -41,7 +42,7 @@ from tortoise.exceptions import IntegrityError
 from tortoise.fields.data import JSON_DUMPS
 from tortoise.models import Model
 
-from models import events, rights
+from models import calendar, events, rights
 from models.access import CustomerAccess
 from models.checking import as_data, in_words, quoted
 from models.connect_fitting import set_up_products
@@ -73,7 +74,7 @@ from models.events import Changed, transaction
 from models.history import Entry, HistoryEvent, append_many
 from models.monitor import Health, Monitor, MonitorKind, MonitorState
 from models.partner import Partner
-from models.product import CustomerProduct, Product, load_catalogue
+from models.product import CustomerProduct, Product, as_day, follow_contracts, load_catalogue, renewal
 from models.rfi import Rfi, RfiIcon, RfiState
 from models.tag import CustomerTag, UserTag, tags
 from models.text import printable
@@ -89,23 +90,29 @@ SAMPLES = 20  # customers of whom a preview shows what would become of them
 
 COLUMNS = (
     'name', 'account_code', 'licences', 'account_type', 'domain', 'products', 'list', 'rfi', 'console_url', 'tags',
+    'contract_since',
 )  # fmt: skip
-_ALSO = {'customer': 'name', 'licenses': 'licences', 'seats': 'licences', 'type': 'account_type', 'listing': 'list'}
+_ALSO = {
+    'customer': 'name', 'licenses': 'licences', 'seats': 'licences', 'type': 'account_type', 'listing': 'list',
+    'contract_start': 'contract_since',
+}  # fmt: skip
 _FACTS = {
     'name': 'name', 'account_code': 'account_code', 'licences': 'seats', 'account_type': 'account_type',
-    'domain': 'domain', 'console_url': 'console_url',
+    'domain': 'domain', 'console_url': 'console_url', 'contract_since': 'contract_start',
 }  # fmt: skip
 _RFI_ALSO = {'n_a': 'not_applicable', 'na': 'not_applicable', 'none': 'not_applicable', 'incomplete': 'requested'}
 _TYPES_ALSO = {'not_for_resale': 'nfr'}
 # What an export puts before a cell that a spreadsheet would take for a formula (`components.export.defused`).
 _DEFUSED = re.compile(r"((?:^|;)[\s\"]*)'(?=[\s\"]*[=+\-@＝＋－＠])")
+_WITH_DOTS = re.compile(r'(\d\d?)\.(\d\d?)\.(\d{4})')  # 1.2.2024, which is never anything but the 1st of February
+_REPORTED = ('line', 'why')  # columns of the file of refused lines (`refused_lines`), of no meaning here
 _NOT_RETURNED = (RfiState.NOT_REQUESTED, RfiState.REQUESTED, RfiState.DRAFT)
 
 TEMPLATE_CSV = (
-    'name,account_code,licences,account_type,domain,products,list,rfi,console_url,tags\r\n'
-    'Example Bakery,EXB001,45,standard,bakery.example,SEC; DMARC,in_progress,n/a,,retail\r\n'
+    'name,account_code,licences,account_type,domain,products,list,rfi,console_url,tags,contract_since\r\n'
+    'Example Bakery,EXB001,45,standard,bakery.example,SEC; DMARC,in_progress,n/a,,retail,\r\n'
     '"Example, Sons & Co",ESC001,250,express,sons.example,SEC+ARC | IMP,complete,n/a,'
-    'https://console.example/ESC001,north; retail\r\n'
+    'https://console.example/ESC001,north; retail,2024-02-01\r\n'
 )
 
 
@@ -329,6 +336,20 @@ async def _write_down(
     )  # fmt: skip
 
 
+def refused_lines(given: bytes, refused: Iterable[Refusal]) -> Iterator[list[str]]:
+    """The refused lines of this file as they stand in it, below its headings, each with its number and what is wrong:
+    they are corrected there and imported as they are. It takes a while: for a thread."""
+    whys: dict[int, list[str]] = {}
+    for refusal in refused:
+        whys.setdefault(refusal.line, []).append(f'{refusal.column}: {refusal.why}' if refusal.column else refusal.why)
+    records = _records(_text_of(given, ImportResult()) or '')
+    _, header = next(records, (1, ''))
+    yield [*(heading.capitalize() for heading in _REPORTED), *(header if isinstance(header, list) else ())]
+    for number, cells in records:
+        if number in whys:
+            yield [str(number), '; '.join(whys[number]), *(cells if isinstance(cells, list) else ())]
+
+
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
@@ -490,7 +511,7 @@ def _columns(header: list[str], line: int, warnings: list[str]) -> list[str]:
         twice = ' and '.join(f'“{refusal.column}”' for refusal in refused)
         raise _Unreadable(f'The file has the column {twice} twice.', refused)
     for heading, column in zip(header, columns, strict=True):
-        if column and column not in COLUMNS:
+        if column and column not in (*COLUMNS, *_REPORTED):
             warnings.append(f'The column {quoted(heading, 40)} is not known and was left out.')
     return columns
 
@@ -516,6 +537,8 @@ def _take(line: _Line, column: str, cell: str, codes: dict[str, str]) -> None:
     """Put what a cell says into `line`; raises ValueError."""
     if column in _FACTS:
         value = _TYPES_ALSO.get(_named(cell), _named(cell)) if column == 'account_type' else cell
+        if column == 'contract_since' and (written := _WITH_DOTS.fullmatch(cell)):
+            value = f'{written[3]}-{written[2]:0>2}-{written[1]:0>2}'
         line.facts |= Customer.check(**{_FACTS[column]: value})
     elif column == 'products':
         line.products = _products(cell, codes)
@@ -651,7 +674,7 @@ class _Storing:
             await rows_within(connection, Rfi.filter(customer_id__in=ids).order_by('id').values('id'), lock=True)
         found = await rows_within(connection, query.values(
             'id', 'name', 'account_code', 'domain', 'seats', 'account_type', 'console_url', 'products_in_short',
-            'listing', 'rfi_returned',
+            'listing', 'rfi_returned', 'contract_start',
         ), lock=lock)  # fmt: skip
         forms = await rows_within(
             connection, Rfi.filter(customer_id__in=[row['id'] for row in found]).values('customer_id', 'state')
@@ -663,9 +686,12 @@ class _Storing:
             for row in await rows_within(connection, carried):
                 tagged[row['customer_id']].append(row['tag'])
         return {
-            row['account_code']: row | {'form': states.get(row['id']), 'tags': sorted(tagged[row['id']])}
+            row['account_code']: row | {
+                'form': states.get(row['id']), 'tags': sorted(tagged[row['id']]),
+                'contract_start': as_day(row['contract_start']),
+            }
             for row in found
-        }
+        }  # fmt: skip
 
     def _alike(self, line: _Line, row: dict[str, Any] | None) -> Refusal | None:
         """Whether a new customer's code is another's in other capitals."""
@@ -702,7 +728,7 @@ class _Storing:
         named = _searched(line.facts | {'domain': line.facts.get('domain', '')})
         return {
             'partner_id': self.partner.id, 'domain': '', 'seats': 0, 'account_type': AccountType.STANDARD,
-            'console_url': '', **line.facts, **named,
+            'console_url': '', 'contract_start': None, **line.facts, **named,
             'products_in_short': ', '.join(line.products or ())[:200], 'rfi': rfi.icon,
             'rfi_returned': rfi not in _NOT_RETURNED, 'connect_since': now, 'created_at': now,
             'template_id': None if live or self._template is None else self._template.id,
@@ -730,7 +756,9 @@ class _Storing:
             {'customer_id': id_, 'state': _rfi_of(line), 'requested_at': now if _rfi_of(line) == 'requested' else None}
             for id_, line in added
         ])  # fmt: skip
-        await self._insert_products(connection, added, now.date())
+        await self._insert_products(connection, [
+            (id_, line, line.facts.get('contract_start') or now.date()) for id_, line in added
+        ])  # fmt: skip
         await self._tag(connection, {id_: line.tags for id_, line in added if line.tags})
         await _insert(connection, ConnectStep, [
             {
@@ -753,15 +781,14 @@ class _Storing:
             (id_, f'{line.facts["name"]} was added', {}) for id_, line in added
         ], now)  # fmt: skip
 
-    async def _insert_products(
-        self, connection: BaseDBAsyncClient, bought: Sequence[tuple[int, _Line]], since: date
-    ) -> None:
+    async def _insert_products(self, connection: BaseDBAsyncClient, bought: Sequence[tuple[int, _Line, date]]) -> None:
+        """For these customers (by id) what their lines say; the day is when they bought it."""
         await _insert(connection, CustomerProduct, [
             {
                 'customer_id': id_, 'product_id': self.catalogue[code].id, 'quantity': line.facts.get('seats', 0),
-                'since': since,
+                'since': since, 'renews_on': renewal(line.facts.get('contract_start'), since),
             }
-            for id_, line in bought for code in line.products or ()
+            for id_, line, since in bought for code in line.products or ()
         ])  # fmt: skip
 
     async def _tag(self, connection: BaseDBAsyncClient, new: dict[int, list[str]]) -> None:
@@ -790,6 +817,7 @@ class _Storing:
         history: list[tuple[int, str, dict]] = []
         changed: dict[int, frozenset[str]] = {}
         seats: dict[int, tuple[int, int]] = {}
+        begun: dict[int, date | None] = {}
         for line, row in found:
             before, after = _differences(line, row)
             changed[row['id']] = frozenset(after)
@@ -798,6 +826,8 @@ class _Storing:
                 written.append(row | after | _searched(row | after))
             if 'seats' in after:
                 seats[row['id']] = (before['seats'], after['seats'])
+            if 'contract_start' in after:
+                begun[row['id']] = after['contract_start']
             has_other_services = False
             if 'products_in_short' in after:
                 has_other_services = await self._exchange_products(connection, row | after, line, now.date())
@@ -812,9 +842,10 @@ class _Storing:
             }))  # fmt: skip
         names = [
             'name', 'name_key', 'initial', 'search_key', 'domain', 'seats', 'account_type', 'console_url',
-            'products_in_short',
+            'products_in_short', 'contract_start',
         ]  # fmt: skip
         await update_many(connection, Customer, names, written)
+        await follow_contracts(connection, begun)
         await follow_seats(connection, self.partner.id, seats)
         await self._write_down(connection, 'customer.changed', history, now)
         return changed
@@ -833,7 +864,8 @@ class _Storing:
         if gone:
             await CustomerProduct.filter(customer_id=row['id'], product_id__in=gone).delete()
         new = [code for product_id, code in wanted.items() if product_id not in bought]
-        await self._insert_products(connection, [(row['id'], _Line(0, {'seats': row['seats']}, new))], since)
+        facts = {name: row[name] for name in ('seats', 'contract_start')}
+        await self._insert_products(connection, [(row['id'], _Line(0, facts, new), since)])
         return set(''.join(bought.values())) != {
             s for code in wanted.values() for s in self.catalogue[code].connect_services
         }
@@ -958,7 +990,8 @@ def _moves(line: _Line, row: dict[str, Any]) -> bool:
 
 _HEADINGS = {
     'name': 'Name', 'domain': 'Domain', 'seats': 'Licences', 'account_type': 'Account type',
-    'console_url': CONSOLE_HEADING, 'products_in_short': 'Products', 'rfi': 'RFI', 'listing': 'List', 'tags': 'Tags',
+    'console_url': CONSOLE_HEADING, 'contract_start': 'Contract since', 'products_in_short': 'Products', 'rfi': 'RFI',
+    'listing': 'List', 'tags': 'Tags',
 }  # fmt: skip
 
 
@@ -1002,6 +1035,8 @@ def _in_words(name: str, value: Any) -> str:
         return f'{value:,}'
     if name == 'tags':
         return ', '.join(value)
+    if isinstance(value, date):
+        return calendar.said(value)
     return str(value).replace('_', ' ').capitalize() if name in ('rfi', 'listing') else str(value)
 
 

@@ -11,7 +11,7 @@ import logging
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -233,7 +233,9 @@ async def update_many(connection: BaseDBAsyncClient, model: type[Model], names: 
     sets = ', '.join(f'"{name}"={mark}' for name, mark in zip(names, marks, strict=False))
 
     def stored(value: Any) -> Any:
-        return value.isoformat(' ') if sqlite and isinstance(value, datetime) else value
+        if sqlite and isinstance(value, datetime):
+            return value.isoformat(' ')
+        return value.isoformat() if sqlite and isinstance(value, date) else value
 
     await connection.execute_many(
         f'UPDATE "{model._meta.db_table}" SET {sets} WHERE "id"={marks[-1]}',

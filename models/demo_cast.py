@@ -13,7 +13,7 @@ from models.admin_console import DEMO_ADDRESS, DEMO_AUDIENCE, DEMO_NAME, AdminCo
 from models.connect_step import StepState
 from models.customer import AccountType, Listing
 from models.demo import account_codes, calm, configured_kinds, not_read, troubled, use_demo_console
-from models.demo_facts import addresses, give_all_facts, jottings, samples
+from models.demo_facts import addresses, admin_of, give_all_facts, jottings, samples
 from models.demo_history import Person
 from models.demo_names import BLOCKED_BECAUSE, COUNTRIES, HELD_BECAUSE, ONE_TIME_FEES, PRICES, RFI_ERRORS, YEARLY
 from models.demo_rows import READY, Hold, Signal, Sketch, insert_customers, insert_many, moments_of, services_of
@@ -204,10 +204,11 @@ async def _load_customers(partner: Partner, catalogue: dict[str, Product], now: 
         if sketch.listing == Listing.IN_PROGRESS:
             _read_in_connect(facts, now, sketch, services_of(sketch.products, catalogue))
     flips = {sketch.name: _invent_flips(chance, now, sketch) for sketch in sketches}
+    admin = await admin_of(partner.id)
     for sketch, code in zip(sketches, account_codes(partner), strict=False):
         sketch.account_code = code
         sketch.account_type = _TYPES.get(sketch.name, AccountType.STANDARD)
-        give_all_facts(facts, sketch, COUNTRIES.get(sketch.name, 'GB'), address)
+        give_all_facts(facts, sketch, COUNTRIES.get(sketch.name, 'GB'), address, admin)
     for number, sketch in enumerate(sketches):
         if sketch.listing in (Listing.WAITING, Listing.IN_PROGRESS) and number % 4:
             sees = [one.id for one in people if one.name != _TOM_OKAFOR or sketch.name in _TOM_SEES]

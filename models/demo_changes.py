@@ -11,7 +11,7 @@ from typing import Any
 
 from models import calendar, change_form
 from models.attachment import AttachmentKind
-from models.cancelling import CANCEL, PARTNER_CHANGE
+from models.cancelling import CANCEL, EXPORTED, PARTNER_CHANGE
 from models.change_form import Held
 from models.changing import LEAD_SAID, SAVED_BY, withdraw_until
 from models.customer import Closing, Customer, Listing
@@ -256,6 +256,9 @@ async def _cancellation(
     order.lines, order.fees = [each.as_data() for each in lines], {name: sums[name] for name in ('monthly', 'annual')}
     _hear(books, order, at, VendorState.ACCEPTED)
     order.applied_at = customer.closed_at
+    handed_over = customer.closed_at - _DAY if customer.closed_at is not None and details['data_export'] else None
+    if handed_over is not None:
+        order.details = {**details, EXPORTED: {'at': handed_over.isoformat(), 'by': order.submitted_by, 'note': ''}}
     order.changed_at = order.applied_at or order.decided_at or at
     await _keep(order, customer, AttachmentKind.CANCELLATION)
     title = {CANCEL: 'The cancellation', PARTNER_CHANGE: 'The move to another partner'}[details['type']]
@@ -263,6 +266,9 @@ async def _cancellation(
     said = f'{title} {order.number} was submitted, {export}; it takes effect on {calendar.said(on)}'
     books.tell(customer, 'cancellation.requested', at, f'{said} – {details["because"]}', order=order)
     _tell_of_vendor(books, order, customer)
+    if handed_over is not None:
+        said = f'The data of {order.number} were handed over'
+        books.tell(customer, 'cancellation.exported', handed_over, said, order=order)
     if order.applied_at is not None:
         said = f'{order.number} took effect'
         books.tell(customer, 'cancellation.effective', order.applied_at, said, order=order, is_by_somebody=False)

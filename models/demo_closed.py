@@ -8,7 +8,7 @@ from models.access import CustomerAccess
 from models.connect_step import StepState
 from models.customer import Closing, Listing
 from models.demo import use_demo_console
-from models.demo_facts import addresses, give_all_facts
+from models.demo_facts import addresses, admin_of, give_all_facts
 from models.demo_history import Person
 from models.demo_names import COUNTRIES
 from models.demo_rows import Closed, Sketch, insert_customers
@@ -54,8 +54,9 @@ async def load_closed() -> None:
         facts = random.Random(f'closed {partner.name}')
         address = addresses(240 if partner.slug.startswith('n') else 300)
         sketches = [_sketch(partner, now, *row) for row in _ENDED[partner.name]]
+        admin = await admin_of(partner.id)
         for sketch in sketches:
-            give_all_facts(facts, sketch, COUNTRIES.get(sketch.name, 'GB'), address)
+            give_all_facts(facts, sketch, COUNTRIES.get(sketch.name, 'GB'), address, admin)
         async with transaction() as connection:
             # Of two people one sees a few customers only: the other one does the work.
             ids = await insert_customers(connection, partner.id, sketches, catalogue, people[:1])

@@ -22,6 +22,7 @@ from models.monitor import Monitor, MonitorKind, MonitorState
 from models.rfi import RfiState
 from models.sample import EVERY, KEPT
 from models.text import fold
+from models.user import PortalUser
 
 _CLOUD = (MailPlatform.MICROSOFT_365, MailPlatform.GOOGLE_WORKSPACE, MailPlatform.HOSTED_EXCHANGE)
 _WITH_DIRECTORY = [one for one in PLATFORMS if one[3] != Directory.NONE]
@@ -97,7 +98,13 @@ def give_facts(chance: random.Random, sketch: Sketch) -> None:
     sketch.known = known_of(chance, sketch)
 
 
-def give_all_facts(chance: random.Random, sketch: Sketch, country: str, address: Iterator[str]) -> None:
+async def admin_of(partner_id: int) -> str:
+    """The address of an MSP's administrator, as its customers' forms name it."""
+    generic = await PortalUser.filter(partner_id=partner_id, can_sign_in=False).order_by('id').first()
+    return f'msp.admin@{generic.email.partition("@")[2]}' if generic else ''
+
+
+def give_all_facts(chance: random.Random, sketch: Sketch, country: str, address: Iterator[str], admin: str) -> None:
     """The facts of one of the cast: contacts, infrastructure, and the form as far as it is filled in."""
     kinds = [ContactKind.MAIN]
     if sketch.listing != Listing.WAITING or sketch.rfi == RfiState.DRAFT:
@@ -105,13 +112,13 @@ def give_all_facts(chance: random.Random, sketch: Sketch, country: str, address:
         kinds += [kind for kind in (ContactKind.EMERGENCY, ContactKind.BILLING) if chance.random() < 0.6]
     sketch.contacts = [somebody(chance, kind, sketch.domain, country) for kind in kinds]
     sketch.known = known_of(chance, sketch, address)
-    sketch.answers = _answers(chance, sketch)
+    sketch.answers = _answers(chance, sketch, admin)
 
 
 # -- the form ---------------------------------------------------------------------------------------------------------
 
 
-def _answers(chance: random.Random, sketch: Any) -> dict[str, Any]:
+def _answers(chance: random.Random, sketch: Any, admin: str) -> dict[str, Any]:
     """What the form says, in the order of domain.md 5.2: nothing before it was begun, some of it in a draft."""
     known, called = sketch.known, {one.kind: one for one in sketch.contacts}
     if known is None or sketch.rfi in (RfiState.NOT_REQUESTED, RfiState.REQUESTED, RfiState.NOT_APPLICABLE):
@@ -127,9 +134,7 @@ def _answers(chance: random.Random, sketch: Any) -> dict[str, Any]:
     wrong = {error['field'] for error in sketch.errors}
     on_premises = known.platform not in _CLOUD
     answers |= {
-        'partner_admin_email': (
-            f'admin@{sketch.domain}' if 'partner_admin_email' in wrong else 'msp.admin@northwind.example'
-        ),
+        'partner_admin_email': f'admin@{sketch.domain}' if 'partner_admin_email' in wrong else admin,
         'server_os': known.system, 'directory': known.directory.value,
         'security_msp': chance.choice(GATEWAYS), 'citrix_terminal_server': on_premises and chance.random() < 0.4,
         'outbound_ips': [*known.outbound, *(['192.168.10.4'] if 'outbound_ips' in wrong else [])],
@@ -172,7 +177,7 @@ async def form_of(chance: random.Random, customer_id: int, state: RfiState = Rfi
         ),
         contacts=contacts, rfi=state, errors=[], domain=customer.domain, created_at=customer.created_at,
         products=customer.products_in_short.split(', '),
-    ))  # fmt: skip
+    ), await admin_of(customer.partner_id))  # fmt: skip
 
 
 # -- notes ------------------------------------------------------------------------------------------------------------

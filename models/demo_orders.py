@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from models.attachment import Attachment, AttachmentKind
+from models.contact import Contact, ContactKind
 from models.customer import Customer, Listing
 from models.order import Order, OrderState, VendorState
 from models.price import Price
@@ -26,9 +27,10 @@ async def load_orders() -> None:
         bought.setdefault(row.customer_id, []).append(row)
     given = set(await Order.filter(customer_id__isnull=False).values_list('customer_id', flat=True))
     customers = [each for each in await Customer.all().order_by('created_at', 'id') if each.id not in given]
+    leads = {each.customer_id: each for each in await Contact.filter(kind=ContactKind.TECHNICAL)}
     newest = {each.partner_id: each.id for each in customers if each.listing == Listing.WAITING}
     await Order.bulk_create([
-        priced(_order(each, by[each.partner_id].name, documents.get(each.id), now,
+        priced(_order(each, by[each.partner_id].name, documents.get(each.id), now, leads.get(each.id),
                       is_newest=newest.get(each.partner_id) == each.id), bought.get(each.id, []), prices)
         for each in customers
     ])  # fmt: skip
@@ -44,12 +46,17 @@ def priced(order: Order, bought: list[CustomerProduct], prices: dict[tuple[int, 
     return order
 
 
-def _order(customer: Customer, by: str, document: int | None, now: datetime, *, is_newest: bool) -> Order:
+def _order(
+    customer: Customer, by: str, document: int | None, now: datetime, lead: Contact | None, *, is_newest: bool
+) -> Order:  # fmt: skip
     at = customer.created_at
+    facts = ('first_name', 'last_name', 'email', 'phone')
+    people = {f'lead_{fact}': getattr(lead, fact) for fact in facts} if lead is not None else {}
     order = Order(
         partner_id=customer.partner_id, customer_id=customer.id, state=OrderState.SUBMITTED, seats=customer.seats,
         po_waived=True, accepts_agreement=True, is_authorised=True, attachment_id=document,
         created_by=by, created_at=at, changed_at=at, submitted_by=by, submitted_at=at,
+        details={'people': people} if people else {},
     )  # fmt: skip
     if is_newest:
         order.vendor = VendorState.BY_HAND

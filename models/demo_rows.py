@@ -5,7 +5,7 @@ the tests hold both against each other.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from tortoise.models import Model
 
 from models.connect_step import BY_KEY, ConnectStep, StepOwner, StepState, Template
 from models.contact import Contact, ContactKind
-from models.customer import AccountType, Closing, Customer, Listing, current_of
+from models.customer import AccountType, Closing, Customer, Listing, current_of, resting
 from models.history import append_many
 from models.infrastructure import Directory, Infrastructure, MailPlatform
 from models.monitor import OLD_AFTER, Health, Monitor, MonitorKind, MonitorState
@@ -214,7 +214,7 @@ def connect_status(sketch: Sketch) -> tuple[str, str]:
     if sketch.listing == Listing.COMPLETE:
         return 'Complete', 'complete'
     if sketch.hold:
-        return 'On hold', 'on_hold'
+        return resting(*connect_status(replace(sketch, hold=None))), 'on_hold'
     if sketch.listing == Listing.WAITING:
         return 'RFI requested', 'rfi_requested'
     if sketch.step == READY:
@@ -242,7 +242,7 @@ async def insert_customers(
         steps = _step_rows(customer_id, sketch, when)
         rows[Customer].append(_customer_row(customer_id, partner_id, sketch, now, steps))
         rows[Rfi].append(_rfi_row(customer_id, sketch, when))
-        since = (sketch.completed_at or sketch.created_at).date()
+        since = sketch.created_at.date()  # with its contract, by which it renews
         bought: list[Any] = [since, next_renewal(since, today)]
         bought = [day.isoformat() for day in bought] if sqlite else bought
         rows[CustomerProduct] += [

@@ -48,7 +48,8 @@ MILESTONES = frozenset({
     'rfi.requested', 'rfi.sent', 'rfi.submitted', 'rfi.error', 'rfi.complete', 'rfi.completed', 'connect.completed',
     'change_order.submitted', 'change_order.applied', 'seats.changed', 'product.added', 'product.removed',
     'delegated_access.granted', 'delegated_access.revoked', 'delegated_access.lost', 'cancellation.requested',
-    'cancellation.effective', 'partner_change', 'customer.closed', 'connect.abandoned', 'connect.extended',
+    'cancellation.effective', 'cancellation.exported', 'partner_change', 'customer.closed', 'connect.abandoned',
+    'connect.extended',
 })  # fmt: skip
 # Of these no entry is left out of what one sees first, whoever did it: what automatic checks completed, what the portal
 # delivered. None of them comes more often than somebody, or the vendor, moves.

@@ -85,7 +85,8 @@ async def send_test(partner: Partner, by: 'PortalUser') -> tuple[bool, str]:
         went_well, said = False, str(error)
     finally:
         _testing.discard(partner.id)
-    await HistoryEvent.add(partner.id, 'settings.mail_tested', f'A test message was sent: {said}'[:400], by=by)
+    what = 'A test message was sent' if went_well else 'A test message could not be sent'
+    await HistoryEvent.add(partner.id, 'settings.mail_tested', f'{what}: {said}'[:400], by=by)
     return went_well, said
 
 

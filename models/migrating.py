@@ -53,7 +53,7 @@ async def migrated(given: Settings) -> None:
     path = given.sqlite_path
     setting = 'PORTAL_DATABASE_URL' if given.database_url else 'PORTAL_DATA_DIR'
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (path.parent / f'.{path.name}.migrating').open('w') as lock:
             await _taken(lock.fileno())
             await _migrate_sqlite(given, path)

@@ -128,6 +128,8 @@ def _host(field: str, value: Any) -> str:
     text = checking.line(field, value, 253).lower().rstrip('.')
     if not text:
         return ''
+    if re.fullmatch(r'[^:]+:[0-9]+', text):
+        raise Invalid(field, f'{checking.quoted(text)} has a port, which has a field of its own')
     if ':' in text or text.replace('.', '').isdigit():
         try:
             return str(ip_address(text.strip('[]')))
@@ -153,8 +155,9 @@ def _password(field: str, value: Any) -> str:
     return value
 
 
-def _hosts(field: str, value: Any) -> list[str]:
-    return checking.several(field, value, checking.domain)
+def _mx_hosts(field: str, value: Any) -> list[str]:
+    """Names of mail servers or what they end in, which people write with a star as well."""
+    return checking.several(field, value, lambda name, one: checking.domain(name, re.sub(r'^\*?\.', '', str(one))))
 
 
 def _spf(field: str, value: Any) -> str:
@@ -198,10 +201,11 @@ _CHECKS: dict[str, Any] = {
     'upgrades_when_complete': _yes_or_no,
     'name': _name, 'address': _lines, 'currency': _currency, 'time_zone': _zone,
     'lists_unsent_rfi': _yes_or_no,
-    'outbound_ips': checking.networks, 'inbound_ips': checking.networks, 'smart_hosts': _hosts,
+    'outbound_ips': checking.networks, 'inbound_ips': checking.networks,
+    'smart_hosts': lambda field, value: checking.several(field, value, checking.machine),
     'rfi_link_days': _days, 'rfi_reminder_days': _some_days,
     'completion': lambda field, value: checking.one_of(field, value, CompletionRule),
-    'mx_hosts': _hosts, 'spf_include': _spf,
+    'mx_hosts': _mx_hosts, 'spf_include': _spf,
     'two_factor': lambda field, value: checking.one_of(field, value, TwoFactorRule),
     'help_base': address,
     'smtp_host': _host, 'smtp_port': _port,

@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 from tortoise import Model, fields
 from tortoise.expressions import Q
 
+from models.database import rows, rows_within, update_many
 from models.partner import Partner
 
 if TYPE_CHECKING:
+    from tortoise.backends.base.client import BaseDBAsyncClient
+
     from models.customer import Customer
 
 
@@ -158,8 +161,6 @@ class CustomerProduct(Model):
     @classmethod
     async def list_of(cls, customer_id: int) -> list[dict[str, Any]]:
         """What the customer has, primary products first: code, name, kind (its title), quantity, since, renews_on."""
-        from models.database import rows
-
         found = await rows(
             cls.filter(customer_id=customer_id).values(
                 'quantity', 'since', 'renews_on', code='product__code', name='product__name', kind='product__kind'
@@ -173,6 +174,21 @@ class CustomerProduct(Model):
             }
             for row in found
         ]  # fmt: skip
+
+
+async def follow_contracts(connection: 'BaseDBAsyncClient', begun: Mapping[int, date | None]) -> None:
+    """What these customers (by id) have bought renews with their contract, which began on this day."""
+    bought = CustomerProduct.filter(customer_id__in=sorted(begun)).values('id', 'customer_id', 'since')
+    found = [row | {'start': begun[row['customer_id']]} for row in await rows_within(connection, bought)]
+    await update_many(connection, CustomerProduct, ['renews_on'], [
+        {'id': row['id'], 'renews_on': row['start'] and renewal(row['start'], as_day(row['since']) or row['start'])}
+        for row in found
+    ])  # fmt: skip
+
+
+def as_day(value: date | str | None) -> date | None:
+    """A day as SQLite or PostgreSQL give it."""
+    return date.fromisoformat(value) if isinstance(value, str) else value
 
 
 def renewal(contract_start: date | None, bought_on: date) -> date | None:
@@ -196,7 +212,7 @@ def _years_after(day: date, years: int) -> date:
 
 def _coming(day: date | str | None) -> date | None:
     """A day of renewal, or its next return where it has passed."""
-    found = date.fromisoformat(day) if isinstance(day, str) else day
+    found = as_day(day)
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     return found if found is None or found > yesterday else next_renewal(found, yesterday)
 

@@ -59,9 +59,9 @@ async def restore(
     """
     data = given.data_dir.absolute()
     with _translated():
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         place = given.sqlite_path.parent if given.is_sqlite else data
-        place.mkdir(parents=True, exist_ok=True)
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _beside(data) as staging, _beside(place) as staging_database:
             await _check_target(given, force)
             told('Reading the backup …')

@@ -9,6 +9,7 @@ from tortoise import Model, fields
 
 from models import calendar, checking, events, mailing, rights
 from models.checking import Impossible, Invalid
+from models.database import is_away
 from models.events import Changed, transaction
 from models.history import HistoryEvent
 from models.partner import Partner
@@ -136,6 +137,24 @@ class RfiLink(Model):
                 await HistoryEvent.add(customer.partner_id, 'rfi.link_revoked', said, customer_id=customer.id, by=by)
             _tell(customer.partner_id, customer.id, 'rfi')
         return Issued(link, token, address, link.message_id is not None)
+
+    @classmethod
+    async def move(
+        cls, customer: 'Customer', was: str, recipient: str, *, by: 'PortalUser', at: str = ''
+    ) -> Issued | None:  # fmt: skip
+        """Send the form to `recipient` instead of to `was`, whose links open nothing any more; None where nobody is to
+        fill it in now. Belongs in the transaction of a verb that has asked who may."""
+        now = datetime.now(UTC)
+        async with transaction():
+            form = await Rfi.filter(customer_id=customer.id).select_for_update(no_key=True).first()
+            if form is None or form.state not in WAITING:
+                return None
+            links = await cls._open_ones(customer.id, now)
+            theirs = [link.id for link in links if link.recipient.casefold() == was.casefold()]
+            if was and theirs:
+                await cls._close(cls.filter(id__in=theirs), now, _REVOKED)
+                await _revoked(customer.partner_id, customer.id, len(theirs), by, f' that {was} had')
+            return await cls.issue(customer, by=by, at=at, recipient=recipient, is_told=False)
 
     @classmethod
     async def _make_room(cls, customer_id: int, recipient: str, now: datetime) -> int:
@@ -331,6 +350,10 @@ class RfiLink(Model):
             except (Impossible, Invalid) as error:  # it must not keep the others from theirs
                 log.warning('nobody is reminded of the RFI form of customer %d any more: %s', customer_id, error)
                 await Rfi.filter(id=form_id, remind_at=remind_at).update(remind_at=None)
+            except Exception as error:
+                if is_away(error):
+                    raise
+                log.exception('the reminder of the RFI form of customer %d cannot be written', customer_id)
         return count
 
     @classmethod
@@ -424,8 +447,12 @@ def _entry(form: Rfi, recipient: str, is_reminder: bool, *, is_mailed: bool, is_
     return ('rfi.requested' if first else 'rfi.sent'), f'RFI form sent {"" if first else "again "}to {recipient}{how}'
 
 
-async def _revoked(partner_id: int, customer_id: int, count: int, by: 'PortalUser') -> None:
-    said = 'The link to the RFI form was revoked' if count == 1 else f'{count} links to the RFI form were revoked'
+async def _revoked(partner_id: int, customer_id: int, count: int, by: 'PortalUser', whose: str = '') -> None:
+    said = (
+        f'The link to the RFI form{whose} was revoked'
+        if count == 1
+        else f'{count} links to the RFI form{whose} were revoked'
+    )
     await HistoryEvent.add(partner_id, 'rfi.link_revoked', said, customer_id=customer_id, by=by)
     _tell(partner_id, customer_id)
 

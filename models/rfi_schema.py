@@ -367,21 +367,8 @@ def _day(name: str, value: str) -> str:
     return found.isoformat()
 
 
-def _host(name: str, value: object) -> str:
-    """The name of a machine on the internet, or a public address of one."""
-    text = str(value).strip().rstrip('.')
-    if ':' in text or re.fullmatch(r'[\d.]+', text):
-        found = checking.network(name, text.strip('[]'))
-        if '/' in found:
-            raise Invalid(name, f'{checking.quoted(text)} is a network; one machine is needed')
-        return found
-    if re.search(r'[/@]', text):
-        raise Invalid(name, f'{checking.quoted(text)} is not the name of a machine, such as mail.example.com')
-    return checking.domain(name, text)
-
-
-_ONE = {'emails': checking.email, 'domains': checking.domain, 'hosts': _host}
-_ONE_OF = {'email': checking.email, 'phone': checking.phone, 'host': _host}
+_ONE = {'emails': checking.email, 'domains': checking.domain, 'hosts': checking.machine}
+_ONE_OF = {'email': checking.email, 'phone': checking.phone, 'host': checking.machine}
 
 
 def check_all(answers: Answers, known: Known) -> tuple[dict[str, Any], list[dict[str, str]]]:

@@ -36,7 +36,7 @@ GROUPS: dict[str, dict[str, Right]] = {
         'customer.see': _right('See customers, their state and their history', 'AITSFR', 'Those they are given.'),
         'customer.create': _right('Add a customer', 'AI'),
         'customer.import': _right('Import customers from a file', 'AI'),
-        'customer.change': _right('Change the facts of a customer', 'AI'),
+        'customer.change': _right('Change facts, tags and console of a customer', 'AI'),
         'contact.change': _right('Change contacts', 'AI'),
         'infrastructure.change': _right('Change infrastructure', 'AIT'),
         'note.add': _right('Write notes', 'AITSF'),
@@ -53,10 +53,13 @@ GROUPS: dict[str, dict[str, Right]] = {
         'prospect.see': _right(
             'See prospects', 'AITSFR', 'All of them, or their own where they see some customers only.'
         ),
-        'prospect.change': _right('Create and edit prospects, save orders', 'AIS'),
-        'order.submit': _right('Submit orders, change orders and cancellations; withdraw them', 'AS'),
+        'prospect.change': _right('Create and edit prospects; prepare orders and change orders', 'AIS'),
+        'order.submit': _right('Submit, correct and withdraw orders, change orders and cancellations', 'AS'),
         'order.see': _right('See the list of all orders', 'AIS', 'Of prospects and customers that they see.'),
-        'order.record': _right('Record that an order was passed on, accepted or rejected; type the account code', 'AI'),
+        'order.record': _right(
+            'Record that an order was passed on, accepted or rejected, and that data were handed over; '
+            'type the account code', 'AI',
+        ),
         'price.change': _right('Change the catalogue and the price list', 'AF'),
     },
     'RFI': {
@@ -88,15 +91,20 @@ GROUPS: dict[str, dict[str, Right]] = {
         ),
     },
     'The MSP': {
-        'user.manage': _right('Invite people, change their role and sight, disable them, end their sessions', 'A'),
-        'settings.change': _right('See and change the settings of the MSP', 'A'),
+        'user.manage': _right(
+            'Invite people, correct them, change their role and sight, disable them; end their sessions, '
+            'reset how they sign in', 'A',
+        ),
+        'settings.change': _right('See and change the settings of the MSP and its consoles', 'A'),
         'token.manage': _right('Make and revoke API tokens', 'A'),
-        'mail.see': _right('See the e-mail that was sent, waits or failed', 'AI'),
+        'mail.see': _right('See the e-mail that was sent, waits or failed; try it again', 'AI'),
         'audit.see': _right('See and export the audit', 'AI'),
     },
     'One’s own account': {
-        'account.change': _right('Change one’s own name, password, two-factor and time zone; end one’s own sessions',
-                                 'AITSFR'),
+        'account.change': _right(
+            'Change one’s own name, password, two-factor, time zone and e-mail about Connect; end one’s own sessions',
+            'AITSFR',
+        ),
         'account.prefer': _right('Choose theme, columns and open cards', 'AITSFR'),
     },
 }  # fmt: skip

@@ -178,15 +178,22 @@ async def _recover(user: PortalUser, typed: str) -> bool:
 
 
 async def turn_off(user: PortalUser, *, password: str = '', code: str = '', keep_session: int | None = None) -> None:
-    """Switch it off, for the password or a code. Every session but `keep_session` ends – that one as well where the MSP
-    wants two-factor of everyone. Raises `Invalid` and `Impossible`."""
+    """Switch it off, for the password and a code of the app or a recovery code: the factor that is given up has to be
+    proven as well, or who has learnt the password and finds a page open is rid of what would keep them out. Somebody
+    without a password proves it by the code alone.
+
+    Every session but `keep_session` ends – that one as well where the MSP wants two-factor of everyone. Raises
+    `Invalid` and `Impossible`.
+    """
     rights.require(user, 'account.change')
-    if not is_on(await PortalUser.get(id=user.id)):
+    fresh = await PortalUser.get(id=user.id)
+    if not is_on(fresh):
         raise Impossible('Two-factor is off already.')
-    if code and not await verify(user, code):
-        raise Invalid('code', 'is not right, or was used before')
-    if not code and await PortalUser.signing_in(user.email, password) is None:
+    # The password first: a recovery code is not used up by a typing error in it.
+    if fresh.password_hash and await PortalUser.signing_in(fresh.email, password) is None:
         raise Invalid('password', 'is not right')
+    if not await verify(user, code):
+        raise Invalid('code', 'is not right, or was used before')
     if await Partner.exists(id=user.partner_id, two_factor=TwoFactorRule.EVERYONE):
         keep_session = None
     await _remove(user, f'{user.email} turned two-factor off', 'user.two_factor_off', user, keep_session)

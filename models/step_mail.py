@@ -4,6 +4,9 @@ Both are written at most once, whatever stops or is set meanwhile. Of a digest i
 has a key of its step, its person and its week, and there is one message with a key at most.
 """
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,11 +16,14 @@ from tortoise.expressions import Q
 
 from models import calendar
 from models.connect_step import ConnectStep, StepState
+from models.database import is_away
 from models.events import transaction
 from models.looking_after import steps_of
 from models.mailing import post
 from models.message import Message
 from models.user import PortalUser
+
+log = logging.getLogger(__name__)
 
 _WEEKDAYS = ('Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday')
 MORNING = 7  # the hour of a digest where its person is
@@ -63,9 +69,21 @@ async def write_digests(now: datetime, *, at: str) -> int:
     """Write the digests of this morning that are not there yet; return how many. `at` is where the portal is."""
     written = 0
     for person in await active().filter(wants_digest=True):
-        if is_due(person, now):
-            written += await _digest(person, now, at)
+        with _one_of_many(person, 'digest'):
+            if is_due(person, now):
+                written += await _digest(person, now, at)
     return written
+
+
+@contextlib.contextmanager
+def _one_of_many(person: PortalUser, what: str) -> Iterator[None]:
+    """What cannot be written for one keeps nobody else from theirs."""
+    try:
+        yield
+    except Exception as error:
+        if is_away(error):
+            raise
+        log.exception('the %s of user %d cannot be written', what, person.id)
 
 
 async def _digest(person: PortalUser, now: datetime, at: str) -> bool:
@@ -99,12 +117,13 @@ async def write_reminders(now: datetime, *, at: str) -> int:
     """Write the reminders of steps that have become overdue, or have been for whole weeks; return how many."""
     written = 0
     for person in await active().filter(wants_reminders=True):
-        overdue = steps_of(person).filter(due_at__lt=now).order_by('due_at', 'id').select_related('customer')
-        wanted = {key(step, person, now): step for step in await overdue if _has_just_begun(step, now)}
-        keys = list(wanted)
-        known = set(await Message.filter(key__in=keys).values_list('key', flat=True)) if keys else set()
-        for name in [name for name in keys if name not in known][:MOST_REMINDERS]:
-            written += await _remind(wanted[name], person, name, now, at)
+        with _one_of_many(person, 'reminders'):
+            overdue = steps_of(person).filter(due_at__lt=now).order_by('due_at', 'id').select_related('customer')
+            wanted = {key(step, person, now): step for step in await overdue if _has_just_begun(step, now)}
+            keys = list(wanted)
+            known = set(await Message.filter(key__in=keys).values_list('key', flat=True)) if keys else set()
+            for name in [name for name in keys if name not in known][:MOST_REMINDERS]:
+                written += await _remind(wanted[name], person, name, now, at)
     return written
 
 

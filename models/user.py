@@ -192,7 +192,9 @@ class PortalUser(Model):
         return user if matches and user is not None and stored is not _nobody else None
 
     async def set_password(self, password: str, *, keep_session: int | None = None) -> None:
-        """Change the password and end every session but `keep_session`."""
+        """Change the password; every session but `keep_session` ends, and links to choose another one are worth
+        nothing any more: who changes it because somebody was in their mail has not closed the door otherwise."""
+        from models.one_time_link import OneTimeLink
         from models.session import Session
 
         partner = await Partner.get(id=self.partner_id)
@@ -202,6 +204,7 @@ class PortalUser(Model):
             self.password_hash = password_hash
             await self.save(update_fields=['password_hash'])
             await HistoryEvent.add(self.partner_id, 'user.password_changed', f'{self.email} changed the password')
+            await OneTimeLink.revoke_all_of(self)
             await Session.end_all_of(self, except_id=keep_session, because='password changed')
 
     # -- what administrators do ----------------------------------------------------------------------------------------
@@ -217,11 +220,8 @@ class PortalUser(Model):
         """
         from models.one_time_link import LinkKind, OneTimeLink
 
-        name, email = checking.line('name', name, 120), checking.email('email', email).lower()
-        for field, value in (('name', name), ('email', email)):
-            if not value:
-                raise Invalid(field, 'is empty')
-        role = checking.one_of('role', role, PortalRole)
+        facts = checking.each({'name': name, 'email': email, 'role': role}, _of_an_invitation)
+        name, email, role = facts['name'], facts['email'], facts['role']
         try:
             async with transaction():
                 actor = await cls._acting(by)
@@ -235,11 +235,9 @@ class PortalUser(Model):
                 user.set_name(name)
                 await user.save()
                 await given.give(user)
-                await HistoryEvent.add(
-                    partner.id, 'user.invited', f'{email} was invited as {role.title}; sees {_lower(given.in_words())}',
-                    by=actor,
-                )  # fmt: skip
                 issued = await OneTimeLink.issue(user, LinkKind.INVITE, by=actor, at=at, by_mail=by_mail)
+                said = f'{email} was invited as {role.title}, {_how(issued, actor)}; sees {_lower(given.in_words())}'
+                await HistoryEvent.add(partner.id, 'user.invited', said, by=actor)
                 events.USERS_CHANGED.emit(partner.id)
         except IntegrityError:  # somebody else was quicker
             raise Invalid('email', 'is in use already') from None
@@ -261,6 +259,39 @@ class PortalUser(Model):
                 before=before.value, after=role.value,
             )  # fmt: skip
             self._changed(sight=True)
+        return True
+
+    async def correct(self, *, name: str, email: str, by: 'PortalUser') -> bool:
+        """Put somebody's name or e-mail address right; False where both are the same.
+
+        With another address, links that went to the old one are worth nothing any more. Raises `Invalid`.
+        """
+        from models.one_time_link import OneTimeLink
+
+        facts = checking.each({'name': name, 'email': email}, _of_an_invitation)
+        try:
+            async with transaction():
+                actor = await self._acting(by)
+                fresh = await self._managed(actor)
+                before = {'name': fresh.name, 'email': fresh.email}
+                if facts == before:
+                    return False
+                known = await PortalUser.get_or_none(email=facts['email'])
+                if known is not None and known.id != fresh.id:
+                    raise Invalid('email', _taken(known, actor.partner_id))
+                fresh.email = facts['email']
+                fresh.set_name(facts['name'])
+                await fresh.save(update_fields=['email', 'name', 'name_key', 'initial', 'search_key'])
+                if facts['email'] != before['email']:
+                    await OneTimeLink.revoke_all_of(fresh)
+                changes = [f'{before[field]} → {facts[field]}' for field in facts if facts[field] != before[field]]
+                said = f'{before["email"]} was corrected: {", ".join(changes)}'
+                await HistoryEvent.add(self.partner_id, 'user.corrected', said, by=actor, before=before, after=facts)
+                self._changed()
+        except IntegrityError:  # somebody else was quicker
+            raise Invalid('email', 'is in use already') from None
+        self.email = facts['email']
+        self.set_name(facts['name'])
         return True
 
     async def change_sight(self, sight: 'Sight', *, by: 'PortalUser') -> bool:
@@ -325,9 +356,9 @@ class PortalUser(Model):
             issued = await OneTimeLink.issue(
                 fresh, LinkKind.INVITE if invites else LinkKind.RESET, by=actor, at=at, by_mail=by_mail
             )
-            what = 'was invited again' if invites else 'was given a link to choose another password'
+            what = 'was invited again' if invites else 'may choose another password'
             kind = 'user.invitation_sent' if invites else 'user.reset_sent'
-            await HistoryEvent.add(self.partner_id, kind, f'{self.email} {what}', by=actor)
+            await HistoryEvent.add(self.partner_id, kind, f'{self.email} {what}, {_how(issued, actor)}', by=actor)
             self._changed()
         return issued
 
@@ -358,6 +389,29 @@ class PortalUser(Model):
                     self.partner_id, 'user.sessions_ended', f'{which} of {self.email} {were} ended', by=actor
                 )
                 self._changed()
+
+    async def unlink_provider(self, *, by: 'PortalUser') -> None:
+        """Forget who this person is at the OIDC provider: for somebody who has another account there now, and is found
+        by their e-mail address once more. All their sessions end.
+
+        Raises `Impossible` where there is nothing to forget, or where nobody could administer the MSP meanwhile.
+        """
+        from models.session import Session
+
+        async with transaction():
+            actor = await self._acting(by)
+            fresh = await self._managed(actor)
+            if not fresh.oidc_subject:
+                raise Impossible(f'{fresh.name} has not signed in with single sign-on.')
+            if not fresh.password_hash:
+                await fresh._leaves_an_administrator()
+            await PortalUser.filter(id=self.id).update(oidc_issuer='', oidc_subject='')
+            self.oidc_issuer = self.oidc_subject = ''
+            await HistoryEvent.add(
+                self.partner_id, 'user.oidc_unlinked', f'{self.email} was unlinked from single sign-on', by=actor
+            )
+            await Session.end_all_of(self, because='single sign-on unlinked')
+            self._changed()
 
     def _changed(self, *, sight: bool = False) -> None:
         events.USERS_CHANGED.emit(self.partner_id)
@@ -423,6 +477,21 @@ def _refused() -> PermissionError:
     from models.rights import Refused
 
     return Refused('Your role in the portal does not include this any more, or this person is not here.')
+
+
+def _how(issued: 'Issued', by: PortalUser) -> str:
+    """How a link went out. Whoever is shown one could use it themselves, so the audit says so."""
+    return 'by e-mail' if issued.is_mailed else f'by a link that {by.name} was shown'
+
+
+def _of_an_invitation(field: str, value: Any) -> Any:
+    """Name, e-mail address or role as it is stored; raises `Invalid`."""
+    if field == 'role':
+        return checking.one_of(field, value, PortalRole)
+    clean = checking.line(field, value, 120) if field == 'name' else checking.email(field, value).lower()
+    if not clean:
+        raise Invalid(field, 'is empty')
+    return clean
 
 
 def _taken(known: PortalUser, partner_id: int) -> str:

@@ -48,7 +48,11 @@ async def open_console(request: Request, customer_id: str) -> Response:
             'error.html', 404, title='There is nothing here', text='This customer is not there, or not for you.'
         )
     try:
-        await _ask_for_second_factor(request, user)
+        if await _lacks_second_factor(request, user):
+            return _refused(
+                409, 'Your MSP wants two-factor for signing on to consoles, and yours is not on. Turn it on under your '
+                'account, then press Admin Console again.', customer, way=('/account', 'To your account'),
+            )  # fmt: skip
         issuer = base_url(request)
         sign_on = await AdminConsole.sign_on_to(customer, by=user, issuer=issuer)
     except Impossible as error:
@@ -57,21 +61,18 @@ async def open_console(request: Request, customer_id: str) -> Response:
     return _sent(customer, address, sign_on.assertion)
 
 
-async def _ask_for_second_factor(request: Request, user: PortalUser) -> None:
-    """Raise `Impossible` where the MSP wants a second factor and this session has not proven one."""
+async def _lacks_second_factor(request: Request, user: PortalUser) -> bool:
+    """Whether the MSP wants a second factor and this session has not proven one."""
     from models.second_factor import satisfied
 
     rule = (await Partner.get(id=user.partner_id)).two_factor
-    if rule != TwoFactorRule.OFF and not await satisfied(user, session_of(request)):
-        raise Impossible(
-            'Your MSP wants two-factor for signing on to consoles, and yours is not on. Switch it on under your '
-            'account, then press Admin Console again.'
-        )
+    return rule != TwoFactorRule.OFF and not await satisfied(user, session_of(request))
 
 
-def _refused(status: int, text: str, customer: Customer | None = None) -> Response:
+def _refused(status: int, text: str, customer: Customer | None = None, *, way: tuple[str, str] = ('', '')) -> Response:
+    """`way` leads on, where there is something that one can do: its address and what it is called."""
     title = f'No sign-on to {customer.name}' if customer else 'No sign-on'
-    return page('error.html', status, title=title, text=text)
+    return page('error.html', status, title=title, text=text, way=way)
 
 
 def _sent(customer: Customer, address: str, assertion: str) -> Response:

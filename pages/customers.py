@@ -123,15 +123,17 @@ def _console(user: PortalUser, customer_id: int, role: str, is_known: bool, gran
         return {'why': f'Your role in the portal ({user.role.title}) does not include opening consoles.'}
     if not is_partner(role):
         yours = 'you have none here' if role == 'None' else f'yours is {role}'
-        return {'why': f'Delegated access needs the role Partner Administrator; {yours}. {who_can_grant(granters)}'}
+        how = who_can_grant(granters, user)
+        return {'why': f'Delegated access needs the role Partner Administrator; {yours}. {how}'}
     if not is_known:
         return {'why': 'The address of this customer’s console is not known yet.'}
     return {'url': f'/customers/{customer_id}/console'}
 
 
-def who_can_grant(names: list[str]) -> str:
+def who_can_grant(names: list[str], viewer: PortalUser) -> str:
     if not names:
-        return 'No administrator holds it here: one can grant it by the generic administration account.'
+        who = 'you' if may(viewer, 'access.grant_generic') else 'an administrator'
+        return f'No administrator holds it here: {who} can grant it by the generic administration account.'
     if len(names) > 3:
         return f'{", ".join(names[:3])} and {len(names) - 3:,} more can grant it.'
     return f'{" or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)} can grant it.'

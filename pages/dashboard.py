@@ -31,14 +31,14 @@ async def next_steps(user: PortalUser) -> list[dict[str, Any]] | None:
     people, mail, customers, backups = found
     return [
         _step(
-            'people', 'Invite your colleagues', people > 0, ('Invite people', '/users'),
-            here=f'{people:,} {"colleague is" if people == 1 else "colleagues are"} in.',
-            missing='You are the only one here. Everybody gets a role, and sees the customers that you say.',
-        ),
-        _step(
             'mail', 'Set up the mail server', bool(mail), ('Mail settings', '/settings#mail'),
             here=f'Mail goes out through {mail}.',
             missing='Invitations and new passwords are sent by it. Until then you are shown the link, to pass on.',
+        ),
+        _step(
+            'people', 'Invite your colleagues', people > 0, ('Invite people', '/users#invite'),
+            here=f'{people:,} {"colleague is" if people == 1 else "colleagues are"} in.',
+            missing='You are the only one here. Everybody gets a role, and sees the customers that you say.',
         ),
         _step(
             'customers', 'Bring in your customers', customers > 0,
@@ -60,7 +60,8 @@ def _step(
 
 
 def _backed_up(backups: dict[str, Any]) -> str:
-    kept = 'encrypted' if backups['encrypted'] else 'not encrypted, because no key is set'
+    is_encrypted = backups['has_key'] if backups['on'] else backups['encrypted']
+    kept = 'encrypted' if is_encrypted else 'not encrypted, because no key is set'
     daily = 'One is made every day' if backups['on'] else 'One was made'
     return f'{daily}, {kept}. Keep copies on another machine.'
 

@@ -17,6 +17,7 @@ from models.partner_facts import ARTICLES, LINK, time_zones
 from models.rights import may
 from pages.guard import viewer
 from pages.help import base
+from settings import settings
 
 FACTS = (
     'name', 'address', 'currency', 'time_zone', 'lists_unsent_rfi', 'outbound_ips', 'inbound_ips', 'smart_hosts',
@@ -47,7 +48,8 @@ async def settings_page(user: PortalUser) -> None:
     if who is None or not may(who, 'settings.change'):
         not_found()
         return
-    Island('settings.js', fixed() | await state_of(who)).style('display: contents')
+    config = fixed() | {'public_url': settings().public_url} | await state_of(who)
+    Island('settings.js', config).style('display: contents')
 
 
 @cache

@@ -106,6 +106,13 @@ def test_a_backup_that_cannot_be_made_is_one_sentence(call, tmp_path, monkeypatc
     assert said.startswith('There is not enough room for a backup in ')
     assert said.count('\n') == 1
     assert list((tmp_path / 'disk').iterdir()) == []
+    elsewhere = tmp_path / 'elsewhere'  # a folder that was mistyped has nothing that could be well
+    for command in ('backup', 'verify-history', 'remove-demo'):
+        code, said = call(command, PORTAL_DATA_DIR=str(elsewhere))
+        assert (code, said) == (
+            1, f'There is no database: {elsewhere / "portal.sqlite3"}. PORTAL_DATA_DIR says where it is.\n'
+        )  # fmt: skip
+    assert not elsewhere.exists()
 
 
 def test_what_somebody_does_and_what_verifying_finds_wrong_is_in_the_audit(call, sqlite_file, tmp_path):
@@ -158,4 +165,5 @@ def test_the_commands_work_in_a_process_of_their_own(sqlite_file, tmp_path):
     restored = run('restore', _made(tmp_path), PORTAL_DATA_DIR=str(tmp_path / 'new'))
     assert restored.returncode == 0, restored.stderr
     assert (tmp_path / 'new' / 'portal.sqlite3').stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / 'new').stat().st_mode & 0o777 == 0o700
     assert 'Traceback' not in made.stderr + restored.stderr

@@ -310,6 +310,11 @@ def test_a_start_on_every_address_with_the_demo_in_it_warns_loudly(sqlite_file, 
     _ask(load_demo)
     said = _announced(capsys, monkeypatch, PORTAL_DEMO=demo, PORTAL_HOST='0.0.0.0')
     assert '!! WARNING: demonstration sign-ins are open to everybody who reaches 0.0.0.0:8080.' in said
+    given = {'PORTAL_HOST': '127.0.0.1', 'PORTAL_PUBLIC_URL': 'https://portal.example.com'}
+    said = _announced(capsys, monkeypatch, PORTAL_DEMO=demo, **given)
+    # Where a proxy is in front, its address is the one to open, and the one that strangers reach.
+    assert said.startswith('MSP Portal: https://portal.example.com/\nlistening on http://127.0.0.1:8080/\n')
+    assert '!! WARNING: demonstration sign-ins are open to everybody who reaches https://portal.example.com.' in said
 
 
 def test_a_start_without_the_setting_says_that_the_demo_is_still_there(sqlite_file, capsys, monkeypatch):

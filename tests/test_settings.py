@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from settings import Settings, misspelt, settings
+from settings import Settings, doubtful, misspelt, settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -199,12 +199,33 @@ def test_names_that_are_no_settings_are_known(env_file, monkeypatch):
     ]
 
 
+@pytest.mark.parametrize(
+    ('given', 'said'),
+    [
+        ({}, []), ({'public_url': 'http://127.0.0.1:8080'}, []),
+        ({'public_url': 'https://p.example'}, ['PORTAL_TRUSTED_PROXIES is empty']),
+        ({'public_url': 'https://p.example', 'trusted_proxies': '127.0.0.1'}, []),
+        ({'public_url': 'https://p.example', 'trusted_proxies': '10.0.0.0/8', 'host': '0.0.0.0'}, []),
+        ({'host': '0.0.0.0'}, ['listens on 0.0.0.0 without https']),
+        ({'host': '::', 'public_url': 'http://p.example'}, ['listens on :: without https']),
+    ],
+)  # fmt: skip
+def test_what_is_hardly_meant_is_said_at_the_start(monkeypatch, given, said):
+    for name, value in given.items():
+        monkeypatch.setenv(f'PORTAL_{name.upper()}', value)
+    settings.cache_clear()
+    found = doubtful()
+    assert len(found) == len(said)
+    assert all(part in sentence for part, sentence in zip(said, found, strict=True))
+
+
 def test_the_secret_is_made_once_and_kept_for_its_owner_only(tmp_path, monkeypatch):
     monkeypatch.setenv('PORTAL_SECRET', '')
     settings.cache_clear()
     secret = settings().secret_key()
     assert len(secret) >= 32
     assert (settings().data_dir / 'secret').stat().st_mode & 0o777 == 0o600
+    assert settings().data_dir.stat().st_mode & 0o777 == 0o700
     settings.cache_clear()
     assert settings().secret_key() == secret
 

@@ -1,7 +1,7 @@
 // Roles in consoles: one person over all customers, with granting and revoking at many at once, and the consoles.
 import { h, live, momentOf, number, when } from './live.js';
-import { send } from './dialog.js';
-import { read } from './tips.js';
+import { openForm, send } from './dialog.js';
+import { read, reasonOf } from './tips.js';
 import { Offer } from './access_begin.js';
 import { mountConsoles } from './consoles.js';
 import { fieldWords } from './customer_access.js';
@@ -118,12 +118,18 @@ class AccessPage {
   async loadPeople() {
     try {
       const { people } = await fetch('/api/ui/access', { cache: 'no-store' }).then(read);
-      const wanted = this.person.value || this.address.get('person') || String(this.config.me);
+      this.people = people;
+      const before = this.person.value;
+      const wanted = before || this.address.get('person') || String(this.config.me);
       this.person.replaceChildren(...people.map((one) => h('option', { value: String(one.id) }, `${one.name} (${one.email})${one.opens ? '' : ` – ${one.portal_role}, cannot open consoles`}`)));
       this.person.value = people.some((one) => String(one.id) === wanted) ? wanted : String(people[0]?.id ?? '');
+      if (before && this.person.value !== before) { // disabled meanwhile: what was chosen was not meant for whoever stands there now
+        this.chosen.clear();
+        this.tell('The person that you had chosen cannot be granted anything any more. Choose somebody else.', true);
+      }
       this.load();
     } catch (error) {
-      this.tell(`The people cannot be read just now: ${error.message}`, true);
+      this.tell(`The people cannot be read just now: ${reasonOf(error)}`, true);
     }
   }
 
@@ -148,9 +154,13 @@ class AccessPage {
       if (asked !== this.asked) return;
       if (!found.rows.length && found.total && this.start) return this.ask({ start: 0 });
       this.found = found;
-      const focused = this.rows.contains(document.activeElement) ? document.activeElement.dataset.id : null;
-      this.rows.replaceChildren(...found.rows.map((one) => this.row(one)));
-      if (focused) this.rows.querySelector(`[data-id="${focused}"]`)?.focus();
+      const told = JSON.stringify(found.rows);
+      if (told !== this.told) { // rows that are the same stay: somebody may be ticking one
+        this.told = told;
+        const focused = this.rows.contains(document.activeElement) ? document.activeElement.dataset.id : null;
+        this.rows.replaceChildren(...found.rows.map((one) => this.row(one)));
+        if (focused) this.rows.querySelector(`[data-id="${focused}"]`)?.focus();
+      }
       this.count.textContent = `${number(found.total)} ${found.total === 1 ? 'customer' : 'customers'}`;
       this.none.hidden = found.total > 0;
       this.none.textContent = this.search.value || this.shown.value ? 'No customers match. Shorten the search, or show all customers.' : 'There are no customers yet.';
@@ -161,7 +171,7 @@ class AccessPage {
       this.showChosen();
     } catch (error) {
       if (error.status === 401) return live.leave();
-      if (asked === this.asked) this.tell(`The customers cannot be read just now: ${error.message}`, true);
+      if (asked === this.asked) this.tell(`The customers cannot be read just now: ${reasonOf(error)}`, true);
     }
   }
 
@@ -188,21 +198,45 @@ class AccessPage {
     }
   }
 
-  async act(verb) {
+  act(verb) {
     if (!this.chosen.size) return this.tell('Choose the customers first.', true);
-    if (this.until.validity.badInput) return this.tell('Until is not a whole date with a time.', true);
+    if (verb === 'grant' && this.until.validity.badInput) return this.tell('Until is not a whole date with a time.', true);
+    const isOwn = this.person.value === String(this.config.me);
+    if (verb === 'revoke' && (isOwn || this.chosen.size > 1)) return this.askToRevoke(isOwn);
+    return this.go(verb);
+  }
+
+  // One press must not take many roles away, nor those by which one could give them back.
+  askToRevoke(isOwn) {
+    const where = `${number(this.chosen.size)} ${this.chosen.size === 1 ? 'customer' : 'customers'}`;
+    const { name } = this.people.find((one) => String(one.id) === this.person.value) || { name: 'this person' };
+    openForm({
+      title: isOwn ? `Revoke your own role at ${where}?` : `Revoke Partner Administrator from ${name} at ${where}?`, button: 'Revoke', dismiss: 'Keep it', danger: true, fields: [],
+      about: isOwn ? 'You can open the console no more there, and grant nobody the role. Where nobody else holds it, only the generic account can grant it again, with a reason.' : 'The Admin Console button is off for them within seconds. What they have open at the vendor is not closed by this.',
+      store: async () => this.done(await this.post('revoke')),
+    });
+  }
+
+  post(verb) {
+    return send('POST', `/api/ui/access/${verb}`, {
+      user: Number(this.person.value), customers: [...this.chosen.keys()], generic: this.generic.checked, reason: this.generic.checked ? this.reason.value : '',
+      ...(verb === 'grant' ? { expires_at: this.until.value ? momentOf(this.until.value) : '' } : {}),
+    });
+  }
+
+  done(answer) {
+    this.tell(answer.said);
+    this.chosen.clear();
+    return this.load();
+  }
+
+  async go(verb) {
     const button = verb === 'grant' ? this.grantButton : this.revokeButton;
     if (button.getAttribute('aria-busy')) return;
     button.setAttribute('aria-busy', 'true');
     this.tell('');
     try {
-      const answer = await send('POST', `/api/ui/access/${verb}`, {
-        user: Number(this.person.value), customers: [...this.chosen.keys()], generic: this.generic.checked, reason: this.generic.checked ? this.reason.value : '',
-        ...(verb === 'grant' ? { expires_at: this.until.value ? momentOf(this.until.value) : '' } : {}),
-      });
-      this.tell(answer.said);
-      this.chosen.clear();
-      await this.load();
+      await this.done(await this.post(verb));
     } catch (error) {
       this.tell(fieldWords(error), true);
     } finally {

@@ -2,7 +2,7 @@
 // when the page hears that something changed.
 import { clock, h, live, setZone, when } from './live.js';
 import { send, worded } from './dialog.js';
-import { read } from './tips.js';
+import { read, reasonOf } from './tips.js';
 import { shape } from './icons.js';
 import { keepCodes } from './codes.js';
 
@@ -43,7 +43,7 @@ class AccountPage {
       this.facts = await fetch(ADDRESS, { cache: 'no-store', signal: AbortSignal.timeout(15000) }).then(read);
       this.trouble.hidden = true;
     } catch (error) {
-      this.trouble.textContent = `What is shown may be old: ${error.message}`;
+      this.trouble.textContent = `What is shown may be old: ${reasonOf(error)}`;
       this.trouble.hidden = false;
     }
     this.show();

@@ -6,7 +6,7 @@ export function mount(root, config) {
   const box = h('section', { class: 'card audit-card', 'aria-label': 'Entries of the audit' });
   root.append(box);
   const page = { config, may: () => true };
-  const body = new HistoryBody(page, box, { at: '/api/ui/audit', first: [['', 'Everything']], what: 'The audit' });
+  const body = new HistoryBody(page, box, { at: '/api/ui/audit', first: [['', 'Everything']], what: 'The audit', named: true });
   const renew = () => !document.hidden && body.renew();
   const undo = live.news(renew);
   const timer = setInterval(renew, 20000);

@@ -3,6 +3,7 @@
 import { ago, clock, exact, h, live, number, parseTime } from './live.js';
 import { HEALTH, shape, stateIcon } from './icons.js';
 import { glyph } from './glyphs.js';
+import { read } from './tips.js';
 
 export function mount(root, config) {
   const board = new Board(root, config);
@@ -44,7 +45,7 @@ class Board {
 
   async load() {
     try {
-      this.show(await (await fetch('/api/ui/overview', { cache: 'no-store' })).json());
+      this.show(await read(await fetch('/api/ui/overview', { cache: 'no-store', signal: AbortSignal.timeout(15000) })));
     } catch { /* the live dot says that there is no connection */ }
   }
 

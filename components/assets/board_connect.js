@@ -2,7 +2,7 @@
 // one that is empty is narrow. All cards are known here, so filters and search answer at once; they are drawn as far as somebody has scrolled. What is shown is in the address.
 import { carry, h, inZone, live, number as spelled, parseTime } from './live.js';
 import { shape as drawn } from './icons.js';
-import { read } from './tips.js';
+import { isRefused, read, reasonOf } from './tips.js';
 import { lookAfter } from './looking_after.js';
 
 const ADDRESS = '/api/ui/connect';
@@ -216,8 +216,8 @@ class Board {
     } catch (error) {
       if (error.status === 401) return live.leave();
       this.isReady();
-      this.tell(`The board cannot be read: ${error.message}`, h('button', { type: 'button', class: 'button small', onclick: () => this.load() }, 'Try again'));
-      this.tryAgainSoon();
+      this.tell(`The board cannot be read: ${reasonOf(error)}`, h('button', { type: 'button', class: 'button small', onclick: () => this.load() }, 'Try again'));
+      if (!isRefused(error)) this.tryAgainSoon();
     } finally {
       this.loading = false;
     }
@@ -394,7 +394,8 @@ class Board {
       list.name(this.titleOf(key, rows), rows.length, rows.filter((row) => row.is.overdue).length);
       if (this.columns.children[index] !== list.box) this.columns.insertBefore(list.box, this.columns.children[index] || null);
       this.setWidth(list, anew);
-      this.show(list, Math.max(list.drawn, left < right || key === this.asked.column ? most : 0));
+      const kept = focused ? list.order.indexOf(Number(focused)) + 1 : 0; // wherever it goes, the focus goes with it
+      this.show(list, Math.max(list.drawn, kept, left < right || key === this.asked.column ? most : 0));
       left += widthOf(list);
     });
     const moved = this.leftOf(held, keys) - heldAt;

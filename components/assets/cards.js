@@ -26,7 +26,7 @@ export const bodies = {
 };
 
 export const empty = (text) => h('p', { class: 'calm' }, text);
-const day = (text) => (text ? new Date(parseTime(String(text))).toLocaleDateString('en-GB', /^[-\d]{10}$/.test(text) ? { dateStyle: 'medium', timeZone: 'UTC' } : inZone({ dateStyle: 'medium' })) : '–'); // a day is the same everywhere
+export const day = (text) => (text ? new Date(parseTime(String(text))).toLocaleDateString('en-GB', /^[-\d]{10}$/.test(text) ? { dateStyle: 'medium', timeZone: 'UTC' } : inZone({ dateStyle: 'medium' })) : '–'); // a day is the same everywhere
 
 export function table(heads, rows, label) {
   return h('div', { class: 'plain-table-box', tabindex: '0', role: 'region', 'aria-label': label, 'data-keep': `table ${label}` }, h('table', { class: 'plain-table' },
@@ -34,10 +34,11 @@ export function table(heads, rows, label) {
     h('tbody', {}, ...rows.map((row) => h('tr', {}, ...row.map((cell, index) => h('td', { class: heads[index][1], 'data-label': heads[index][0] }, cell ?? '–')))))));
 }
 
-function products({ rows, renews }) {
+function products({ rows, renews, contract_start: begun }, page) {
   if (!rows.length) return empty('Nothing was bought yet.');
-  return table([['Product'], ['Kind'], ['Quantity', 'number'], ['Since', 'date'], ...(renews ? [['Next renewal', 'date']] : [])],
-    rows.map((row) => [named(row), row.kind, number(row.quantity), day(row.since), ...(renews ? [day(row.renews_on)] : [])]), 'Products');
+  const contract = begun ? `Contract since ${day(begun)}.` : renews && `When the contract began is not known; renewals and cancelling go by it.${page.may('customer.change') ? ' Edit the customer to say so.' : ''}`;
+  return [table([['Product'], ['Kind'], ['Quantity', 'number'], ['Since', 'date'], ...(renews ? [['Next renewal', 'date']] : [])],
+    rows.map((row) => [named(row), row.kind, number(row.quantity), day(row.since), ...(renews ? [day(row.renews_on)] : [])]), 'Products'), contract && h('p', { class: 'quiet small' }, contract)];
 }
 
 const named = (row) => [h('b', {}, row.name), ' ', h('span', { class: 'mono quiet' }, row.code)];

@@ -2,7 +2,7 @@
 import { h, inZone, live, parseTime, when } from './live.js';
 import { shape, stateIcon } from './icons.js';
 import { openForm, send } from './dialog.js';
-import { empty, helpLink } from './cards.js';
+import { day, empty, helpLink } from './cards.js';
 import { lookAfter } from './looking_after.js';
 
 const STEP = {
@@ -17,8 +17,6 @@ const VERBS = {
 const FOUND = { true: ['done', 'good', 'Passed'], false: ['bad', 'bad', 'Not passed'], null: ['unknown', 'unknown', 'Could not be checked'] };
 const LONGEST = 200;
 const DAY = 86400000;
-
-const day = (value) => (value ? new Date(parseTime(String(value))).toLocaleDateString('en-GB', /^[-\d]{10}$/.test(value) ? { dateStyle: 'medium', timeZone: 'UTC' } : inZone({ dateStyle: 'medium' })) : '–');
 
 const dayKey = (ms) => new Date(ms).toLocaleDateString('en-CA', inZone({})); // 2026-11-22
 
@@ -146,7 +144,7 @@ export class ConnectBody {
         step.reason && h('span', { class: step.state === 'blocked' || step.is_wrong ? 'tone-bad small' : 'quiet small', dir: 'auto' }, step.state === 'in_progress' ? `Reopened: ${step.reason}` : step.reason),
         step.checking && h('span', { class: 'quiet small', role: 'status' }, 'Being checked …')),
       h('div', { class: 'step-when small' }, step.completed_at ? [step.state === 'skipped' ? 'skipped ' : 'done ', when(step.completed_at)]
-        : step.due_at ? h('span', { class: late ? 'tone-late' : 'quiet' }, late ? 'overdue since ' : 'due ', day(step.due_at)) : ''),
+        : step.due_at ? h('span', { class: late ? 'tone-bad is-late' : 'quiet' }, late ? 'overdue since ' : 'due ', day(step.due_at)) : ''),
       h('div', { class: 'step-acts' }, ...quick.map((verb) => this.moving(step, verb)), toggle),
       open && h('div', { class: 'step-more', id }, ...this.more(step, quick)));
   }
@@ -296,7 +294,7 @@ export class ConnectBody {
         h('tbody', {}, ...rows.map(({ step, planned, actual, running, late }) => h('tr', {},
           h('th', { scope: 'row' }, step.title),
           h('td', { class: 'date', 'data-label': 'Planned' }, planned ? day(step.due_at) : '–'),
-          h('td', { class: late ? 'date tone-late' : 'date', 'data-label': 'Actual' }, step.completed_at ? `${step.state === 'skipped' ? 'skipped ' : ''}${day(step.completed_at)}${late ? ', late' : ''}` : running ? `since ${day(step.started_at)}${late ? ', overdue' : ''}` : late ? 'overdue' : '–'),
+          h('td', { class: late ? 'date tone-bad is-late' : 'date', 'data-label': 'Actual' }, step.completed_at ? `${step.state === 'skipped' ? 'skipped ' : ''}${day(step.completed_at)}${late ? ', late' : ''}` : running ? `since ${day(step.started_at)}${late ? ', overdue' : ''}` : late ? 'overdue' : '–'),
           h('td', { class: 'time-cell', 'aria-hidden': 'true' }, h('div', { class: 'time-track' }, planned && bar('planned', planned), actual && bar(late ? 'actual is-late' : 'actual', actual), today.cloneNode())))))));
   }
 

@@ -1,7 +1,7 @@
 // The connections to Administration Consoles: where they are, and who proves to them who comes.
 import { h, live, number } from './live.js';
-import { openForm, openText, send } from './dialog.js';
-import { read } from './tips.js';
+import { openForm, send } from './dialog.js';
+import { read, reasonOf } from './tips.js';
 
 export function mountConsoles(root) {
   const section = new Consoles(root);
@@ -34,7 +34,7 @@ class Consoles {
       this.kinds = found.kinds;
       this.show(found.consoles);
     } catch (error) {
-      this.trouble.textContent = `The consoles cannot be read just now: ${error.message}`;
+      this.trouble.textContent = `The consoles cannot be read just now: ${reasonOf(error)}`;
       this.trouble.hidden = false;
     }
   }
@@ -68,17 +68,13 @@ class Consoles {
   }
 
   remove(one) {
-    const box = openText(`Remove ${one.name}?`,
-      h('p', {}, one.customers ? `${number(one.customers)} ${one.customers === 1 ? 'customer uses' : 'customers use'} it, and will have the vendor’s own console again.` : 'No customer uses it.'),
-      h('div', {}, h('button', { class: 'button primary', type: 'button', onclick: async (event) => {
-        try {
-          await send('POST', `/api/ui/consoles/${one.id}/remove`, {});
-          event.target.closest('dialog').close();
-          await this.load();
-        } catch (error) {
-          event.target.after(h('p', { class: 'form-error', role: 'alert' }, error.message));
-        }
-      } }, 'Remove')));
-    return box;
+    openForm({
+      title: `Remove ${one.name}?`, button: 'Remove', danger: true, fields: [],
+      about: one.customers ? `${number(one.customers)} ${one.customers === 1 ? 'customer uses' : 'customers use'} it, and will have the vendor’s own console again.` : 'No customer uses it.',
+      store: async () => {
+        await send('POST', `/api/ui/consoles/${one.id}/remove`, {});
+        await this.load();
+      },
+    });
   }
 }

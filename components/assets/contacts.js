@@ -6,7 +6,7 @@ import { openForm, send } from './dialog.js';
 // The form of facts as models describe them (components/cards.py, `described`).
 export function factsForm(page, { title, about, facts, address, draft }) {
   const fields = facts.map((fact) => ({
-    ...fact, kind: fact.choices ? 'choice' : fact.many ? 'lines' : fact.name, help: fact.many ? 'One on each line.' : '',
+    ...fact, kind: fact.choices ? 'choice' : fact.many ? 'lines' : fact.kind || fact.name, help: fact.many ? 'One on each line.' : fact.help || '',
   }));
   openForm({
     title, about, fields, button: 'Save', draft: `${page.config.me} ${page.id} ${draft}`,
@@ -45,11 +45,11 @@ export function contactsPanel(page, box, contacts) {
 }
 
 function reach(icon, href, text, what, kind) {
-  const copy = h('button', { class: 'icon-button small', type: 'button', 'aria-label': `Copy ${what}`, title: 'Copy', 'data-keep': `copy ${kind} ${href}`, onclick: () => copied(copy, text) }, shape('copy'));
+  const copy = h('button', { class: 'icon-button small', type: 'button', 'aria-label': `Copy ${what}`, title: 'Copy', 'data-keep': `copy ${kind} ${href}`, onclick: () => copied(copy, text, what) }, shape('copy'));
   return h('p', { class: 'reach' }, shape(icon === 'mobile' ? 'phone' : icon), icon === 'mobile' && h('span', { class: 'quiet small' }, 'mobile'), h('a', { href, 'data-keep': `${kind} ${href}` }, text), copy);
 }
 
-async function copied(button, text) {
+async function copied(button, text, what) {
   try {
     await navigator.clipboard.writeText(text);
   } catch { // only on https and this machine; elsewhere the old way
@@ -62,5 +62,5 @@ async function copied(button, text) {
   }
   button.replaceChildren('✓');
   button.setAttribute('aria-label', 'Copied');
-  setTimeout(() => { button.replaceChildren(shape('copy')); button.setAttribute('aria-label', 'Copy'); }, 1500);
+  setTimeout(() => { button.replaceChildren(shape('copy')); button.setAttribute('aria-label', `Copy ${what}`); }, 1500);
 }

@@ -186,7 +186,7 @@ class CustomerPage {
     const because = (text) => (text ? [' – ', h('bdi', {}, text.replace(/\.$/, ''))] : []);
     const again = () => setTimeout(() => this.goToHash()); // also where the address does not change
     const orders = () => h('a', { href: '#orders', 'data-keep': 'end orders', onclick: again }, 'See Orders');
-    const needed = end?.wants_export ? h('b', {}, 'Data export required. ') : '';
+    const needed = end?.wants_export ? h('b', {}, 'Data export required. ') : end?.exported ? 'The data were handed over. ' : '';
     this.endBox.hidden = !closed && !end;
     keepingFocus(this.endBox, () => this.endBox.replaceChildren(...(closed ? [h('b', {}, `${closed.closing}. `), `Closed on ${day(closed.at)}`, ...because(closed.because), '. ', needed, 'Nothing is watched any more; everything that was is kept. ', end ? orders() : '']
       : end ? [h('b', {}, end.number), ` ${end.says}`, ...because(end.because), '. ', needed || 'No data export. ', `${end.told} `, orders()] : [])));
@@ -284,14 +284,22 @@ class CustomerPage {
     try {
       const found = await read(await fetch(`${this.address}/parts?want=${encodeURIComponent(wanted.join(','))}`, { cache: 'no-store', signal: AbortSignal.timeout(15000) }));
       this.take(found);
+      this.old('');
     } catch (error) {
       failed = true;
       wanted.forEach((part) => this.dirty.add(part));
       if (error.status === 404) return this.gone();
+      if (error.status === 401) return void live.leave();
+      if (error.status) this.old(`What is shown here may be old: ${error.message}`); // where nobody answers, the live dot says so
     } finally {
       this.asking = false;
     }
     if (this.dirty.size && this.root.isConnected) this.askSoon = setTimeout(() => this.load(), failed ? 1500 : PAUSE);
+  }
+
+  old(text) {
+    if (this.notice.textContent !== text) this.notice.textContent = text;
+    this.notice.hidden = !text;
   }
 
   take(found) {

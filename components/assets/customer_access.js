@@ -1,7 +1,7 @@
 // Who holds which role in this customer's console, and granting it: a dialog on the page of the customer.
-import { h, live, when } from './live.js';
+import { h, live, momentOf, when } from './live.js';
+import { Asking } from './asking.js';
 import { send, worded } from './dialog.js';
-import { read } from './tips.js';
 
 export function manageAccess(page) {
   new Dialog(page);
@@ -12,6 +12,7 @@ class Dialog {
     this.page = page;
     this.address = `${page.address}/access`;
     this.opener = document.activeElement;
+    this.asking = new Asking(this.address, { found: (found) => this.show(found), failed: (error) => this.cannot(error) });
     this.said = h('p', { class: 'access-said', role: 'status' });
     this.body = h('div', { class: 'access-body' }, h('span', { class: 'skeleton' }), h('span', { class: 'skeleton' }));
     this.box = h('dialog', { class: 'dialog access-dialog', 'aria-labelledby': 'access-title' },
@@ -24,6 +25,7 @@ class Dialog {
     ];
     this.box.addEventListener('close', () => {
       this.undo.forEach((undo) => undo());
+      this.asking.stop();
       this.box.remove();
       (this.opener?.isConnected ? this.opener : document.querySelector('[data-keep="access"]'))?.focus();
     });
@@ -33,12 +35,11 @@ class Dialog {
     this.load();
   }
 
-  async load() {
-    try {
-      this.show(await fetch(this.address, { cache: 'no-store' }).then(read));
-    } catch (error) {
-      this.tell(error.status === 404 ? 'This customer is not here any more, or not yours to see.' : `This cannot be read just now: ${error.message}`, true);
-    }
+  load() { return this.asking.load(); }
+
+  cannot(error) {
+    this.isOld = true;
+    this.tell(error.status === 404 ? 'This customer is not here any more, or not yours to see.' : `This cannot be read just now: ${error.message}`, true);
   }
 
   tell(text, isBad = false) {
@@ -47,6 +48,8 @@ class Dialog {
   }
 
   show(found) {
+    if (this.isOld) this.tell('');
+    this.isOld = false;
     const told = JSON.stringify(found);
     if (told === this.told) return;
     this.told = told;
@@ -104,7 +107,7 @@ class Dialog {
   grant() {
     const { user, until, reason } = this.form.elements;
     if (until.validity.badInput) return this.tell('Until is not a whole date with a time.', true);
-    const expires = until.value ? new Date(until.value).toISOString() : '';
+    const expires = until.value ? momentOf(until.value) : '';
     return this.act('', { user: Number(user.value), expires_at: expires, generic: !this.found.may, reason: reason?.value || '' }, (answer) => {
       this.form.reset();
       return answer.said;

@@ -34,12 +34,16 @@ export const wrongFields = (error) => Object.entries(error.errors || (error.fiel
 
 let numbered = 0;
 
+// A second press, while what the dialog needs is still being asked for, opens no second one.
+const isOpen = (title) => [...document.querySelectorAll('dialog[open]')].some((box) => box.dataset.title === title);
+
 // Opens a form. `fields`: {name, label, kind: text | area | choice | lines | email | tel, value, choices, longest, help};
 // `store(values, was)` stores and may throw as `send` does; `was` is what stood there when a field was typed into. `draft`
 // names what is kept when the dialog is left: what was typed, beside what it was typed against, so that a change that
 // somebody else made meanwhile is noticed all the same. `context` is kept with it. `danger`: what is stored ends something
 // that the portal cannot begin again.
 export function openForm({ title, about, fields, button = 'Submit', dismiss = 'Cancel', danger = false, store, draft, context = {}, onConflict }) {
+  if (isOpen(title)) return null;
   const id = `form-${++numbered}`;
   const opener = document.activeElement;
   const home = opener?.closest?.('section'); // where it was, if what was done takes it away
@@ -74,7 +78,7 @@ export function openForm({ title, about, fields, button = 'Submit', dismiss = 'C
   const form = h('form', { class: 'form dialog-form', novalidate: true },
     h('h2', { id: `${id}-title` }, title), about && h('p', { class: 'quiet' }, ...[about].flat()), restored, ...rows, more, trouble,
     h('div', { class: 'dialog-buttons' }, cancel, submit));
-  const box = h('dialog', { class: 'dialog', 'aria-labelledby': `${id}-title` }, form);
+  const box = h('dialog', { class: 'dialog', 'aria-labelledby': `${id}-title`, 'data-title': title }, form);
 
   const values = () => Object.fromEntries(fields.map((field) => [field.name, inputs[field.name].value]));
   const changed = () => fields.filter(({ name }) => inputs[name].value !== was[name].text);
@@ -120,8 +124,7 @@ export function openForm({ title, about, fields, button = 'Submit', dismiss = 'C
   form.addEventListener('keydown', (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) form.requestSubmit(); });
   box.addEventListener('close', () => {
     box.remove();
-    const again = opener?.isConnected ? opener : opener?.dataset?.keep && document.querySelector(`[data-keep="${CSS.escape(opener.dataset.keep)}"]`);
-    (again || (home?.isConnected && home.querySelector('button:enabled, a[href]')))?.focus?.();
+    (again(opener) || (home?.isConnected && home.querySelector('button:enabled, a[href]')))?.focus?.();
   });
   document.body.append(box);
   box.showModal();
@@ -131,16 +134,20 @@ export function openForm({ title, about, fields, button = 'Submit', dismiss = 'C
 
 // A dialog with something to read in it.
 export function openText(title, ...content) {
+  if (isOpen(title)) return;
   const opener = document.activeElement;
   const id = `form-${++numbered}`;
   const close = h('button', { class: 'button', type: 'button', onclick: () => box.close() }, 'Close');
-  const box = h('dialog', { class: 'dialog', 'aria-labelledby': id },
+  const box = h('dialog', { class: 'dialog', 'aria-labelledby': id, 'data-title': title },
     h('div', { class: 'dialog-form' }, h('h2', { id }, title), ...content, h('div', { class: 'dialog-buttons' }, close)));
-  box.addEventListener('close', () => { box.remove(); if (opener?.isConnected) opener.focus(); });
+  box.addEventListener('close', () => { box.remove(); again(opener)?.focus(); });
   document.body.append(box);
   box.showModal();
   close.focus();
 }
+
+// What had the focus; where the page was drawn anew meanwhile, what has taken its place.
+const again = (opener) => (opener?.isConnected ? opener : opener?.dataset?.keep && document.querySelector(`[data-keep="${CSS.escape(opener.dataset.keep)}"]`));
 
 function plain(field) {
   if (Array.isArray(field.value)) return field.value.join('\n');
@@ -152,7 +159,7 @@ function control(field, id, help) {
   if (field.make) return field.make(shared); // a control of its own: an element with `value` that tells of `input`
   if (field.kind === 'choice') return h('select', shared, ...field.choices.map(([value, title]) => h('option', { value }, title)));
   if (field.kind === 'area' || field.kind === 'lines') return h('textarea', { ...shared, rows: field.kind === 'area' ? 9 : 3, dir: 'auto' });
-  const type = { email: 'email', tel: 'tel', phone: 'tel', mobile: 'tel' }[field.kind || field.name] || 'text';
+  const type = { email: 'email', tel: 'tel', phone: 'tel', mobile: 'tel', date: 'date' }[field.kind || field.name] || 'text';
   return h('input', { ...shared, type, dir: type === 'text' ? 'auto' : null });
 }
 

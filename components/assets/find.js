@@ -130,7 +130,7 @@ class Find {
     if (words.length && this.prospects.length) groups.push(['Prospects', this.prospects.map((one) => this.prospect(one, words))]);
     for (const name of ['Pages', 'Actions', 'Help']) {
       const mine = this.places.filter((place) => place.group === name);
-      const found = words.length ? matching(mine, words).slice(0, PLACES) : name === 'Help' ? [] : mine;
+      const found = words.length ? matching(mine, words).slice(0, PLACES) : name === 'Help' ? [] : mine.filter(({ part }) => !part);
       if (found.length) groups.push([name, found.map((place) => this.place(place, words))]);
     }
     // A page or an action whose name begins as was typed is what is looked for more likely than any customer.
@@ -225,6 +225,13 @@ class Find {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return; // another tab: this one stays as it is
     this.left = Boolean(option.href) && option.target !== '_blank';
     const does = option.dataset.does;
+    if (option.hash && option.pathname === location.pathname) {
+      event.preventDefault(); // a part of this very page, which nothing can put the focus into while the dialog is open
+      this.close();
+      if (location.hash === option.hash) dispatchEvent(new HashChangeEvent('hashchange'));
+      else location.hash = option.hash;
+      return;
+    }
     setTimeout(() => this.close()); // after whoever opens links has seen where this one leads
     if (does === 'sign out') document.querySelector('form[action="/logout"]')?.requestSubmit();
     else if (does) document.querySelector(`[data-choose-theme="${does.split(' ')[1]}"]`)?.click();

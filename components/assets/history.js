@@ -1,28 +1,30 @@
 // The history log, of a customer and (audit.js) of the MSP: filtered, newest first; further entries come as it is
 // scrolled.
 import { h, startOfDay, when } from './live.js';
-import { read } from './tips.js';
+import { read, reasonOf } from './tips.js';
 import { shape } from './icons.js';
 
 const keyOf = (row) => `${row.flip ? 'flip' : 'entry'} ${row.id}`; // numbered each on their own
 
 export class HistoryBody {
   // `at` is where entries are asked for, and with `.csv` the file of them; `first` are the groups before the page's own.
-  constructor(page, box, { at = `${page.address}/history`, first = [['', 'Milestones and people'], ['all', 'Everything']], what = 'The history' } = {}) {
-    Object.assign(this, { page, at, what });
+  // `named`: what is chosen stands in the address, as it does for lists.
+  constructor(page, box, { at = `${page.address}/history`, first = [['', 'Milestones and people'], ['all', 'Everything']], what = 'The history', named = false } = {}) {
+    Object.assign(this, { page, at, what, named });
     this.next = '';
     this.rows = new Set();
     this.asked = 0;
     const { groups } = page.config;
     this.group = h('select', { 'aria-label': 'Kind', onchange: () => this.reload() }, ...[...first, ...groups].map(([key, title]) => h('option', { value: key }, title)));
-    this.person = h('select', { 'aria-label': 'Person', onchange: () => this.reload() });
+    this.person = h('select', { 'aria-label': 'Person', onchange: () => this.reload() }, h('option', { value: '' }, 'Everybody'));
     this.since = h('input', { type: 'date', 'aria-label': 'From day', onchange: () => this.reload() });
     this.until = h('input', { type: 'date', 'aria-label': 'Up to day', onchange: () => this.reload() });
     this.exported = page.may('history.export') && h('a', { class: 'button', download: true, target: '_blank' }, shape('download'), 'CSV');
     this.list = h('ol', { class: 'log' });
-    this.end = h('p', { class: 'quiet small log-end', role: 'status' });
+    this.end = h('p', { class: 'quiet small log-end', role: 'status' }, 'Being read …');
     this.scroller = h('div', { class: 'log-box', tabindex: '0', role: 'region', 'aria-label': 'Entries' }, this.list, this.end);
     box.append(h('div', { class: 'filters' }, this.group, this.person, h('label', {}, 'from ', this.since), h('label', {}, 'to ', this.until), h('span', { class: 'grow' }), this.exported || ''), this.scroller);
+    if (named) this.restore();
     this.watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.more(), { root: this.scroller, rootMargin: '400px' });
     this.watch.observe(this.end);
     this.reload();
@@ -30,10 +32,27 @@ export class HistoryBody {
 
   destroy() { this.watch.disconnect(); }
 
+  get chosen() { return { group: this.group, person: this.person, from: this.since, to: this.until }; }
+
+  restore() {
+    const asked = new URLSearchParams(location.search);
+    // People are told with the first entries; until then the one that is asked for stands in for all.
+    if (/^\d{1,15}$/.test(asked.get('person') || '')) this.person.append(h('option', { value: asked.get('person') }, 'Person'));
+    for (const [name, input] of Object.entries(this.chosen)) if (asked.get(name)) input.value = asked.get(name);
+    if (this.group.selectedIndex < 0) this.group.selectedIndex = 0; // a kind that there is not
+  }
+
+  // Without an entry of its own in the browser's history, which would need one Back for every choice.
+  name() {
+    const asked = Object.entries(this.chosen).map(([name, input]) => [name, input.value]).filter(([, value]) => value);
+    history.replaceState(history.state, '', [location.pathname, asked.length && `?${new URLSearchParams(asked)}`, location.hash].filter(Boolean).join(''));
+  }
+
   show({ people }) {
     const chosen = this.person.value;
     this.person.replaceChildren(h('option', { value: '' }, 'Everybody'), ...people.map(([id, name]) => h('option', { value: id }, name)));
     this.person.value = people.some(([id]) => String(id) === chosen) ? chosen : '';
+    if (this.person.value !== chosen) this.reload(); // what is listed is what the choice says
   }
 
   query(more = {}) {
@@ -48,6 +67,7 @@ export class HistoryBody {
 
   async reload() {
     const mine = ++this.asked;
+    if (this.named) this.name();
     if (this.exported) this.exported.href = `${this.at}.csv?${this.query()}`;
     try {
       const found = await this.fetch();
@@ -56,7 +76,7 @@ export class HistoryBody {
       this.list.replaceChildren();
       this.append(found);
     } catch (error) {
-      if (mine === this.asked) this.end.textContent = `${this.what} cannot be read just now: ${error.message}`;
+      if (mine === this.asked) this.end.textContent = `${this.what} cannot be read just now: ${reasonOf(error)}`;
     }
   }
 

@@ -9,6 +9,7 @@ const FIELDS = [
   ['account_code', 'Account code', 'Without spaces. No two customers have the same one.', { maxlength: 40, spellcheck: 'false', autocapitalize: 'characters' }],
   ['domain', 'Domain', 'The main e-mail domain, such as example.com. May be left empty.', { maxlength: 253, spellcheck: 'false', autocapitalize: 'none', inputmode: 'url' }],
   ['seats', 'Licences', 'A whole number. The thresholds of the queues follow from it.', { maxlength: 12, inputmode: 'numeric' }],
+  ['contract_start', 'Contract since', 'The day on which the contract began: renewals and cancelling go by it. May be left empty, and said later.', { type: 'date' }],
   ['console_url', 'Admin Console address', 'Where the customer’s Administration Console is, if it has one of its own. May be left empty.', { maxlength: 300, spellcheck: 'false', autocapitalize: 'none', inputmode: 'url', placeholder: 'https://' }],
 ];
 
@@ -103,6 +104,7 @@ class NewCustomer {
     try {
       const { id } = await send('POST', '/api/ui/customers', this.values());
       remember(DRAFT, null);
+      if (!this.form.isConnected) return; // whoever has gone elsewhere meanwhile stays there
       const link = h('a', { href: `/customers/${id}`, hidden: true });
       this.form.append(link);
       link.click(); // as any link: without loading the portal anew

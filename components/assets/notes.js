@@ -1,7 +1,7 @@
 // Customer notes: newest first, plain text with links that can be pressed, earlier versions to be read.
 import { h, when } from './live.js';
 import { openForm, openText, send } from './dialog.js';
-import { read } from './tips.js';
+import { read, reasonOf } from './tips.js';
 
 const LINK = /\bhttps?:\/\/[^\s<>"'`]+[^\s<>"'`.,;:!?)\]}]/g; // nothing but the web: a `javascript:` stays text
 
@@ -85,7 +85,7 @@ export class NotesBody {
       openText('Earlier versions', h('ul', { class: 'notes' }, ...versions.map((version) => h('li', { class: 'note' },
         h('div', { class: 'note-head' }, h('b', {}, version.by), h('span', { class: 'quiet small' }, when(version.at))), h('p', { class: 'note-body', dir: 'auto' }, ...withLinks(version.body))))));
     } catch (error) {
-      openText('Earlier versions', h('p', {}, `They cannot be read just now: ${error.message}`));
+      openText('Earlier versions', h('p', {}, `They cannot be read just now: ${reasonOf(error)}`));
     }
   }
 

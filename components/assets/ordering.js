@@ -4,6 +4,7 @@ import { h, number } from './live.js';
 import { shape } from './icons.js';
 import { send, worded } from './dialog.js';
 import { money, signed } from './prices.js';
+import { Asking } from './asking.js';
 import { remember } from './drafts.js';
 
 const TICKS = [
@@ -23,6 +24,7 @@ export class OrderingPage {
 
   destroy() {
     this.undo.forEach((undo) => undo());
+    this.asking.stop();
     clearTimeout(this.soon);
   }
 
@@ -30,6 +32,7 @@ export class OrderingPage {
 
   // `back` is [address, text] of where this page was reached from.
   build(root, back, panel) {
+    this.asking = new Asking(this.address, { found: (state) => this.take(state) }); // where it fails, the live dot says so
     this.title = h('h1', { tabindex: '-1' });
     this.standing = h('p', { class: 'quiet order-standing' });
     this.above = h('div', { class: 'order-above' });
@@ -92,15 +95,12 @@ export class OrderingPage {
 
   // -- what is stored -------------------------------------------------------------------------------------------------
 
-  async renew() {
-    if (this.asking) { this.again = true; return; }
-    this.asking = true;
-    try {
-      const response = await fetch(this.address, { cache: 'no-store', signal: AbortSignal.timeout(10000) });
-      if (response.ok) this.take(await response.json());
-    } catch { /* the live dot says that there is no connection */ }
-    this.asking = false;
-    if (this.again) { this.again = false; this.renew(); }
+  renew() { return this.asking.load(); }
+
+  // What the answer to something that was stored says of how it is now.
+  stored(state) {
+    this.asking.overtaken();
+    this.take(state);
   }
 
   // Asks what is typed comes to, and draws the answer to the newest question: the one before may come later.

@@ -44,7 +44,8 @@ export class OrdersBody {
       h('dl', { class: 'orders-facts' },
         h('div', {}, h('dt', {}, 'In the portal'), h('dd', {}, h('p', { class: 'state-line' }, icon(row.state_mark), h('b', {}, row.state_title)), ...this.portalSide(row))),
         h('div', {}, h('dt', {}, 'The vendor'), h('dd', {}, h('p', { class: 'state-line' }, icon(row.vendor_mark), h('b', {}, row.vendor_title)), ...this.vendorSide(row)))),
-      row.wants_export && h('p', { class: 'orders-gist' }, h('b', {}, 'Data export required.')),
+      row.wants_export && h('p', { class: row.export_is_late ? 'notice bad' : 'notice' }, row.export_is_late && shape('bad'), h('span', {}, h('b', {}, 'Data export required. '), `${row.export_is_late ? `It was due on ${day(row.effective_on)}: hand` : `Before ${day(row.effective_on)}, hand`} the data over, then say so here.`)),
+      row.exported && h('p', { class: 'orders-gist' }, 'The data were handed over, recorded ', when(row.exported.at), ` by ${row.exported.by}`, row.exported.note && [': ', h('bdi', {}, row.exported.note)], '.'),
       row.waits && h('p', { class: 'notice' }, row.waits),
       row.todo && h('p', { class: row.vendor === 'rejected' ? 'notice bad' : 'notice' }, row.vendor === 'rejected' && shape('bad'), h('span', {}, row.todo)),
       acts.length > 0 && h('div', { class: 'card-actions' }, ...acts));
@@ -93,6 +94,7 @@ export class OrdersBody {
     };
     return [
       row.vendor === 'rejected' && fix, ...Object.keys(offered).filter((key) => row.moves.includes(key)).map((key) => offered[key]()),
+      row.wants_export && button('exported', 'Data handed over', (one) => this.exported(one)),
       row.wants_code && button('code', 'Type the account code', (one) => this.typeCode(one), true), row.vendor !== 'rejected' && fix, back,
     ].filter(Boolean);
   }
@@ -124,6 +126,14 @@ export class OrdersBody {
       about: 'Say so once the vendor has been told, and has agreed that nothing comes of it.',
       fields: [{ name: 'note', label: 'To whom, or how', longest: 254, help: 'Such as “by phone to Kim at the order desk”. It may stay empty.' }],
     }, 'recalled');
+  }
+
+  exported(row) {
+    this.form(row, 'exported', {
+      title: `The data of ${row.number} were handed over`, button: 'Record',
+      about: 'Say so once the customer, or its new partner, has them. This is recorded in your name and cannot be taken back.',
+      fields: [{ name: 'note', label: 'To whom, or how', longest: 254, help: 'Such as “on a disk, to Kim”. It may stay empty.' }],
+    }, 'exported');
   }
 
   codeField(optional) {
@@ -160,17 +170,19 @@ export class OrdersBody {
     const facts = row.correctable;
     const again = row.vendor === 'delivered' || row.vendor === 'rejected' ? 'The vendor gets the corrected order in place of the one that it has.' : 'The vendor gets the corrected order.';
     const field = (name, label, more = {}) => ({ name, label, value: facts[name], ...more });
+    const sentTo = this.content.rfi_sent_to;
     this.form(row, 'correct', {
       title: `Correct ${row.number}`, button: 'Correct and deliver',
       about: `${again} Its document is made anew, and the old one stays among the attachments. Products, licences and prices stay as they were agreed.`,
       fields: [
         field('po_number', 'Order (PO) number', { longest: 60, help: 'Empty: none is required.' }),
         field('lead_first_name', 'Implementation lead: first name', { longest: 60 }), field('lead_last_name', 'Implementation lead: last name', { longest: 60 }),
-        field('lead_email', 'Implementation lead: e-mail', { kind: 'email', longest: 254, help: 'The RFI form that was sent stays where it is; send it again under Waiting for RFI.' }),
+        field('lead_email', 'Implementation lead: e-mail', { kind: 'email', longest: 254 }),
+        sentTo && { name: 'rfi', label: 'The RFI form, if that e-mail changes', kind: 'choice', value: 'move', choices: [['move', 'Send it to the new address, revoke the old link'], ['stay', 'Leave it as it was sent']], help: `It was sent to ${sentTo}. What is filled in already stays.` },
         field('lead_phone', 'Implementation lead: phone', { kind: 'tel', longest: 40, help: 'With + and the country code.' }),
         { name: 'note', label: 'A word to the vendor', longest: 120, help: 'What was corrected is told anyway. It may stay empty.' },
-      ],
-    }, 'correct', ({ note, ...values }) => ({ version: row.version, note, facts: { ...values, po_waived: !values.po_number.trim() } }));
+      ].filter(Boolean),
+    }, 'correct', ({ note, rfi, ...values }) => ({ version: row.version, note, moves_rfi: rfi === 'move', facts: { ...values, po_waived: !values.po_number.trim() } }));
   }
 
   typeCode(row) {

@@ -1,30 +1,7 @@
 // What pages of a list with a panel about one entry share (users, mail): a dialog that says what the server says of the
 // entry and asks again whenever that may have changed, and the hash of the address, which names the entry.
-import { h, live } from './live.js';
-import { read } from './tips.js';
-
-// Asks one at a time: an answer never overtakes a newer one, and whoever wants another meanwhile gets it afterwards.
-export class Asking {
-  constructor(address, { found, failed = () => {} }) { Object.assign(this, { address, found, failed }); }
-
-  stop() { this.gone = true; }
-
-  async load() {
-    if (this.loading) return void (this.again = true);
-    this.loading = true;
-    this.again = false;
-    try {
-      const answer = await read(await fetch(this.address, { cache: 'no-store', signal: AbortSignal.timeout(15000) }));
-      if (!this.gone) this.found(answer);
-    } catch (error) {
-      if (error.status === 401) live.leave();
-      else if (!this.gone) this.failed(error);
-    } finally {
-      this.loading = false;
-    }
-    if (this.again && !this.gone) this.load();
-  }
-}
+import { h } from './live.js';
+import { Asking } from './asking.js';
 
 // About one entry: `address` is where it is read, `none` what is said where there is none. Whoever extends it draws.
 export class Panel {

@@ -46,7 +46,7 @@ export class RfiForm {
     this.fields = Object.fromEntries(config.sections.flatMap((section) => section.fields).map((field) => [field.key, field]));
     this.letters = Object.fromEntries(config.sections.flatMap((section) => section.fields.map((field) => [field.key, section.letter])));
     this.base = {}; // answers as the server has them
-    this.typed = {}; // what is not saved yet: { value, was }
+    this.typed = {}; // what is not saved yet: { value, was }, and `sent` where some of it is on its way
     this.sent = {}; // what was sent last, whatever became of it
     this.refused = {}; // sentences of the server about what it would not even keep
     this.conflicts = {}; // what somebody else has saved where something else was typed
@@ -129,7 +129,7 @@ export class RfiForm {
     const theirs = this.base[key] ?? empty(this.fields[key]);
     delete this.refused[key];
     if (same(value, theirs) && !(key in this.conflicts)) delete this.typed[key];
-    else this.typed[key] = { value, was: this.typed[key]?.was ?? theirs };
+    else this.typed[key] = { ...this.typed[key], value, was: this.typed[key]?.was ?? theirs };
     this.remember();
     this.show();
     this.saveSoon();
@@ -149,6 +149,8 @@ export class RfiForm {
     if (!Object.keys(values).length) return;
     const was = Object.fromEntries(Object.keys(values).map((key) => [key, this.typed[key].was]));
     Object.assign(this.sent, values);
+    for (const key of Object.keys(values)) this.typed[key].sent = values[key]; // also where the window is closed before the answer
+    this.remember();
     this.saving = this.ways.answers({ values, was }, { keepalive }).then(
       (now) => { this.tries = 0; this.saving = null; this.saved = true; if (!this.gone) this.take(now, { mine: values }); },
       (error) => { this.saving = null; if (!this.gone) this.notSaved(error); },
@@ -274,6 +276,7 @@ export class RfiForm {
   recall() {
     try { this.typed = JSON.parse(localStorage.getItem(KEPT + this.config.about.key)) || {}; } catch { this.typed = {}; }
     for (const key of Object.keys(this.typed)) if (!(key in this.fields) || !this.config.canFill) delete this.typed[key];
+    for (const [key, { sent }] of Object.entries(this.typed)) if (sent !== undefined) this.sent[key] = sent;
   }
 
   remember() {
@@ -564,17 +567,21 @@ function flash(element) {
   requestAnimationFrame(() => element.classList.add('changed'));
 }
 
+// As whoever is signed in has chosen to see times (live.js); who holds a link sees those of the browser.
+const inZone = (options) => ({ ...options, timeZone: document.querySelector('meta[name=portal-zone]')?.content || undefined });
+
 function spoken(at) {
   const s = Math.max(0, Math.round((Date.now() - at) / 1000));
   if (s < 60) return 'just now';
   if (s < 3600) return `${Math.floor(s / 60)} min ago`;
   const date = new Date(at);
-  const sameDay = date.toDateString() === new Date().toDateString();
-  return date.toLocaleString('en-GB', sameDay ? { hour: '2-digit', minute: '2-digit' } : { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
+  const dayOf = (one) => one.toLocaleDateString('en-CA', inZone({}));
+  const clock = { hour: '2-digit', minute: '2-digit' };
+  return date.toLocaleString('en-GB', inZone(dayOf(date) === dayOf(new Date()) ? clock : { day: 'numeric', month: 'short', ...clock }));
 }
 
 function time(value) {
   const at = Date.parse(String(value).replace(' ', 'T').replace(/(\.\d{3})\d+/, '$1'));
   if (Number.isNaN(at)) return '';
-  return h('time', { datetime: new Date(at).toISOString(), title: new Date(at).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' }), 'data-said': at }, spoken(at));
+  return h('time', { datetime: new Date(at).toISOString(), title: new Date(at).toLocaleString('en-GB', inZone({ dateStyle: 'medium', timeStyle: 'short' })), 'data-said': at }, spoken(at));
 }

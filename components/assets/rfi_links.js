@@ -1,5 +1,5 @@
 // What is done about links to an RFI form: send one, copy one, take them back.
-import { h, inZone, parseTime, when } from './live.js';
+import { h, inZone, number, parseTime, when } from './live.js';
 import { openForm, openText, send } from './dialog.js';
 import { shape } from './icons.js';
 
@@ -25,13 +25,18 @@ export function sendLink(address, recipient, done = () => {}) {
   });
 }
 
+let isCopying = false; // one link for one press, however often it is pressed
 export async function copyLink(address, done = () => {}) {
+  if (isCopying) return;
+  isCopying = true;
   try {
     const told = await send('POST', `${address}/send`, { recipient: '' });
     done();
     showLink(told.address, 'Whoever has this link can fill in the form. It is shown only now.');
   } catch (error) {
     openText('No link could be made', h('p', {}, error.message));
+  } finally {
+    isCopying = false;
   }
 }
 
@@ -142,18 +147,20 @@ export async function openSeveral(table) {
   asked.set('end', '200');
   let rows;
   try {
-    rows = (await (await fetch(`/api/ui/tables/${table.config.key}/rows?${asked}`, { cache: 'no-store' })).json()).rows;
-  } catch { return openText('Several links', h('p', {}, 'The server does not answer. Try again in a moment.')); }
-  if (!rows?.length) return openText('Several links', h('p', {}, 'Nobody waits for a form here.'));
+    rows = (await send('GET', `/api/ui/tables/${table.config.key}/rows?${asked}`)).rows;
+  } catch (error) { return openText('Several links', h('p', { role: 'alert' }, error.message)); }
+  if (!rows.length) return openText('Several links', h('p', {}, 'Nobody waits for a form here.'));
   const ticks = rows.map((row) => Object.assign(h('input', { type: 'checkbox' }), { row }));
   const count = h('p', { class: 'quiet', role: 'status' });
   const chosen = () => ticks.filter((tick) => tick.checked);
-  const say = () => { count.textContent = `${chosen().length} of ${rows.length} chosen`; };
+  const all = table.counts?.shown > rows.length ? `the first ${number(rows.length)} of ${number(table.counts.shown)}` : number(rows.length);
+  const say = () => { count.textContent = `${chosen().length} of ${all} chosen`; };
   const pick = (which) => { ticks.forEach((tick) => { tick.checked = which(tick.row); }); say(); };
   const about = (row) => [row.rfi_form__sent_to || 'sent to nobody yet', row.rfi_form__opened_at ? 'opened' : 'not opened'].join(' · ');
   const list = h('ul', { class: 'rfi-several', onchange: say }, ...ticks.map((tick) => h('li', {}, h('label', {}, tick, h('span', {}, h('b', { dir: 'auto' }, tick.row.name), h('span', { class: 'quiet small' }, about(tick.row)))))));
   const told = h('div', { role: 'status' });
   const work = async (what, button) => {
+    if (button.getAttribute('aria-busy')) return;
     if (!chosen().length) return told.replaceChildren(h('p', { class: 'form-error' }, 'Choose somebody first.'));
     button.setAttribute('aria-busy', 'true');
     try {

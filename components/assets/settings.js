@@ -128,7 +128,7 @@ class SettingsPage {
       { name: 'name', label: 'Name', longest: 120 },
       { name: 'address', label: 'Address', kind: 'area', help: 'As it stands on a letter.' },
       { name: 'currency', label: 'Currency', kind: 'choice', choices: this.config.currencies, help: 'What prices and orders are in. When it changes, prices are entered anew.' },
-      { name: 'time_zone', label: 'Time zone', kind: 'choice', choices: zones.map((zone) => [zone, zone.replaceAll('_', ' ')]), help: 'Of the MSP itself. People see the times of their browser, or of the zone on their account page.' },
+      { name: 'time_zone', label: 'Time zone', kind: 'choice', choices: zones.map((zone) => [zone, zone.replaceAll('_', ' ')]), help: 'Days are counted in it: when something is due or takes effect, and when reminders go out. People see times in the zone of their browser, or of their account page.' },
     ], { above: [h('div', { class: 'settings-brand' }, picture, h('div', {}, h('div', { class: 'settings-row' }, file, choose, remove), problem))] });
     section.more = ({ logo, facts }) => {
       remove.hidden = !logo;
@@ -170,7 +170,7 @@ class SettingsPage {
     return this.form('rfi', 'RFI', 'What every new Request for Information begins with, because it is the same for all customers, and how it is asked for.', [
       { name: 'outbound_ips', label: 'Outbound IP addresses', kind: 'lines', help: `Public addresses, or networks such as 198.51.0.0/24. ${each}` },
       { name: 'inbound_ips', label: 'Inbound IP addresses', kind: 'lines', help: each },
-      { name: 'smart_hosts', label: 'Smart hosts', kind: 'lines', help: `Names such as relay.example.com. ${each}` },
+      { name: 'smart_hosts', label: 'Smart hosts', kind: 'lines', help: `Names such as relay.example.com, or public addresses. ${each}` },
       { name: 'rfi_link_days', label: 'A link to the form is good for', kind: 'number', help: 'Days. It also ends when the form is complete, or when somebody revokes it.' },
       { name: 'rfi_reminder_days', label: 'Reminders', kind: 'lines', help: 'After how many days without an answer whoever was sent the form is reminded, in the morning of that day: one number to a line. None, and nobody is reminded. Reminders need a mail server, and PORTAL_PUBLIC_URL for the address in them.' },
     ]);
@@ -265,6 +265,8 @@ class SettingsPage {
     } }, 'Try again now');
     return [
       h('p', {}, ...parts.flatMap((part, index) => [index ? ' · ' : '', part]), ' · ', h('a', { href: '/mail' }, 'All mail')),
+      // Whoever writes a link from this machine's own address sends one that opens nothing elsewhere.
+      !this.config.public_url && facts.smtp_host && h('p', { class: 'notice' }, `Links in messages begin with ${location.origin}, where you have the portal open, because PORTAL_PUBLIC_URL is not set; reminders are not sent without it. Set it to the address that everybody uses.`),
       mail.error && h('p', { class: 'notice bad' }, shape('bad'), h('span', {}, mail.error, h('span', { class: 'quiet' }, ` (to ${mail.error_to})`)), mail.waiting > 0 && h('span', { class: 'grow' }), mail.waiting > 0 && retry),
     ].filter(Boolean);
   }
@@ -309,7 +311,7 @@ class SettingsPage {
       title: `Revoke “${token.name}”?`, about: 'What uses it is answered no more, at once and for good.', fields: [], button: 'Revoke', danger: true,
       store: async () => this.stored((await send('DELETE', `${ADDRESS}/tokens/${token.id}`)).now),
     });
-    return h('div', { class: 'plain-table-box', tabindex: '0', role: 'region', 'aria-label': 'API tokens' }, h('table', { class: 'plain-table' },
+    return h('div', { class: 'plain-table-box', tabindex: '0', role: 'region', 'aria-label': 'List of API tokens' }, h('table', { class: 'plain-table' },
       h('thead', {}, h('tr', {}, ...['Name', 'Made', 'Last used', ''].map((title) => h('th', { scope: 'col' }, title || h('span', { class: 'sr-only' }, 'What can be done'))))),
       h('tbody', {}, ...tokens.map((token) => h('tr', { class: token.revoked_at && 'quiet' }, cell('Name', h('span', { class: 'token-name' }, token.name)), cell('Made', when(token.created_at)), cell('Last used', token.used_at ? when(token.used_at) : 'never'),
         cell('', token.revoked_at ? h('span', {}, 'revoked ', when(token.revoked_at)) : h('button', { class: 'button small', type: 'button', 'aria-label': `Revoke ${token.name}`, onclick: () => revoke(token) }, 'Revoke')))))));
@@ -337,7 +339,7 @@ function backupLines(backups) {
     h('dl', { class: 'facts' },
       ...fact('Last good one', backups.at ? when(backups.at) : 'none'),
       ...(backups.at ? [...fact('File', h('span', { class: 'token-name' }, backups.name), h('span', { class: 'quiet' }, ` · ${bytes(backups.size)}`)),
-        ...fact('Encrypted', backups.encrypted ? 'Yes' : h('span', {}, 'No', h('span', { class: 'quiet' }, ' · PORTAL_BACKUP_KEY is not set'))),
+        ...fact('Encrypted', backups.encrypted ? 'Yes' : 'No', h('span', { class: 'quiet' }, backups.has_key ? (backups.encrypted ? '' : ' · the next one is') : `${backups.encrypted ? ' · the next one is not:' : ' ·'} PORTAL_BACKUP_KEY is not set`)),
         ...fact('Read back', backups.verified_at ? when(backups.verified_at) : 'not yet')] : []),
       ...fact('Next', backups.running ? 'one is being made now' : !backups.on ? 'never by itself: PORTAL_BACKUP_DAYS is 0' : Date.parse(backups.next_at) <= live.now() ? 'within minutes' : when(backups.next_at))),
   ].filter(Boolean);

@@ -2,7 +2,7 @@
 // Search, letter and sort live in the address; each change is a step that Back undoes.
 import * as AgGrid from 'nicegui-aggrid';
 import { carry, h, live, number } from './live.js';
-import { Tips, read } from './tips.js';
+import { Tips, isRefused, read, reasonOf } from './tips.js';
 import { Columns } from './table_columns.js';
 import { LETTERS, Letters, columnMenu, exportMenu, toolLinks } from './table_menus.js';
 import { Place } from './table_place.js';
@@ -22,6 +22,7 @@ const theme = AgGrid.themeQuartz.withParams({
 });
 
 const TOLD = '[data-monitor], [data-tip]'; // what a tip tells more about
+const LONGEST = 30000; // ms that an answer may take: what never comes would keep all others from being asked for
 const TRY_AGAIN = 3000; // ms until what could not be read is asked for once more
 const COUNT_PAUSE = 1500; // ms at least between two countings that nobody asked for
 const STOPS = ':is(.ag-row, .ag-header-row)[tabindex="0"], [class*=-viewport]';
@@ -218,7 +219,7 @@ class Table {
     try {
       const known = this.askedEarly?.address === address ? this.askedEarly.answer : null;
       this.askedEarly = null;
-      const answer = await (known || fetch(address, { cache: 'no-store' }).then(read));
+      const answer = await (known || fetch(address, { cache: 'no-store', signal: AbortSignal.timeout(LONGEST) }).then(read));
       if (this.gone || generation !== this.generation) return params.failCallback();
       if (!live.isWhole(answer.epoch, answer.n)) setTimeout(() => !this.gone && this.askAgain());
       const since = this.since(answer);
@@ -240,7 +241,7 @@ class Table {
       if (error.status === 401) return live.leave();
       params.failCallback();
       this.firstRowsHere?.();
-      this.showProblem(error.message);
+      this.showProblem(reasonOf(error), isRefused(error));
     }
   }
 
@@ -256,7 +257,7 @@ class Table {
     this.countTimer = null;
     this.countedAt = Date.now();
     try {
-      const counts = await fetch(`/api/ui/tables/${this.config.key}/counts${query(this.asked)}`, { cache: 'no-store' }).then(read);
+      const counts = await fetch(`/api/ui/tables/${this.config.key}/counts${query(this.asked)}`, { cache: 'no-store', signal: AbortSignal.timeout(LONGEST) }).then(read);
       if (this.gone || generation !== this.generation || turn < (this.countShown || 0)) return; // a later one was quicker
       this.countShown = turn;
       this.counts = { ...counts, generation };
@@ -268,8 +269,8 @@ class Table {
       this.showCount();
       this.showLetters();
       this.showNote(counts.note);
-    } catch {
-      if (!this.gone) this.countsSoon(2000);
+    } catch (error) {
+      if (!this.gone && !isRefused(error)) this.countsSoon(2000);
     }
   }
 
@@ -391,7 +392,7 @@ class Table {
     try {
       for (let start = 0; start < held.length && !this.gone; start += 200) {
         const ids = held.slice(start, start + 200);
-        const answer = await fetch(`/api/ui/tables/${this.config.key}/rows?ids=${ids}`, { cache: 'no-store' }).then(read);
+        const answer = await fetch(`/api/ui/tables/${this.config.key}/rows?ids=${ids}`, { cache: 'no-store', signal: AbortSignal.timeout(LONGEST) }).then(read);
         const found = Object.fromEntries(answer.rows.map((row) => [row.id, row]));
         const since = this.since(answer);
         if (!live.isWhole(answer.epoch, answer.n)) this.renewAgain = true;
@@ -403,7 +404,8 @@ class Table {
     } catch (error) {
       if (error.status === 401) return live.leave();
       pause = TRY_AGAIN;
-      this.renewAgain = true;
+      this.renewAgain = !isRefused(error);
+      if (!this.renewAgain) this.showProblem(error.message, true);
     } finally {
       this.renewing = false;
     }
@@ -428,11 +430,13 @@ class Table {
     if (note) this.note.replaceChildren(h('span', {}, note.text + ' '), note.href ? h('a', { href: note.href }, note.link) : '');
   }
 
-  // Said once, however often it fails: whoever is about to press the button keeps it.
-  showProblem(text) {
+  // Said once, however often it fails: whoever is about to press the button keeps it. What is refused is asked for again
+  // when somebody presses it, or when something is told that may have changed it.
+  showProblem(text, isForGood = false) {
     const known = !this.problem.hidden && this.problem.dataset.said === text;
     this.problem.hidden = !text;
-    if (text) this.tryAgainSoon();
+    clearTimeout(this.again);
+    if (text && !isForGood) this.tryAgainSoon();
     if (!text || known) return;
     this.problem.dataset.said = text;
     this.problem.replaceChildren(h('span', {}, `The list cannot be read: ${text} `), h('button', { type: 'button', class: 'button small', onclick: () => { this.api.purgeInfiniteCache(); this.refreshCounts(); } }, 'Try again'));

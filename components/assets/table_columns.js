@@ -59,6 +59,7 @@ export class Columns {
       init(params) {
         this.box = document.createElement('span');
         this.box.className = `cell cell-${kind}`;
+        if (kind === 'name') this.box.dir = 'auto'; // a name that is too long loses its end, not its beginning
         this.refresh(params);
       }
       getGui() { return this.box; }
@@ -135,7 +136,7 @@ export class Columns {
 
   // A text with a state beside it: shape, tone and word.
   marked(text, [shape_, tone, word]) {
-    return h('span', { class: 'marked' }, text, h('span', { class: 'cell-mark', 'data-tip': word }, stateIcon({ shape: shape_, tone, word })));
+    return h('span', { class: 'marked' }, h('span', { class: 'marked-text' }, text), h('span', { class: 'cell-mark', 'data-tip': word }, stateIcon({ shape: shape_, tone, word })));
   }
 
   // What can be done about a row: a way to it, a dialog, or nothing.

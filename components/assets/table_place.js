@@ -4,6 +4,7 @@ import { h, number } from './live.js';
 import { shape } from './icons.js';
 
 const REORDER_PAUSE = 2000; // ms at least between two re-orderings that nobody asked for
+const TOLD_PAUSE = 500; // the same of lists that readings do not move: what people do comes one by one
 const ROW = 36; // px, as in table.js
 
 export class Place {
@@ -13,6 +14,7 @@ export class Place {
     this.pill = h('button', { type: 'button', class: 'pill', hidden: true, onfocus: (event) => { this.cameFrom = event.relatedTarget; }, onclick: () => this.pressed() });
   }
 
+  get pause() { return this.table.config.about === 'customers' ? REORDER_PAUSE : TOLD_PAUSE; }
   get api() { return this.table.api; }
   get viewport() { return this.table.gridBox.querySelector('.ag-body-viewport'); }
 
@@ -28,7 +30,7 @@ export class Place {
 
   mayReorder() {
     this.moved.add('everything');
-    return !this.mustWait() && Date.now() - (this.reorderedAt || 0) >= REORDER_PAUSE;
+    return !this.mustWait() && Date.now() - (this.reorderedAt || 0) >= this.pause;
   }
 
   // The pill goes away: the focus goes back to the rows if it was there.
@@ -42,7 +44,7 @@ export class Place {
     if (this.table.gone || this.table.isParked || !this.moved.size) return;
     if (this.mustWait()) return this.showPill();
     if (this.reorderTimer) return;
-    const wait = Math.max(0, (this.reorderedAt || 0) + REORDER_PAUSE - Date.now());
+    const wait = Math.max(0, (this.reorderedAt || 0) + this.pause - Date.now());
     this.reorderTimer = setTimeout(() => {
       this.reorderTimer = null;
       if (this.mustWait()) this.showPill();

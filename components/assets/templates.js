@@ -36,6 +36,8 @@ class TemplatesPage {
 
   destroy() { this.undo.forEach((undo) => undo()); }
 
+  get picked() { return this.list.querySelector('[aria-pressed=true]'); }
+
   get template() { return this.templates.find(({ key }) => key === this.key); }
 
   get changed() { return JSON.stringify([this.draft.name, this.draft.steps]) !== JSON.stringify([this.template.name, this.template.steps]); }
@@ -87,7 +89,7 @@ class TemplatesPage {
         !one.is_default && h('button', { class: 'button plain small', type: 'button', 'data-keep': `remove ${one.key}`, 'aria-label': `Remove ${one.name}`, onclick: () => this.retire(one) }, 'Remove'),
         one.versions.length > 1 && h('button', { class: 'button plain small', type: 'button', 'data-keep': `versions ${one.key}`, 'aria-label': `Versions of ${one.name}`, onclick: () => this.versions(one) }, 'Versions')))));
     if (editor) this.showEditor();
-    if (focused && document.activeElement?.dataset?.keep !== focused) document.querySelector(`[data-keep="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    if (focused && document.activeElement?.dataset?.keep !== focused) (document.querySelector(`[data-keep="${CSS.escape(focused)}"]`) || this.picked)?.focus({ preventScroll: true });
   }
 
   async act(path, said) {
@@ -113,7 +115,7 @@ class TemplatesPage {
   }
 
   retire(one) {
-    openForm({
+    const box = openForm({
       title: `Remove ${one.name}`, about: 'New customers cannot begin with it any more. Customers who are in Connect with it keep their steps.', button: 'Remove', danger: true, fields: [],
       store: async () => {
         const { now } = await send('POST', `${ADDRESS}/${one.key}/remove`, {});
@@ -122,6 +124,7 @@ class TemplatesPage {
         this.said.textContent = `${one.name} was removed.`;
       },
     });
+    box.addEventListener('close', () => { if (document.activeElement === document.body) this.picked?.focus(); }); // what opened it went with it
   }
 
   versions(one) {
@@ -156,7 +159,7 @@ class TemplatesPage {
       h('h2', { id: 'template-title' }, template.name),
       draft.was !== template.version && h('p', { class: 'notice bad' }, `Somebody else has saved version ${template.version} meanwhile. Discard your changes to see it.`),
       h('div', { class: 'field' }, h('label', { for: 'template-name' }, 'Name'), name, h('p', { class: this.problems.name ? 'form-error' : 'form-help', id: 'template-name-help' }, this.problems.name || '')),
-      h('p', { class: 'quiet small' }, 'Alt with ↑ or ↓ moves a step.'),
+      h('p', { class: 'quiet small template-keys' }, 'Alt with ↑ or ↓ moves a step.'),
       this.steps,
       h('div', {}, h('button', { class: 'button', type: 'button', 'data-keep': 'add step', onclick: () => this.add() }, shape('plus'), 'Add a step')),
       this.trouble, h('div', { class: 'settings-buttons' }, this.save, this.drop, this.note));

@@ -12,6 +12,12 @@ export async function read(response) {
   throw Object.assign(new Error(message), { status: response.status });
 }
 
+// Why something could not be read, in words: what a browser says of a connection that is lost is not for people.
+export const reasonOf = ({ status, name, message }) => (status === undefined && /fetch|network|load failed|timeout|abort/i.test(`${name} ${message}`) ? 'the server does not answer.' : message);
+
+// Whether the same question would get the same answer, until somebody's rights are others.
+export const isRefused = ({ status }) => status === 403 || status === 404;
+
 let shown = null; // there is one tip on the screen at the most
 // Escape takes it away wherever the focus is: what lies under it can then be read (WCAG 1.4.13).
 document.addEventListener('keydown', (event) => event.key === 'Escape' && shown?.hide());

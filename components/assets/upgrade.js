@@ -436,7 +436,7 @@ class UpgradePage extends OrderingPage {
 export function withdrawOrder({ me, id }, order, done = () => {}) {
   openForm({
     title: `Withdraw ${order.number}`, about: 'Nothing of the customer changes then. If the vendor has it already, somebody has to tell it: the order is listed under Orders until that is recorded.',
-    fields: [{ name: 'because', label: 'Reason', kind: 'text', help: 'If there is one to tell.' }], button: 'Withdraw', dismiss: 'Leave it', draft: `${me} withdraw ${order.id}`,
+    fields: [{ name: 'because', label: 'Reason', kind: 'text', help: 'If there is one to tell.' }], button: 'Withdraw', danger: true, dismiss: 'Leave it', draft: `${me} withdraw ${order.id}`,
     store: async ({ because }) => { await send('POST', `/api/ui/customers/${id}/orders/${order.id}/withdraw`, { because }); done(); },
   });
 }
@@ -466,6 +466,7 @@ function tickControl(shared, text) {
   const box = h('label', { class: 'tick' }, input, h('span', {}, text));
   Object.defineProperty(box, 'value', { get: () => (input.checked ? 'yes' : ''), set: (value) => { input.checked = value === 'yes'; } });
   box.focus = () => input.focus();
+  for (const name of ['setAttribute', 'removeAttribute']) box[name] = (...given) => input[name](...given); // that it is wrong is told of the tick
   return box;
 }
 

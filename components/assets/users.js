@@ -4,7 +4,7 @@ import { exact, h, inZone, live, number, when } from './live.js';
 import { shape } from './icons.js';
 import { openForm, openText, send } from './dialog.js';
 import { Named, Panel } from './panel.js';
-import { read } from './tips.js';
+import { read, reasonOf } from './tips.js';
 import { mount as mountTable } from './table.js';
 
 const PEOPLE = '/api/ui/people';
@@ -72,7 +72,7 @@ class PersonPanel extends Panel {
     this.isMe = person.id === this.page.config.me;
     const generic = person.state === 'generic';
     this.body.replaceChildren(
-      h('p', { class: 'person-who' }, h('span', {}, person.email), chip(person), this.isMe && h('span', { class: 'quiet' }, 'That is you')),
+      h('p', { class: 'person-who' }, generic && h('span', {}, person.email), chip(person), this.isMe && h('span', { class: 'quiet' }, 'That is you')),
       generic ? h('p', { class: 'notice' }, 'This account holds Partner Administrator on every customer and grants that role where nobody else can. Nobody signs in with it, and it stays as it is.') : '',
       ...(generic ? [] : [this.facts(person), this.sessions(person)]));
   }
@@ -85,6 +85,7 @@ class PersonPanel extends Panel {
     const listed = names.length || left ? h('p', { class: 'quiet small person-names' }, ...names.flatMap((name, n) => (n ? [', ', name] : [name])), left ? `${names.length ? ' and ' : ''}${number(left)} more` : '') : '';
     const row = (term, ...content) => [h('dt', {}, term), h('dd', {}, ...content)];
     return h('dl', { class: 'person-facts' },
+      ...row('E-mail', h('div', {}, person.email, h('p', { class: 'quiet small' }, 'They sign in with it.')), this.button('Correct', 'facts', () => this.correct(person), { 'aria-label': 'Correct name and e-mail' })),
       ...row('Role', h('div', {}, person.role_title, h('p', { class: 'quiet small' }, about)), this.button('Change', 'role', () => this.changeRole(person), { 'aria-label': 'Change the role' })),
       ...row('Sees', h('div', {}, person.sight.words, listed), this.button('Change', 'sight', () => this.changeSight(person), { 'aria-label': 'Change what they see' })),
       ...row('Account', h('div', {}, ...this.standing(person)), h('div', { class: 'person-acts' }, ...this.acts(person))),
@@ -93,6 +94,11 @@ class PersonPanel extends Panel {
         about: 'For somebody who has lost the authenticator and the recovery codes: make sure that it is really them. They are signed out everywhere and sign in with the password alone.',
         store: () => send('POST', `${PEOPLE}/${this.id}/two-factor/reset`, {}),
       }), { 'aria-label': 'Reset the two-factor' })),
+      ...(person.provider ? row('Single sign-on', h('div', {}, 'Linked'), this.button('Unlink', 'provider', () => openForm({
+        title: `Unlink the single sign-on of ${person.name}?`, button: 'Unlink', fields: [],
+        about: 'For somebody who has another account at the provider now. They are signed out everywhere; the next account there with their verified e-mail address is theirs.',
+        store: () => send('POST', `${PEOPLE}/${this.id}/single-sign-on/unlink`, {}),
+      }), { 'aria-label': 'Unlink the single sign-on' })) : []),
       ...row('Last sign-in', h('div', {}, person.last_sign_in_at ? when(person.last_sign_in_at) : 'Never')));
   }
 
@@ -118,7 +124,7 @@ class PersonPanel extends Panel {
       this.button('Make a link to hand over', 'copy', () => send_(false)),
       person.link && this.button('Withdraw the link', 'revoke', () => this.send('/link/revoke')),
       this.button('Disable', 'disable', () => openForm({
-        title: `Disable ${person.name}?`, button: 'Disable', fields: [],
+        title: `Disable ${person.name}?`, button: 'Disable', danger: true, fields: [],
         about: `${this.isMe ? 'This is you: you are signed out at once, and somebody else has to enable you again.' : 'They are signed out everywhere within seconds and cannot sign in until somebody enables them again.'} What they did stays in the history.`,
         store: () => send('POST', `${address}/disable`, {}),
       }), { class: 'button small tone-bad' })];
@@ -128,6 +134,18 @@ class PersonPanel extends Panel {
     return this.act(null, async () => {
       const answer = await send('POST', `${PEOPLE}/${this.id}${path}`, body);
       then?.(answer);
+    });
+  }
+
+  correct(person) {
+    openForm({
+      title: `Name and e-mail of ${person.name}`, button: 'Save',
+      about: person.link ? 'With another address, the link that is good now opens nothing any more: send a new one afterwards.' : 'For what was mistyped, or has changed. What they did stays theirs.',
+      fields: [
+        { name: 'name', label: 'Name', value: person.name, longest: 120 },
+        { name: 'email', label: 'E-mail', kind: 'email', value: person.email, help: 'They sign in with it from now on.' },
+      ],
+      store: (values) => send('POST', `${PEOPLE}/${this.id}/facts`, values),
     });
   }
 
@@ -185,7 +203,8 @@ function until(at) {
 function showLink(issued, kind) {
   const what = kind === 'invite' ? 'invitation' : 'link to choose another password';
   if (issued.mailed) {
-    openText('It is on its way', h('p', {}, `The ${what} was sent to `, h('b', {}, issued.email), '.'), h('p', { class: 'quiet' }, 'It is good once, until ', until(issued.until), '.'));
+    openText('It is on its way', h('p', {}, `The ${what} goes to `, h('b', {}, issued.email), ' by e-mail.'),
+      h('p', { class: 'quiet' }, 'It is good once, until ', until(issued.until), '. What becomes of the message is under ', h('a', { href: '/mail', onclick: (event) => event.target.closest('dialog').close() }, 'Mail'), '.'));
     return;
   }
   const field = h('input', { class: 'mono', type: 'text', readonly: true, value: issued.link, 'aria-label': 'Link', onfocus: (event) => event.target.select() });
@@ -301,7 +320,7 @@ function sightEditor(shared) {
       offers.scrollIntoView({ block: 'nearest' }); // they would be behind the buttons of the dialog
       said.textContent = found.more ? 'There are more: type a little more of the name.' : fresh.length ? '' : found.rows.length ? 'Already chosen.' : 'No customer that you see matches this.';
     } catch (error) {
-      if (mine === asked) said.textContent = `Customers cannot be searched just now: ${error.message}`;
+      if (mine === asked) said.textContent = `Customers cannot be searched just now: ${reasonOf(error)}`;
     }
   };
   const add = (customer) => {

@@ -25,8 +25,35 @@ NEEDS = {
     'inbound_email': ['outbound_email', 'recipient_validation'], 'lockdown': ['inbound_email'],
     'monitoring': ['recipient_validation'], 'handover': ['monitoring'],
 }
+# Of the step that a customer is at. Whoever is ready to complete is at none, though the key is that of the last one.
 CURRENT = """(SELECT s."{column}" FROM "connect_step" s WHERE s."customer_id"="customer"."id"
-    AND s."key"="customer"."connect_key" LIMIT 1)"""
+    AND s."key"=CASE WHEN "customer"."connect_key" IN ('rfi_requested','rfi_received') THEN 'rfi'
+    ELSE "customer"."connect_key" END AND s."state" NOT IN ('complete','skipped') LIMIT 1)"""
+
+
+async def stated(client) -> None:
+    """What the board of Connect goes by, as `Customer.restate` has it."""
+    done = """(SELECT COUNT(*) FROM "connect_step" s WHERE s."customer_id"="customer"."id" AND s."state"='complete'
+        AND NOT s."is_optional")"""
+    left = """(SELECT COUNT(*) FROM "connect_step" s WHERE s."customer_id"="customer"."id"
+        AND s."state" NOT IN ('complete','skipped') AND NOT s."is_optional")"""
+    await client.execute_script(
+        f"""UPDATE "customer" SET "steps_done"={done}, "steps_of"={done}+{left}"""  # nosec B608 # nothing but constants
+    )
+    nobody = """CASE WHEN "connect_status"='Ready to complete' THEN 'partner' ELSE 'customer' END"""
+    await client.execute_script(
+        f"""UPDATE "customer" SET "connect_owner"=COALESCE({CURRENT.format(column='owner')}, {nobody}),
+        "connect_due"={CURRENT.format(column='due_at')} WHERE "listing"<>'complete'"""  # nosec B608 # the same
+    )
+
+
+async def named_currency(client) -> None:
+    """Prices had a currency before the MSP had one: without this nothing of its price list could be ordered."""
+    of_its_prices = """FROM "price" p WHERE p."partner_id"="partner"."id")"""
+    await client.execute_script(
+        f"""UPDATE "partner" SET "currency"=(SELECT MIN(p."currency") {of_its_prices}
+        WHERE (SELECT COUNT(DISTINCT p."currency") {of_its_prices}=1"""  # nosec B608 # nothing but constants
+    )
 
 
 async def filled(_apps, schema_editor) -> None:
@@ -37,19 +64,9 @@ async def filled(_apps, schema_editor) -> None:
         await client.execute_script(
             f"""UPDATE "connect_step" SET "needs"='{given}' WHERE "key"='{key}'"""  # nosec B608 # both are constants
         )
-    done = """(SELECT COUNT(*) FROM "connect_step" s WHERE s."customer_id"="customer"."id" AND s."state"='complete'
-        AND NOT s."is_optional")"""
-    left = """(SELECT COUNT(*) FROM "connect_step" s WHERE s."customer_id"="customer"."id"
-        AND s."state" NOT IN ('complete','skipped') AND NOT s."is_optional")"""
-    await client.execute_script(
-        f"""UPDATE "customer" SET "steps_done"={done}, "steps_of"={done}+{left},
-        "connect_owner"=COALESCE({CURRENT.format(column='owner')}, 'customer'), "connect_due"={CURRENT.format(column='due_at')}
-        WHERE "listing"<>'complete'"""  # nosec B608 # nothing but constants
-    )
-    await client.execute_script(
-        """UPDATE "customer" SET "contract_start"=CAST("created_at" AS DATE)"""
-        if client.capabilities.dialect == 'postgres' else """UPDATE "customer" SET "contract_start"=DATE("created_at")"""
-    )
+    await stated(client)
+    await named_currency(client)
+    # When their contracts began nobody has said: cancelling counts from the day on which they were added, and says so.
     # Of the samples that all MSPs share there is one of each code; null is not equal to null.
     await client.execute_script('CREATE UNIQUE INDEX "product_shared_code" ON "product" ("code") WHERE "partner_id" IS NULL')
 

@@ -166,7 +166,8 @@ async def add_customer(acting: Acting) -> dict[str, Any]:
     if not isinstance(products, list) or len(products) > MOST_PRODUCTS or not all(isinstance(p, str) for p in products):
         raise Invalid('products', 'is not a list of products')
     facts: dict[str, Any] = {
-        name: acting.text(name) for name in ('name', 'account_code', 'domain', 'account_type', 'console_url')
+        name: acting.text(name)
+        for name in ('name', 'account_code', 'domain', 'account_type', 'console_url', 'contract_start')
     }
     facts['seats'] = acting.text('seats').strip() or '0'
     partner = await Partner.get(id=acting.user.partner_id)

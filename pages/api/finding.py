@@ -23,6 +23,25 @@ ACTIONS = (
     ('Invite somebody', '/users#invite', 'user.manage', 'new user person colleague'),
     ('Your account', '/account', 'account.change', 'profile password two-factor name time zone sessions'),
 )
+# What is where on the settings page: section, its part of the address, the right, and other words.
+SETTINGS = (
+    ('The MSP', 'msp', 'settings.change', 'company name logo address currency time zone'),
+    ('Customers', 'customers', 'settings.change', 'in progress rule listed'),
+    ('Orders', 'orders', 'settings.change', 'order desk vendor agreement withdraw upgrades'),
+    ('RFI', 'rfi', 'settings.change', 'outbound inbound ip addresses smart hosts reminders links'),
+    ('Connect', 'connect', 'settings.change', 'mx spf records automatic checks completion'),
+    ('Security', 'security', 'settings.change', 'two-factor 2fa second factor totp rule'),
+    ('Help links', 'help', 'settings.change', 'knowledge base articles'),
+    ('Mail', 'mail', 'settings.change', 'smtp mail server e-mail sender test message'),
+    ('API tokens', 'tokens', 'token.manage', 'readings bearer key'),
+    ('Backups', 'backups', 'settings.change', 'restore'),
+)
+# Other words by which people look for a page.
+WORDS = {
+    '/users': 'people colleagues roles invite disable', '/access': 'grant revoke partner administrator role delegated',
+    '/audit': 'log sign-ins who did what history', '/settings': 'configuration preferences',
+    '/settings/prices': 'products price list', '/noc': 'screen tv monitor', '/mail': 'messages e-mails sent waiting',
+}  # fmt: skip
 
 
 @reads(router, '/find', right=SIGNED_IN)
@@ -40,9 +59,17 @@ async def find(asking: Asking) -> dict[str, Any]:
 def places(user: PortalUser) -> list[dict[str, Any]]:
     """Pages, actions and help articles for this person: title, group, and an address or what the page itself does."""
     pages = [
-        {'group': 'Pages', 'title': f'{group} | {title}' if group == 'Customer' else title, 'href': address}
+        {
+            'group': 'Pages', 'title': f'{group} | {title}' if group == 'Customer' else title, 'href': address,
+            'words': WORDS.get(address, ''),
+        }
         for group, offered in MENU for title, address, right in offered if not right or may(user, right)
     ]  # fmt: skip
+    parts = [
+        {'group': 'Pages', 'title': f'Settings | {title}', 'href': f'/settings#{id_}', 'words': words, 'part': True}
+        for title, id_, right, words in SETTINGS
+        if may(user, right)
+    ]
     actions = [
         {'group': 'Actions', 'title': title, 'href': address, 'words': words}
         for title, address, right, words in ACTIONS
@@ -59,4 +86,4 @@ def places(user: PortalUser) -> list[dict[str, Any]]:
         {'group': 'Help', 'title': title, 'href': address}
         for title, address in help.articles() if ours or title == help.RIGHTS_TITLE
     ]  # fmt: skip
-    return [*pages, *actions, *themes, sign_out, *articles]
+    return [*pages, *parts, *actions, *themes, sign_out, *articles]

@@ -9,6 +9,7 @@ import csv
 import hashlib
 import io
 import logging
+import os
 import secrets
 import tempfile
 import time
@@ -23,7 +24,7 @@ from starlette.responses import Response
 from components.export import defused
 from models import Partner, PortalUser, database
 from models.checking import Impossible, Invalid, line
-from models.customer_import import ImportResult, import_customers, preview_import
+from models.customer_import import ImportResult, import_customers, preview_import, refused_lines
 from models.rights import Refused
 from pages.acting import Acting, Asking, acts, reads, takes
 from pages.answers import NotThere, answer
@@ -182,8 +183,9 @@ def _forget_old(user: PortalUser) -> None:
 
 async def _content(upload: Upload) -> bytes:
     def read() -> bytes:
-        upload.file.seek(0)
-        return upload.file.read()
+        # Not by the file's own place in it: it may be read twice at once.
+        upload.file.flush()
+        return os.pread(upload.file.fileno(), upload.size, 0)
 
     content = await asyncio.to_thread(read)
     digest = await asyncio.to_thread(hashlib.sha256, content)
@@ -263,23 +265,21 @@ async def state(asking: Asking) -> dict[str, Any]:
 
 @reads(router, '/imports/{upload_id}/refused.csv', right='customer.import')
 async def refused(asking: Asking) -> Response:
-    """All refused lines as a file, none of whose cells is a formula."""
+    """All refused lines as a file to be corrected and imported, none of whose cells is a formula."""
     upload = _of(asking)
     result = upload.result or upload.preview
     if not result:
         raise NotThere
-    content = await asyncio.to_thread(_refused_lines, result)
+    content = await asyncio.to_thread(_as_csv, await _content(upload), result)
     return Response(
         content, media_type='text/csv; charset=utf-8',
         headers={'Content-Disposition': 'attachment; filename="refused-lines.csv"', 'Cache-Control': 'no-store'},
     )  # fmt: skip
 
 
-def _refused_lines(result: ImportResult) -> bytes:
+def _as_csv(content: bytes, result: ImportResult) -> bytes:
     text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(['Line', 'Column', 'Why'])
-    writer.writerows([each.line, each.column, defused(each.why)] for each in result.refused)
+    csv.writer(text).writerows(map(defused, line) for line in refused_lines(content, result.refused))
     return '\ufeff'.encode() + text.getvalue().encode(errors='replace')
 
 

@@ -4,10 +4,11 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from models import Order, correcting
+from models import Order, cancelling, correcting
 from models.checking import Impossible, Invalid
 from pages.acting import Acting, acts
 from pages.answers import NotThere
+from pages.proxies import base_url
 
 router = APIRouter(prefix='/api/ui/customers/{customer_id}/orders/{order_id}', include_in_schema=False)
 RIGHT = 'order.record'
@@ -58,6 +59,14 @@ async def recalled(acting: Acting) -> dict[str, Any]:
     return _told(order)
 
 
+@acts(router, 'POST', '/exported', right=RIGHT)
+async def exported(acting: Acting) -> dict[str, Any]:
+    """The data of a customer that leaves were handed over; `note` says to whom, or how."""
+    order = await _of(acting)
+    await cancelling.exported(order, by=acting.user, note=acting.text('note'))
+    return _told(order)
+
+
 @acts(router, 'POST', '/deliver-again', right=RIGHT)
 async def deliver_again(acting: Acting) -> dict[str, Any]:
     """Deliver it once more; `note` says what was put right."""
@@ -68,14 +77,19 @@ async def deliver_again(acting: Acting) -> dict[str, Any]:
 
 @acts(router, 'POST', '/correct', right='order.submit')
 async def correct(acting: Acting) -> dict[str, Any]:
-    """Put right what it says, and tell the vendor from the beginning; `version` is the one that was seen."""
+    """Put right what it says, and tell the vendor from the beginning; `version` is the one that was seen. With
+    `moves_rfi` another address of the lead is sent the RFI form, and the link of the wrong one is revoked."""
     order = await _of(acting)
     version = acting.body.get('version')
     if not isinstance(version, int) or isinstance(version, bool):
         raise Invalid('version', 'is not the number of a version')
     if order.version != version:
         raise Impossible(f'{order.number}: somebody else was quicker. Look at it again.')
-    if not await correcting.correct(order, acting.facts(), note=acting.text('note'), by=acting.user):
+    done = await correcting.correct(
+        order, acting.facts(), note=acting.text('note'), by=acting.user,
+        moves_rfi=acting.body.get('moves_rfi') is True, at=base_url(acting.request),
+    )  # fmt: skip
+    if not done:
         raise Impossible('Nothing was changed: the order says that already.')
     return _told(await _of(acting))
 

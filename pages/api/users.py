@@ -59,6 +59,7 @@ async def _details(by: PortalUser, who: PortalUser, mine: Session) -> dict[str, 
     return {
         'id': who.id, 'name': who.name, 'email': who.email, 'role': who.role, 'role_title': who.role.title,
         'state': who.state, 'state_title': who.state.title, 'two_factor': who.totp_since is not None,
+        'provider': bool(who.oidc_subject),
         'created_at': who.created_at, 'last_sign_in_at': who.last_sign_in_at, 'disabled_at': who.disabled_at,
         'sight': {
             'everything': sight.everything, 'customers': named, 'tags': sorted(sight.tags),
@@ -123,6 +124,13 @@ async def invite(acting: Acting) -> dict[str, Any]:
     return {'id': user.id, 'name': user.name, 'email': user.email} | told(issued)
 
 
+@acts(router, 'POST', '/{user_id}/facts', right=RIGHT)
+async def correct(acting: Acting) -> dict[str, Any]:
+    """Another name or e-mail address, for one that was mistyped or is another one now."""
+    who = await _of(acting)
+    return {'changed': await who.correct(name=acting.text('name'), email=acting.text('email'), by=acting.user)}
+
+
 @acts(router, 'POST', '/{user_id}/role', right=RIGHT)
 async def change_role(acting: Acting) -> dict[str, Any]:
     return {'changed': await (await _of(acting)).change_role(acting.text('role'), by=acting.user)}
@@ -165,6 +173,13 @@ async def enable(acting: Acting) -> dict[str, Any]:
 async def reset_two_factor(acting: Acting) -> dict[str, Any]:
     """For whoever has lost the second factor and the recovery codes."""
     await second_factor.reset(await _of(acting), acting.user)
+    return {}
+
+
+@acts(router, 'POST', '/{user_id}/single-sign-on/unlink', right=RIGHT)
+async def unlink_provider(acting: Acting) -> dict[str, Any]:
+    """For whoever has another account at the provider now."""
+    await (await _of(acting)).unlink_provider(by=acting.user)
     return {}
 
 

@@ -281,3 +281,12 @@ def eventually(page: Page, check: Callable[[], Any], timeout: float = PATIENCE) 
             if time.monotonic() > until:
                 raise
         page.wait_for_timeout(40)
+
+
+def once(page: Page, holds: Callable[[], Any]) -> None:
+    """As soon as this holds; the page goes on meanwhile."""
+
+    def check() -> None:
+        assert holds()
+
+    eventually(page, check)

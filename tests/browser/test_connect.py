@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import Visitors
+from tests.browser.conftest import Visitors, once
 from tests.browser.portal import Portal
 from tests.browser.test_customer import card, number, opened
 
@@ -78,7 +78,9 @@ def test_a_customer_is_taken_through_connect_and_others_see_each_step(visitors: 
     # A rest, and on.
     card(page, 'connect').get_by_role('button', name='Put on hold').click()
     _because(page, 'waits for the board', 'Put on hold')
-    expect(card(other, 'connect').locator('.fold-gist')).to_contain_text('on hold: waits for the board')
+    expect(card(other, 'connect').locator('.fold-gist')).to_contain_text(
+        'on hold at Directory synchronization: waits for the board'
+    )
     expect(_step(other, 'Recipient validation').get_by_role('button', name='Start')).to_have_count(0)
     card(other, 'connect').get_by_role('button', name='Go on now').click()
     expect(_step(page, 'Recipient validation').get_by_role('button', name='Start')).to_have_count(0)  # still locked
@@ -136,11 +138,38 @@ def test_a_template_is_edited_with_the_keyboard(visitors: Visitors, portal: Port
     page.reload()
     expect(page.get_by_text('Not saved yet.')).to_be_visible()
     expect(steps.nth(4)).to_have_text('Journaling')
+    # What is typed while it is being saved stays typed.
+    held: list[Route] = []
+    page.route('**/api/ui/templates/*', lambda route: held.append(route), times=1)
     page.get_by_role('button', name='Save as a new version').click()
-    expect(page.get_by_text('Saved as version 2.')).to_be_visible()
+    once(page, lambda: held)
+    page.get_by_label('Name', exact=True).fill('Thirteen')
+    held[0].continue_()
+    expect(page.locator('.template-list')).to_contain_text('version 2')
+    name = page.get_by_label('Name', exact=True)
+    expect(name).to_have_value('Thirteen')
+    # Somebody else changes another one: whoever types is not disturbed.
+    name.focus()
+    page.keyboard.press('End')
+    origin = {'Origin': portal.address}
+    copied = page.request.post(
+        f'{portal.address}/api/ui/templates/default/copy', data={'name': 'A copy'}, headers=origin
+    )
+    assert copied.ok, copied.text()
+    expect(page.locator('.template-list')).to_contain_text('A copy')
+    page.keyboard.type('!')
+    expect(name).to_have_value('Thirteen!')
+    page.get_by_role('button', name='Save as a new version').click()
+    expect(page.get_by_text('Saved as version 3.')).to_be_visible()
     expect(steps.last).to_have_text('Good-bye')
     page.get_by_role('button', name='Versions of').click()
-    page.get_by_role('dialog').get_by_role('button', name='Edit from this one').click()
+    page.get_by_role('dialog').get_by_role('button', name='Edit from this one').last.click()
     expect(steps.last).to_have_text('Sign-off')
+    # The focus is never lost, though what was pressed goes away.
+    expect(page.get_by_role('button', name='Versions of')).to_be_focused()
+    page.get_by_role('button', name='Remove A copy').click()
+    page.get_by_role('dialog').get_by_role('button', name='Remove').click()
+    expect(page.locator('.template-list')).not_to_contain_text('A copy')
+    expect(page.locator('.template-pick[aria-pressed=true]')).to_be_focused()
     page.set_viewport_size({'width': 390, 'height': 800})
     _no_wider(page)

@@ -27,6 +27,12 @@ def card(page: Page, title: str, name: str) -> Locator:
     return column(page, title).get_by_role('listitem').filter(has=page.get_by_role('link', name=name, exact=True))
 
 
+def width_of(box: Locator) -> float:
+    found = box.bounding_box()
+    assert found is not None
+    return found['width']
+
+
 def move(page: Page, name: str, step: str, verb: str, **more: str) -> None:
     """As the customer's page does it."""
     href = page.get_by_role('link', name=name, exact=True).first.get_attribute('href')
@@ -45,7 +51,10 @@ def _assert(holds: bool) -> None:
 def test_a_card_moves_on_every_open_board(visitors: Visitors) -> None:
     name, before, after = 'Håkansson Forestry', 'Validate domains', 'Directory synchronization'
     ana, tom = opened(visitors, 'ana'), opened(visitors, 'tom')
-    assert column(tom, 'Account configuration').count() == 0, 'Tom does not see who is there'
+    assert column(tom, 'Account configuration').get_by_role('listitem').count() == 0, 'Tom does not see who is there'
+    emptied, place = column(tom, before), column(tom, before).bounding_box()
+    assert place is not None
+    assert 3 * width_of(column(tom, 'Account configuration')) < width_of(emptied), 'nobody was there from the beginning'
     expect(card(tom, before, name)).to_contain_text('Blocked')
     for page in (ana, tom):
         page.route(
@@ -61,6 +70,8 @@ def test_a_card_moves_on_every_open_board(visitors: Visitors) -> None:
         expect(card(page, after, name)).not_to_contain_text('Blocked')
         assert page.evaluate('window.stillHere') is True
     assert tom.evaluate('document.activeElement.textContent') == name, 'the focus went with the card'
+    expect(emptied.get_by_text('Nobody')).to_be_visible()
+    assert emptied.bounding_box() == place, 'a column stays where it is, whoever leaves it'
 
     # Under a pointer nothing moves: the card says where it is by now, and goes there when the pointer has left.
     here = card(ana, after, name)
@@ -107,6 +118,14 @@ def test_a_board_that_is_told_much_is_not_drawn_for_each_of_it_and_hears_of_who_
     for due, said in ((midnight - timedelta(hours=1), '1 day late'), (midnight, 'Overdue since today')):
         line.say({plum: {'connect_due': due.isoformat()}})
         expect(card(page, after, name)).to_contain_text(said)
+    # Wherever in a long column a card goes, the focus goes with it.
+    card(page, after, name).get_by_role('link', name=name).focus()
+    others = page.evaluate("[...document.querySelectorAll('.board-card')].map((card) => Number(card.dataset.id))")
+    there = {'connect_key': 'domain_validation', 'connect_status': after, 'listing': 'in_progress', 'held_at': None}
+    line.say(dict.fromkeys(others, there) | {plum: {'connect_since': midnight.isoformat(), 'connect_due': None}})
+    amount = column(page, after).locator('.board-count')
+    eventually(page, lambda: _assert(int(amount.inner_text().split()[0]) > 8))  # more than are drawn at first
+    expect(page.locator(':focus')).to_have_text(name)
     # Somebody comes, and others go on being told of: what is not known here yet is asked for all the same.
     line.say({complete: {'listing': 'in_progress'}}, lists={'in-progress': [complete]})
     for _ in range(40):
@@ -117,7 +136,7 @@ def test_a_board_that_is_told_much_is_not_drawn_for_each_of_it_and_hears_of_who_
 
 
 def test_what_could_not_be_read_is_asked_for_again_by_itself(visitors: Visitors) -> None:
-    visitors.expect_trouble('503')
+    visitors.expect_trouble('503', '403')
     context = visitors.browser_of('ana')
     context.add_init_script(
         'const later = setTimeout;'
@@ -141,6 +160,22 @@ def test_what_could_not_be_read_is_asked_for_again_by_itself(visitors: Visitors)
         expect(page.locator(shown).first).to_be_visible()
         expect(page.get_by_role('alert').filter(visible=True)).to_have_count(0)
         assert len(failures) > 1
+        # What is refused is not asked for again until somebody wants it.
+        page.unroute_all()
+        refused = list[str]()
+
+        def refuse(route: Route, *, refused: list[str] = refused) -> None:
+            refused.append(route.request.url)
+            route.fulfill(status=403, json={'error': 'Not yours.'})
+
+        page.route(asked, refuse)
+        page.reload()
+        expect(page.get_by_role('alert').filter(visible=True)).to_contain_text('Not yours.')
+        page.evaluate('new Promise((done) => setTimeout(done, 700))')
+        assert len(refused) == 1
+        page.unroute_all()
+        page.get_by_role('button', name='Try again').click()
+        expect(page.locator(shown).first).to_be_visible()
 
 
 def test_back_before_the_framework_is_there_is_no_error(visitors: Visitors) -> None:
@@ -166,19 +201,21 @@ def test_back_before_the_framework_is_there_is_no_error(visitors: Visitors) -> N
 def test_what_narrows_the_board_is_a_step_that_back_undoes(visitors: Visitors) -> None:
     ana = opened(visitors, 'ana')
     names = ana.locator('.board-name')
-    all_ = names.count()
+    count = ana.locator('.count')  # of all, however many cards are drawn by now
+    everybody = count.inner_text()
     ana.get_by_role('button', name=re.compile('^On hold')).click()
     expect(names).to_have_text(['Tamura Ceramics'])
+    expect(ana.locator('.board-card')).to_contain_text('On hold, RFI requested')
     ana.get_by_label('Search customers in Connect').fill('ÉMILE')
     expect(ana.get_by_text('Nobody in Connect matches “ÉMILE”')).to_be_visible()
     ana.get_by_role('button', name='Show everybody').click()
-    expect(names).to_have_count(all_)
+    expect(count).to_have_text(everybody)
     ana.go_back()
     expect(ana).to_have_url(re.compile(r'q=.*state=held'))
     ana.go_back()
     expect(names).to_have_text(['Tamura Ceramics'])
     ana.go_back()
-    expect(names).to_have_count(all_)
+    expect(count).to_have_text(everybody)
     first = names.first
     first.focus()
     ana.keyboard.press('ArrowRight')

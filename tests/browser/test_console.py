@@ -127,3 +127,11 @@ def test_many_customers_are_granted_to_one_person_at_once(visitors: Visitors) ->
     page.get_by_label('Choose Håkansson Forestry').check()
     page.get_by_role('button', name='Revoke', exact=True).click()
     expect(said).to_contain_text('Tom Okafor holds Partner Administrator no more at 1 customer.')
+    expect(page.get_by_label('Choose Håkansson Forestry')).to_have_count(0)
+    page.get_by_role('combobox', name='Person').select_option(label='Ana Lindqvist (ana@northwind.example)')
+    page.get_by_label('Choose Håkansson Forestry').check()
+    page.get_by_role('button', name='Revoke', exact=True).click()  # one's own: asked about first
+    expect(page.get_by_role('dialog', name='Revoke your own role at 1 customer?')).to_be_visible()
+    page.get_by_role('button', name='Keep it').click()
+    expect(page.get_by_role('button', name='Revoke', exact=True)).to_be_focused()
+    expect(page.get_by_label('Choose Håkansson Forestry')).to_be_checked()

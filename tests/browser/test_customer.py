@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import MARKUP, List, Visitors, eventually, go_back
+from tests.browser.conftest import MARKUP, List, Visitors, eventually, go_back, once
 from tests.browser.portal import Portal
 
 pytestmark = pytest.mark.browser
@@ -61,7 +61,10 @@ def test_the_name_in_a_list_leads_to_ten_cards_in_their_order(visitors: Visitors
 def test_the_form_of_a_cancellation_fits_a_narrow_phone(visitors: Visitors) -> None:
     shown = visitors.page('ana', '/customers/complete', viewport={'width': 320, 'height': 640})
     shown.locator('.ag-row .cell-name a', has_text='Bellamy Freight').click()
-    shown.get_by_role('button', name='Cancellation').click()
+    answers: list[str] = []
+    shown.on('requestfinished', lambda request: answers.append(request.url) if '/cancellation' in request.url else None)
+    shown.get_by_role('button', name='Cancellation').dblclick()
+    once(shown, lambda: len(answers) == 2)  # however often it is pressed, there is one form
     form = shown.get_by_role('dialog', name='Cancel Bellamy Freight')
     expect(form.get_by_role('button', name='Submit cancellation')).to_be_in_viewport(ratio=1)
     wide = form.evaluate("""box => [...box.querySelectorAll('input, select, p, button')].filter(
@@ -459,8 +462,13 @@ def test_an_open_page_offers_what_its_viewer_may_do_by_now(visitors: Visitors, p
     page = opened(visitors, 'tom', number(portal, 'Bellamy Freight'), 'notes')
     add = card(page, 'notes').get_by_role('button', name='Add', exact=True)
     expect(add).to_be_visible()
+    # What cannot be read is said, and asked for again by itself.
+    visitors.expect_trouble('503')
+    page.route('**/parts?*', lambda route: route.fulfill(status=503, json={'error': 'Not just now.'}), times=1)
     portal.aside("await PortalUser.filter(email='tom@northwind.example').update(role=PortalRole.READ_ONLY)")
+    expect(page.get_by_role('alert')).to_have_text('What is shown here may be old: Not just now.')
     expect(add).to_have_count(0)
+    expect(page.get_by_role('alert')).to_have_count(0)
     portal.aside("await PortalUser.filter(email='tom@northwind.example').update(role=PortalRole.TECHNICIAN)")
     expect(add).to_be_visible()
 

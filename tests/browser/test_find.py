@@ -228,6 +228,11 @@ def test_a_file_is_looked_at_and_then_imported(visitors: Visitors, tmp_path: Pat
     expect(page.locator('.log-what').first).to_contain_text('spring.csv')
     page.get_by_label('Kind').select_option('Sign-ins')
     expect(page.locator('.log-what').first).to_contain_text('signed in')
+    page.get_by_label('Person').select_option('Ana Lindqvist')
+    page.reload()  # as in lists, what was chosen is in the address
+    expect(page.get_by_label('Person').locator('option:checked')).to_have_text('Ana Lindqvist')
+    expect(page.get_by_label('Kind').locator('option:checked')).to_have_text('Sign-ins')
+    expect(page.locator('.log-what').first).to_contain_text('signed in')
 
 
 def test_who_may_not_is_offered_neither(visitors: Visitors) -> None:

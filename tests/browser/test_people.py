@@ -87,7 +87,9 @@ def test_somebody_is_invited_and_every_change_reaches_their_open_page(visitors: 
 
     # Disabled: the page goes to sign-in.
     ana.get_by_role('button', name='Disable').click()
-    ana.get_by_role('dialog').last.get_by_role('button', name='Disable').click()
+    sure = ana.get_by_role('dialog').last.get_by_role('button', name='Disable')
+    expect(sure).to_contain_class('danger')
+    sure.click()
     expect(nina).to_have_url(re.compile('/login'), timeout=WITHIN)
     expect(ana.get_by_role('dialog').get_by_text('Disabled: cannot sign in')).to_be_visible()
 
@@ -126,7 +128,9 @@ def test_a_dialog_in_which_somebody_types_is_not_taken_away(visitors: Visitors) 
     visitors.expect_trouble('403')
     ana = _users(visitors)
     tom = visitors.page('tom', '/customers/complete')
-    List(tom).cell('Birch Foundry').get_by_role('link').click()
+    shown = List(tom)
+    shown.loaded()
+    shown.cell('Birch Foundry').get_by_role('link').click()
     tom.get_by_role('button', name='Infrastructure').click()
     tom.get_by_role('button', name='Edit').last.click()
     form = tom.get_by_role('dialog')
@@ -197,6 +201,7 @@ def test_mail_that_waits_is_seen_and_tried_again_where_one_looks(visitors: Visit
 
         # The address names who is shown: another hash shows another one, and stays.
         users.keyboard.press('Escape')
+        expect(users.get_by_role('dialog')).to_have_count(0)
         for number, name in ((number_of(portal, 'ana'), 'Ana Lindqvist'), (number_of(portal, 'tom'), 'Tom Okafor')):
             users.evaluate(f'location.hash = "#{number}"')
             expect(users.get_by_role('dialog')).to_have_count(1)

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
-from tests.browser.conftest import Visitors
+from tests.browser.conftest import Visitors, once
 from tests.browser.portal import Portal
 
 pytestmark = pytest.mark.browser
@@ -36,6 +36,26 @@ def test_the_form_is_filled_in_by_two_and_outlives_an_outage_and_a_closed_browse
     expect(lead.get_by_role('heading', level=1)).to_have_text('Request for Information about Yarrow Press')
     expect(waiting.locator('[col-id=rfi_form__opened_at]', has_text=re.compile(r'\d\d:\d\d')).first).to_be_visible()
 
+    # Several links at once: what could not be read is not said to be nobody, and one press sends once.
+    visitors.expect_trouble('503')
+    waiting.route('**/rows?*end=200', lambda route: route.fulfill(status=503, json={'error': 'Not now.'}), times=1)
+    several = waiting.get_by_role('dialog', name='Several links')
+    waiting.get_by_role('button', name='Several links').click()
+    expect(several.get_by_role('alert')).to_have_text('Not now.')
+    several.get_by_role('button', name='Close').click()
+    waiting.get_by_role('button', name='Several links').click()
+    several.get_by_role('checkbox', name='Yarrow Press').check()
+    sent: list[Route] = []
+    waiting.route('**/rfi/send', lambda route: sent.append(route))
+    several.get_by_role('button', name='Send again').dblclick()
+    once(waiting, lambda: sent)
+    expect(several.get_by_role('button', name='Send again')).to_have_attribute('aria-busy', 'true')
+    sent[0].fulfill(json={'done': [customer], 'why': {}})
+    expect(several).to_contain_text('The link was sent again for 1 customer.')
+    assert len(sent) == 1
+    several.get_by_role('button', name='Close').click()
+    waiting.mouse.move(0, 0)  # no row moves under a pointer
+
     # The platform decides what is asked.
     expect(lead.get_by_label('Inbound IP addresses')).to_be_hidden()
     lead.get_by_label('Mail platform').select_option('on_premises')
@@ -46,6 +66,20 @@ def test_the_form_is_filled_in_by_two_and_outlives_an_outage_and_a_closed_browse
     expect(ana.get_by_label('Last name')).to_have_value('Berg')
     ana.get_by_label('Mobile').fill('+44 7700 900123')
     expect(lead.get_by_label('Mobile')).to_have_value('+44 7700 900123', timeout=15_000)
+
+    # The window is closed while one types on and what was typed before is on its way: nobody else has typed there.
+    held: list[Route] = []
+    lead.route('**/answers', lambda route: held.append(route))
+    lead.get_by_label('Maintenance window').fill('Saturdays')
+    once(lead, lambda: held)
+    lead.get_by_label('Maintenance window').press_sequentially(' from 18:00')
+    assert held[0].fetch().ok
+    lead.close()
+    expect(ana.get_by_label('Maintenance window')).to_have_value('Saturdays')
+    lead = context.new_page()
+    lead.goto(address)
+    expect(ana.get_by_label('Maintenance window')).to_have_value('Saturdays from 18:00')
+    expect(lead.locator('.rfi-conflict:visible')).to_have_count(0)
 
     # The server is away while they type, and the browser is closed: it comes back with what was typed.
     context.set_offline(True)

@@ -3,7 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visitors
+from tests.browser.conftest import CAST, Visitors
+from tests.browser.test_pages import serious
 
 pytestmark = pytest.mark.browser
 
@@ -20,6 +21,12 @@ def test_what_is_typed_outlives_a_reload_and_can_be_thrown_away(visitors: Visito
     page.reload()
     expect(page.get_by_label('Smart hosts')).to_have_value('relay.northwind.example')
     expect(page.locator('#rfi')).to_contain_text('What you had typed before is still here.')
+    # Whoever signs in after them in this tab finds nothing of it, and they find it again.
+    for who, typed in (('eve', ''), ('ana', 'relay.northwind.example')):
+        page.context.request.post('/login', form={'email': CAST[who], 'password': visitors.portal.password})
+        page.goto('/settings')
+        expect(page.get_by_label('Smart hosts')).to_have_value(typed)
+        expect(page.locator('#rfi').get_by_role('button', name='Discard changes')).to_be_visible(visible=bool(typed))
     page.locator('#rfi').get_by_role('button', name='Discard changes').click()
     expect(page.get_by_label('Smart hosts')).to_have_value('')
     page.reload()
@@ -50,6 +57,7 @@ def test_a_token_is_shown_once_and_revoked_after_a_question(visitors: Visitors) 
     page.reload()
     expect(tokens).to_contain_text('collector in Leeds')
     expect(tokens.locator('code')).to_have_count(0)
+    assert not serious(page, '/settings')
     tokens.get_by_role('button', name='Revoke collector in Leeds').click()
     page.get_by_role('dialog').get_by_role('button', name='Revoke').click()
     expect(tokens.get_by_role('row', name='collector in Leeds')).to_contain_text('revoked')
@@ -71,7 +79,7 @@ def test_another_name_and_what_is_wrong_reach_everybody_who_has_to_know(visitors
     rfi.get_by_label('Smart hosts').fill('not one')
     rfi.get_by_role('button', name='Save').click()
     expect(rfi.locator('.form-error:visible')).to_have_text(
-        ['“10.0.0.1” is not a public address (private).', '“not” is not a domain.']
+        ['“10.0.0.1” is not a public address (private).', '“not” is not a domain; “one” is not a domain.']
     )
     expect(rfi.get_by_label('Inbound IP addresses')).to_be_focused()
     for name in ('Northwind & Daughters', 'Northwind IT'):

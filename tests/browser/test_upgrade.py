@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
-from tests.browser.conftest import Visitors
+from tests.browser.conftest import Visitors, once
 from tests.browser.portal import Portal
 
 pytestmark = pytest.mark.browser
@@ -31,10 +31,18 @@ def test_a_quote_outlives_a_reload_and_its_licences_change_on_another_screen(
     expect(page.get_by_label('Email encryption')).to_be_checked()
     page.get_by_label('New total of licences').fill(str(seats + 15))
     expect(page.get_by_text('in the same change order that changes products')).to_have_count(0)
-    page.get_by_label('An order number is not required').check()
     page.get_by_label('Effective from').fill(page.get_by_label('Effective from').get_attribute('min') or '')
     page.get_by_label('Lead on our side').select_option(label='Ana Lindqvist')
+    # What is typed while it is being saved is neither lost nor left out of the review.
+    held: list[Route] = []
+    page.route(
+        '**/upgrade',
+        lambda route: held.append(route) if route.request.method == 'POST' and not held else route.continue_(),
+    )
     page.get_by_role('button', name='Review order').click()
+    once(page, lambda: held)
+    page.get_by_label('An order number is not required').check()
+    held[0].continue_()
     expect(page.get_by_role('heading', level=1)).to_have_text('Review the change order for Dvořák Instruments')
     expect(page.locator('.order-review')).to_contain_text('Ana Lindqvist · ana@northwind.example')
     visitors.expected.append('409')  # a price that changes while it is read is shown before anything is submitted

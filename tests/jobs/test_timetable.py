@@ -1,6 +1,7 @@
 import asyncio
 import logging
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tortoise.exceptions import OperationalError
@@ -76,6 +77,25 @@ async def test_a_database_that_is_away_is_no_traceback_of_every_job(timetable, c
     said = {record.getMessage() for record in caplog.records}
     assert said == {f'job {name}: {type(error).__name__}: {error}' for name in ('one', 'two')}
     assert not any(record.exc_info for record in caplog.records)
+
+
+async def test_a_clock_that_leaps_or_a_machine_that_slept_stops_no_job(timetable, until):
+    runs = 0
+
+    async def counts() -> None:
+        nonlocal runs
+        runs += 1
+
+    timetable.add('counting', counts, seconds=0.01)
+    timetable.scheduler.start()
+    for away in (-timedelta(days=1), timedelta(hours=1)):
+        job = timetable.scheduler.get_job('counting')
+        job.modify(next_run_time=datetime.now(UTC) + away)
+        before, began = runs, time.monotonic()
+        await asyncio.sleep(0)
+        timetable.catch_up()
+        await until(lambda before=before: runs > before + 1)
+        assert time.monotonic() - began < 5, 'turn by turn it takes far longer'
 
 
 async def test_stopping_lets_a_job_come_to_its_end(timetable):

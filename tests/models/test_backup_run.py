@@ -121,6 +121,7 @@ async def test_what_the_settings_page_shows(sqlite_db, monkeypatch):
     assert found == {
         'at': good.started_at, 'name': 'a.backup', 'size': 7, 'encrypted': True, 'verified_at': good.verified_at,
         'error': '', 'running': False, 'old': False, 'on': True, 'next_at': await BackupRun.next_at(),
+        'has_key': False,
     }  # fmt: skip
     await _failed(now - timedelta(hours=1))
     found = await BackupRun.latest()

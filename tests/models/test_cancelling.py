@@ -110,7 +110,9 @@ async def test_the_day_is_the_one_where_the_msp_is(sqlite_db, northwind):
 async def test_who_was_added_without_a_beginning_began_on_that_day(sqlite_db, northwind):
     customer = await Customer.add(northwind.partner, name='A', account_code='A', rfi=RfiState.NOT_APPLICABLE)
     assert cancelling.contract_start(customer, northwind.partner) == today(northwind.partner)
-    assert not (await cancelling.leaving(customer, northwind.partner)).is_possible
+    can = await cancelling.leaving(customer, northwind.partner)
+    assert not can.is_possible
+    assert 'nobody has said when the contract began' in can.why
 
 
 @pytest.mark.parametrize(

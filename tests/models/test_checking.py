@@ -149,6 +149,19 @@ def test_a_list_may_be_a_text_and_has_everything_once():
     for wrong in ({'a': 1}, b'9.9.9.9', 7):
         with pytest.raises(Invalid, match='must be a list'):
             checking.networks('ips', wrong)
+    with pytest.raises(Invalid) as refused:  # all of them, so that they are corrected in one go
+        checking.domains('domains', 'good.example a b c a d e f g')
+    assert refused.value.message == (
+        '; '.join(f'“{name}” is not a domain' for name in 'abcde') + '; and 2 more'
+    )  # fmt: skip
+
+
+def test_a_machine_has_a_name_or_a_public_address():
+    for text, stored in ((' Relay.Example.com. ', 'relay.example.com'), ('8.8.8.8', '8.8.8.8'), ('', '')):
+        assert checking.machine('host', text) == stored
+    for text, why in (('a.example:587', 'has a port'), ('10.0.0.1', 'not a public'), ('8.8.8.0/24', 'is a network')):
+        with pytest.raises(Invalid, match=why):
+            checking.machine('host', text)
 
 
 def test_a_list_ends_at_fifty():

@@ -577,7 +577,7 @@ async def test_a_live_customer_is_not_brought_back_at_the_step_that_nobody_moves
     assert (await Customer.get(id=customer.id)).listing == Listing.COMPLETE
 
 
-async def test_a_hold_ends_with_the_morning_of_its_day_where_the_msp_is(db, northwind):
+async def test_a_hold_ends_with_the_morning_of_its_day_where_the_msp_is(db, northwind, monkeypatch, caplog):
     northwind.partner.time_zone = 'Asia/Tokyo'
     await northwind.partner.save()
     customer, forever = await _customer(northwind.partner), await _customer(northwind.partner, 'B')
@@ -593,6 +593,20 @@ async def test_a_hold_ends_with_the_morning_of_its_day_where_the_msp_is(db, nort
     assert (stored.held_at, stored.hold_until, stored.hold_because) == (None, None, '')
     assert stored.connect_key == 'account_configuration'
     assert (await Customer.get(id=forever.id)).connect_key == 'on_hold'
+    # One that cannot go on keeps no other from it.
+    await stored.hold('waits', morning.date() + timedelta(days=1), by=northwind.ana)
+    await Customer.filter(id=forever.id).update(hold_until=morning.date())
+    as_it_is = Customer.resume
+
+    async def resume(held: Customer) -> None:
+        if held.id == forever.id:
+            raise ValueError('a step that nobody can read')
+        await as_it_is(held)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Customer, 'resume', resume)
+        assert await Customer.end_holds(now=morning + timedelta(days=2)) == 1
+    assert f'Connect of customer {forever.id} cannot go on' in caplog.text
     with pytest.raises(Customer.Invalid, match='a day to come'):
         await customer.hold('waits', datetime.now(UTC).date() - timedelta(days=1), by=northwind.ana)
     northwind.tom.role = PortalRole.TECHNICIAN

@@ -17,8 +17,12 @@ from models import (
     Order,
     OrderKind,
     OrderState,
+    Partner,
     PortalRole,
     PortalUser,
+    Rfi,
+    RfiLink,
+    RfiState,
     VendorState,
     attachment_files,
     mailing,
@@ -85,6 +89,44 @@ async def test_it_is_delivered_anew_with_a_new_document(order, northwind):
     for number in ('PO 9', 'PO 8', 'PO 9'):
         assert await correct(await Order.get(id=order.id), {'po_number': number}, by=northwind.ana)
     assert (await Order.get(id=order.id)).po_number == 'PO 9'
+
+
+async def test_another_address_of_the_lead_gets_the_form_and_the_wrong_one_nothing_any_more(order, northwind):
+    customer, ana, at = await Customer.get(id=order.customer_id), northwind.ana, 'https://portal.example'
+    await Partner.filter(id=northwind.partner.id).update(smtp_host='smtp.example', mail_from='portal@northwind.example')
+    await Rfi.filter(customer_id=customer.id).update(state=RfiState.REQUESTED)
+    wrong = await RfiLink.issue(customer, by=ana, at=at, recipient='lena@bakery.example')
+    other = await RfiLink.issue(customer, by=ana, at=at, recipient='office@bakery.example')
+    await RfiLink.issue(customer, by=ana, at=at, recipient='lena@bakery.example', is_reminder=True)
+
+    async def correct_to(address: str, **more: Any) -> None:
+        assert await correct(await Order.get(id=order.id), {'lead_email': address}, by=sales, at=at, **more)
+
+    sales = await PortalUser.create(
+        partner=northwind.partner, name='Sam', email='sam@northwind.example', role=PortalRole.SALES
+    )
+    await correct_to('Lena@bakery.example', moves_rfi=True)  # nobody else
+    await RfiLink.open(wrong.token)
+    await correct_to('lina@bakery.example', moves_rfi=True)
+    with pytest.raises(RfiLink.Closed, match='withdrawn'):
+        await RfiLink.open(wrong.token)
+    await RfiLink.open(other.token)
+    form = await Rfi.get(customer_id=customer.id)
+    assert (form.sent_to, form.requested_at is None, form.reminders) == ('lina@bakery.example', False, 0)
+    assert (await Message.filter(kind='rfi').order_by('-id').first()).recipient == 'lina@bakery.example'
+    entries = (
+        await HistoryEvent.filter(chain=f'c:{order.customer_id}', kind__startswith='rfi.').order_by('-id').limit(2)
+    )
+    told = [await entry.text() for entry in entries]
+    assert [each and each.summary for each in told] == [
+        'RFI form sent again to lina@bakery.example',
+        '2 links to the RFI form that Lena@bakery.example had were revoked',
+    ]
+    # Where it is not wanted, or the form is complete, it stays.
+    await correct_to('lena@bakery.example')
+    await Rfi.filter(id=form.id).update(state=RfiState.COMPLETE)
+    await correct_to('lova@bakery.example', moves_rfi=True)
+    assert (await Rfi.get(id=form.id)).sent_to == 'lina@bakery.example'
 
 
 async def test_it_is_corrected_until_the_vendor_accepts_it(order, northwind):

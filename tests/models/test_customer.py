@@ -1,5 +1,5 @@
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -25,6 +25,7 @@ from models import (
 )
 from models.checking import ChangedMeanwhile
 from models.events import Changed, transaction
+from models.product import next_renewal
 from models.rights import Refused
 from models.text import fold, initial
 
@@ -434,6 +435,20 @@ async def test_the_address_of_the_console_is_changed_and_written_down(db, northw
     text = await HistoryText.get(event_id=entry.id)
     assert text.summary == 'Admin Console address: https://one.example → https://two.example/ash'
     assert await customer.change(console_url='', by=northwind.ana) == {'console_url'}
+
+
+async def test_when_the_contract_began_is_said_later_and_products_renew_by_it(db, northwind):
+    today = datetime.now(UTC).date()
+    customer = await Customer.add(northwind.partner, name='Ash', account_code='A1', products=['SEC'])
+    assert await customer.change(contract_start='2020-03-01', was={'contract_start': None}, by=northwind.ana)
+    bought = await CustomerProduct.get(customer=customer)
+    assert (bought.since, bought.renews_on) == (today, next_renewal(date(2020, 3, 1), today))
+    assert not await customer.change(contract_start=date(2020, 3, 1), by=northwind.ana)
+    assert await customer.change(contract_start='', was={'contract_start': '2020-03-01'}, by=northwind.ana)
+    assert (await CustomerProduct.get(customer=customer)).renews_on is None
+    ids = HistoryEvent.filter(kind='customer.changed').values_list('id', flat=True)
+    texts = await HistoryText.filter(event_id__in=await ids).order_by('event_id').values_list('summary', flat=True)
+    assert texts == ['Contract since: nothing → 1 March 2020', 'Contract since: 1 March 2020 → nothing']
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import asyncio
 import csv
 import hashlib
 import io
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +30,7 @@ from models import (
 )
 from models import customer_import as module
 from models.customer_import import TEMPLATE_CSV, ImportResult, Refusal, import_customers, preview_import
+from models.product import next_renewal
 from models.rights import Refused
 
 HEADER = 'name,account_code,licences,account_type,domain,products,list,rfi,console_url\n'
@@ -169,6 +170,8 @@ async def test_files_of_many_programs_are_read(sqlite_db, northwind, content):
         ('name,account_code,list,rfi\nA,A,in progress,requested', 2, 'list', 'does not go with the RFI'),
         ('name,account_code,console_url\nA,A,javascript:alert(1)', 2, 'console_url', 'is not a whole address'),
         ('name,account_code,console_url\nA,A,http://console.example', 2, 'console_url', 'begins with https://'),
+        ('name,account_code,contract_since\nA,A,02/01/2024', 2, 'contract_since', 'is not a day such as'),
+        ('name,account_code,contract_since\nA,A,1.2.1899', 2, 'contract_since', 'between 1990 and'),
         ('name,account_code,tags\nA,A,' + ';'.join('abcdefghijk'), 2, 'tags', 'cannot have more than 10 entries'),
         ('name,account_code,console_url\nA,A,' + 'https://' + 'a' * 400, 2, 'console_url', 'longer'),
     ],
@@ -185,6 +188,26 @@ async def test_all_that_is_wrong_with_a_line_is_told(sqlite_db, northwind):
         'licences', 'account_type', 'domain', 'products', 'list', 'rfi', 'console_url',
     }  # fmt: skip
     assert result.refused_lines == 1
+
+
+async def test_a_contract_that_the_file_knows_says_when_its_products_renew(db, northwind):
+    head = 'name,account_code,products,Contract since\n'
+    await import_customers(northwind.partner, head + 'Ash,A,SEC;IMP,2024-02-29\nBeech,B,SEC,\n')
+    ash, beech = await Customer.all().order_by('account_code')
+    bought = CustomerProduct.all().order_by('id').values_list('customer_id', 'since', 'renews_on')
+    leap, year = date(2024, 2, 29), date(2025, 2, 28)
+    today = datetime.now(UTC).date()
+    assert ash.contract_start == leap
+    assert list(await bought) == [(ash.id, leap, year), (ash.id, leap, year), (beech.id, today, None)]
+    again = head + 'Ash,A,SEC IMP,29.2.2024\nBeech,B,SEC SAT,1.3.2020\n'
+    assert (await preview_import(northwind.partner, again)).changed[0].changes == [
+        ('Contract since', '', '1 March 2020'), ('Products', 'SEC', 'SEC, SAT')
+    ]  # fmt: skip
+    assert _counts(await import_customers(northwind.partner, again)) == (0, 1, 1, 0)
+    march = next_renewal(date(2020, 3, 1), today)
+    assert [row[1:] for row in await bought if row[0] == beech.id] == [(today, march), (today, march)]
+    text = await HistoryText.get(event_id=(await HistoryEvent.get(kind='customer.changed')).id)
+    assert 'Contract since: nothing → 1 March 2020' in text.summary
 
 
 async def test_good_lines_are_stored_beside_refused_ones(db, northwind):

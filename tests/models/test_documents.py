@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import itertools
 import logging
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
@@ -180,7 +179,8 @@ def test_no_heading_stands_alone_at_the_foot_of_a_page_and_no_row_or_sum_at_its_
         else:
             paper.facts([('Label', 'first')])
 
-    for lines, tall_row in itertools.product(range(20, 37), (True, False)):
+    # As many lines as leave just room for both, for one, and for none of them at the foot of the page.
+    for lines, tall_row in [(n, True) for n in range(22, 31)] + [(n, False) for n in range(32, 36)]:
         made = drawn(draw, Msp('Northwind', []), title='T', about='A', at=AT)
         (page,) = [text for text in _read(made) if 'Alone' in text.replace('Alone (continued)', '')]
         assert 'first' in page, lines

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from tortoise.connection import get_connection
 
-from models import Customer, HistoryEvent, Order, OrderState, Rfi, RfiLink, RfiState, VendorState
+from models import Contact, ContactKind, Customer, HistoryEvent, Order, OrderState, Rfi, RfiLink, RfiState, VendorState
+from models.correcting import correct
 from models.customer import hold_monitors
 from models.customer_import import import_customers
 from models.events import transaction
@@ -76,6 +77,24 @@ async def test_an_order_is_accepted_with_its_code_as_a_step_moves(customer, nort
         await _written(customer)
     await task
     assert (await Customer.get(id=customer.id)).account_code == 'K-1'
+
+
+async def test_an_order_is_corrected_as_a_form_is_saved_and_a_step_moves(customer, northwind, beside):
+    lead = {'lead_first_name': 'Ida', 'lead_last_name': 'Iva', 'lead_email': 'i@kunde.example', 'lead_phone': ''}
+    order = await Order.create(
+        partner=northwind.partner, customer=customer, state=OrderState.SUBMITTED, vendor=VendorState.DELIVERED,
+        vendor_at=datetime.now(UTC), po_number='7', details={'people': lead},
+    )  # fmt: skip
+    await Contact.create(
+        customer=customer, kind=ContactKind.TECHNICAL, first_name='Ida', last_name='Iva', email='i@kunde.example'
+    )
+    async with transaction():
+        await Rfi.filter(customer_id=customer.id).select_for_update(no_key=True).get()
+        task = await beside(correct(order, {'lead_email': 'o@kunde.example'}, by=northwind.ana, moves_rfi=True))
+        await _held(customer)
+        await _written(customer)
+    assert await task
+    assert (await Rfi.get(customer_id=customer.id)).sent_to == 'o@kunde.example'
 
 
 async def test_connect_is_abandoned_as_a_reading_is_stored(customer, northwind, beside):

@@ -199,6 +199,23 @@ async def reminders(now: datetime) -> int:
     return await step_mail.write_reminders(now, at=AT)
 
 
+async def test_one_whose_mail_cannot_be_written_keeps_nobody_else_from_theirs(world, monkeypatch, caplog):
+    await wanting(world, wants_digest=True, wants_reminders=True)
+    await PortalUser.filter(id=world.tom.id).update(wants_digest=True, wants_reminders=True)
+    steps_as_they_are, active = step_mail.steps_of, step_mail.active
+
+    def steps(person: PortalUser):
+        if person.id == world.tom.id:
+            raise ValueError('a time zone that nobody knows')
+        return steps_as_they_are(person)
+
+    monkeypatch.setattr(step_mail, 'steps_of', steps)
+    monkeypatch.setattr(step_mail, 'active', lambda: active().order_by('-id'))
+    assert (await digests(NINE), await reminders(NINE)) == (1, 1)
+    for what in ('digest', 'reminders'):
+        assert f'the {what} of user {world.tom.id} cannot be written' in caplog.text
+
+
 async def test_a_reminder_comes_once_when_a_step_becomes_overdue_and_then_weekly(world):
     await wanting(world, wants_reminders=True)
     due = NINE - timedelta(hours=1)

@@ -141,6 +141,11 @@ async def test_where_there_is_a_mail_server_the_link_is_mailed(db, northwind):
     _, unmailed = (None, await northwind.tom.send_link(by=northwind.ana, by_mail=False))
     assert not unmailed.is_mailed
     assert await Message.all().count() == 1
+    told = [text.summary for each in await HistoryEvent.all().order_by('id') if (text := await each.text())]
+    assert told == [  # whoever was shown a link could use it: the audit says how each went out
+        'nina@northwind.example was invited as Sales, by e-mail; sees all customers',
+        'tom@northwind.example may choose another password, by a link that Ana was shown',
+    ]
 
 
 async def test_whoever_forgot_the_password_is_sent_a_link_but_not_many(db, northwind):

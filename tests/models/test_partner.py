@@ -120,7 +120,10 @@ async def test_what_cannot_be_is_refused_and_nothing_is_stored(sqlite_db, northw
     [
         ('address', ' 1 High Street \r\nLeeds\n\n', '1 High Street\nLeeds'),
         ('outbound_ips', '8.8.8.0/24, 1.1.1.1\n1.1.1.1', ['8.8.8.0/24', '1.1.1.1']),
-        ('smart_hosts', 'Relay.Example.com; bücher.example', ['relay.example.com', 'bücher.example']),
+        ('smart_hosts', 'Relay.Example.com; bücher.example 8.8.8.8', [
+            'relay.example.com', 'bücher.example', '8.8.8.8'
+        ]),
+        ('mx_hosts', '*.mail.example.com .mx.example.com', ['mail.example.com', 'mx.example.com']),
         ('help_base', 'https://help.example.com/msp', 'https://help.example.com/msp'),
         ('lists_unsent_rfi', True, True), ('two_factor', 'everyone', TwoFactorRule.EVERYONE),
     ],

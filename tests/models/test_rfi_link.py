@@ -212,7 +212,7 @@ async def test_two_portals_on_one_database_remind_once(customer, northwind):
     assert await Message.all().count() == 1
 
 
-async def test_one_that_cannot_be_reminded_keeps_no_other_from_it(customer, northwind):
+async def test_one_that_cannot_be_reminded_keeps_no_other_from_it(customer, northwind, monkeypatch, caplog):
     other = await Customer.add(northwind.partner, name='Zweite', account_code='Z', rfi=RfiState.REQUESTED)
     await sent(customer, 10)
     form = await sent(other, 5)
@@ -220,6 +220,20 @@ async def test_one_that_cannot_be_reminded_keeps_no_other_from_it(customer, nort
     assert await RfiLink.remind_due(datetime.now(UTC), at=AT) == 1
     assert (await form_of(customer)).remind_at is None
     assert await Message.all().values_list('recipient', flat=True) == [form.sent_to]
+    # Nor one whose reminder fails for a reason that nobody thought of; it is tried again.
+    due = datetime.now(UTC) - timedelta(minutes=1)
+    await Rfi.all().update(remind_at=due, sent_to='lead@kunde.example')
+    as_it_is = RfiLink.issue
+
+    async def issue(whose: Customer, **more) -> object:
+        if whose.id == customer.id:
+            raise ValueError('a template that nobody can read')
+        return await as_it_is(whose, **more)
+
+    monkeypatch.setattr(RfiLink, 'issue', issue)
+    assert await RfiLink.remind_due(datetime.now(UTC), at=AT) == 1
+    assert f'of customer {customer.id} cannot be written' in caplog.text
+    assert (await form_of(customer)).remind_at == due
 
 
 async def test_the_msp_sets_how_long_links_are_good_and_when_is_reminded(customer, northwind):

@@ -247,36 +247,43 @@ async def test_new_recovery_codes_make_the_old_ones_void(db, northwind, clock):
 # -- to be rid of it --------------------------------------------------------------------------------------------------
 
 
-async def test_turning_it_off_takes_the_password_or_a_code(db, northwind, clock, password):
-    key, _ = await switched_on(northwind.ana, clock)
-    for wrong in ({'password': 'wrong'}, {'code': '12'}, {}):
-        with pytest.raises(Invalid):
+async def test_turning_it_off_takes_the_password_and_a_code(db, northwind, clock, password):
+    key, codes = await switched_on(northwind.ana, clock)
+    right = {'password': password, 'code': code_at(key, clock.now)}
+    for wrong, field in (
+        ({'password': 'wrong', 'code': codes[0]}, 'password'), ({'code': right['code']}, 'password'), ({}, 'password'),
+        ({'password': password}, 'code'), ({'password': password, 'code': '12'}, 'code'),
+    ):  # fmt: skip
+        with pytest.raises(Invalid) as refused:
             await second_factor.turn_off(northwind.ana, **wrong)
-    await second_factor.turn_off(northwind.ana, password=password)
+        assert refused.value.field == field
+    assert await second_factor.codes_left(northwind.ana) == CODES  # a wrong password uses no recovery code up
+    await second_factor.turn_off(northwind.ana, **right)
     ana = await PortalUser.get(id=northwind.ana.id)
     assert not second_factor.is_on(ana)
     assert ana.totp_key == ''
     assert not await RecoveryCode.exists()
     assert not await second_factor.verify(ana, code_at(key, clock.now))
     with pytest.raises(Impossible):
-        await second_factor.turn_off(ana, password=password)
-    key, _ = await switched_on(ana, clock)
-    await second_factor.turn_off(ana, code=code_at(key, clock.now))
+        await second_factor.turn_off(ana, **right)
+    _, codes = await switched_on(ana, clock)
+    await PortalUser.filter(id=ana.id).update(password_hash='')  # who signs in through an OIDC provider
+    await second_factor.turn_off(ana, code=codes[0])
     assert not second_factor.is_on(await PortalUser.get(id=ana.id))
 
 
 async def test_turning_it_off_keeps_the_own_session_unless_the_msp_wants_two_factor_of_everyone(
     db, northwind, clock, password
 ):
-    await switched_on(northwind.ana, clock)
+    _, codes = await switched_on(northwind.ana, clock)
     mine, other = await session_of(northwind.ana), await session_of(northwind.ana)
-    await second_factor.turn_off(northwind.ana, password=password, keep_session=mine.id)
+    await second_factor.turn_off(northwind.ana, password=password, code=codes[0], keep_session=mine.id)
     assert await Session.over({mine.id, other.id}) == {other.id}
-    await switched_on(northwind.tom, clock)
+    _, codes = await switched_on(northwind.tom, clock)
     northwind.partner.two_factor = TwoFactorRule.EVERYONE
     await northwind.partner.save()
     toms = await session_of(northwind.tom)
-    await second_factor.turn_off(northwind.tom, password=password, keep_session=toms.id)
+    await second_factor.turn_off(northwind.tom, password=password, code=codes[0], keep_session=toms.id)
     assert await Session.over({toms.id}) == {toms.id}
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from models import HistoryEvent, Partner, PortalRole, PortalUser, Session, Sight, UserState, events
 from models.checking import Impossible, Invalid
+from models.one_time_link import LinkKind, OneTimeLink
 from models.password import MAX_PASSWORD
 from models.rights import Refused
 
@@ -75,7 +76,10 @@ async def test_a_new_password_ends_the_other_sessions(db, northwind, password):
 
     opened = [await Session.open(northwind.ana, lasts=timedelta(hours=1), address='', agent='') for _ in range(2)]
     (here, _), (there, _) = opened
+    link = await OneTimeLink.issue(northwind.ana, LinkKind.RESET, by=None)
     await northwind.ana.set_password(NEW, keep_session=here.id)
+    with pytest.raises(OneTimeLink.Closed):  # nor does a link open that somebody was sent before
+        await OneTimeLink.open(LinkKind.RESET, link.token)
     assert await Session.over({here.id, there.id}) == {there.id}
     assert await PortalUser.signing_in(northwind.ana.email, password) is None
     assert await PortalUser.signing_in(northwind.ana.email, NEW) == northwind.ana
@@ -131,8 +135,14 @@ async def _words(kind: str) -> list[str]:
 async def test_an_invitation_that_cannot_be_says_what_is_wrong(db, northwind, fabrikam, facts, field):
     with pytest.raises(Invalid) as refused:
         await _invite(northwind, **facts)
-    assert refused.value.field == field
+    assert list(refused.value.errors) == [field]
     assert await PortalUser.all().count() == 3
+
+
+async def test_everything_that_is_wrong_with_an_invitation_is_said_at_once(sqlite_db, northwind):
+    with pytest.raises(Invalid) as refused:
+        await _invite(northwind, name=' ', email='nina', role='king')
+    assert list(refused.value.errors) == ['name', 'email', 'role']
 
 
 async def test_of_another_msp_only_that_an_address_is_taken_is_told(db, northwind, fabrikam):
@@ -151,6 +161,8 @@ async def test_only_an_administrator_of_the_msp_changes_its_people(db, northwind
             lambda by=by: northwind.ana.enable(by=by),
             lambda by=by: northwind.ana.send_link(by=by),
             lambda by=by: northwind.ana.revoke_links(by=by),
+            lambda by=by: northwind.ana.correct(name='A', email='a@northwind.example', by=by),
+            lambda by=by: northwind.ana.unlink_provider(by=by),
             lambda by=by: northwind.ana.end_sessions(by=by),
             lambda by=by: _invite(northwind, by=by),
         ):
@@ -174,6 +186,26 @@ async def test_a_change_of_role_is_told_and_kept(db, northwind):
     assert (await PortalUser.get(id=northwind.tom.id)).role == PortalRole.IMPLEMENTATION
     assert told == [northwind.tom.id]
     assert await _words('user.role_changed') == ['tom@northwind.example: Technician → Implementation']
+
+
+async def test_a_mistyped_name_or_address_is_put_right_and_the_link_to_the_old_one_is_worth_nothing(
+    db, northwind, fabrikam
+):
+    nina = await _invite(northwind, name='Nian', email='nnia@northwind.example')
+    link = await nina.send_link(by=northwind.ana)
+    for taken in ('tom@northwind.example', 'eve@fabrikam.example'):
+        with pytest.raises(Invalid) as refused:
+            await nina.correct(name='Nina', email=taken, by=northwind.ana)
+        assert refused.value.field == 'email'
+    assert await nina.correct(name='Nina', email='Nina@northwind.example', by=northwind.ana)
+    assert not await nina.correct(name='Nina', email='nina@northwind.example', by=northwind.ana)
+    fresh = await PortalUser.get(id=nina.id)
+    assert (fresh.name, fresh.email, fresh.search_key) == ('Nina', 'nina@northwind.example', nina.search_key)
+    with pytest.raises(OneTimeLink.Closed):
+        await OneTimeLink.open(LinkKind.INVITE, link.token)
+    assert await _words('user.corrected') == [
+        'nnia@northwind.example was corrected: Nian → Nina, nnia@northwind.example → nina@northwind.example'
+    ]
 
 
 async def test_the_last_administrator_stays(db, northwind):

@@ -171,7 +171,7 @@ async def test_who_has_no_password_has_to_have_signed_in_not_long_ago(portal):
     assert 'sign in again' in answer.json()['error']
 
 
-async def test_two_factor_is_turned_on_with_a_code_and_off_with_the_password(portal):
+async def test_two_factor_is_turned_on_with_a_code_and_off_with_the_password_and_a_code(portal):
     browser, other = [await portal.signed_in(portal.northwind.ana) for _ in range(2)]
     begun = (await browser.post(f'{ADDRESS}/two-factor/begin', json={'password': portal.password})).json()
     assert begun['qr'].startswith('<svg')
@@ -179,18 +179,24 @@ async def test_two_factor_is_turned_on_with_a_code_and_off_with_the_password(por
     answer = await browser.post(f'{ADDRESS}/two-factor/confirm', json={'code': '12'})
     assert (answer.status_code, answer.json()['field']) == (422, 'code')
     answer = await browser.post(f'{ADDRESS}/two-factor/confirm', json={'code': another(begun['key'])})
-    assert len(answer.json()['codes']) == 10
+    codes = answer.json()['codes']
+    assert len(codes) == 10
     facts = (await browser.get(ADDRESS)).json()['two_factor']
     assert (facts['on'], facts['codes_left']) == (True, 10)
     assert begun['key'].replace(' ', '') not in (await browser.get('/account')).text
     assert (await other.get(ADDRESS)).status_code == 401
 
-    answer = await browser.post(f'{ADDRESS}/two-factor/off', json={'password': 'wrong'})
-    assert (answer.status_code, answer.json()['field']) == (422, 'password')
-    answer = await browser.post(f'{ADDRESS}/two-factor/off', json={'password': portal.password})
+    for sent, field in (
+        ({'password': 'wrong', 'code': codes[0]}, 'password'), ({'password': portal.password}, 'code'),
+    ):  # fmt: skip
+        answer = await browser.post(f'{ADDRESS}/two-factor/off', json=sent)
+        assert (answer.status_code, answer.json()['field']) == (422, field)
+    answer = await browser.post(f'{ADDRESS}/two-factor/off', json={'password': portal.password, 'code': codes[0]})
     assert answer.status_code == 200
     assert not (await browser.get(ADDRESS)).json()['two_factor']['on']
-    assert await kinds() == ['user.signed_in', 'user.signed_in', 'user.two_factor_on', 'user.two_factor_off']
+    assert await kinds() == [
+        'user.signed_in', 'user.signed_in', 'user.two_factor_on', 'user.recovery_code_used', 'user.two_factor_off'
+    ]  # fmt: skip
 
 
 async def test_new_recovery_codes_take_a_code(portal):
@@ -217,9 +223,9 @@ async def test_turning_it_off_where_everybody_needs_it_signs_out(portal):
     await portal.northwind.partner.save()
     browser = await portal.signed_in(portal.northwind.ana)
     key = await key_of(browser, portal.password)
-    await browser.post(f'{ADDRESS}/two-factor/confirm', json={'code': another(key)})
+    codes = (await browser.post(f'{ADDRESS}/two-factor/confirm', json={'code': another(key)})).json()['codes']
     assert (await browser.get(ADDRESS)).json()['two_factor']['must']
-    await browser.post(f'{ADDRESS}/two-factor/off', json={'password': portal.password})
+    await browser.post(f'{ADDRESS}/two-factor/off', json={'password': portal.password, 'code': codes[0]})
     assert (await browser.get(ADDRESS)).status_code == 401
 
 

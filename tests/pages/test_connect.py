@@ -75,7 +75,7 @@ async def test_connect_rests_goes_on_and_ends(portal, ash):
     assert (await _send(ana, ash, 'connect/hold', because='waits', until=until.isoformat())).status_code == 200
     card = await _card(ana, ash)
     assert card['connect']['hold']['until'] == until.isoformat()
-    assert card['gist connect']['text'] == '0 of 10 steps, on hold: waits'
+    assert card['gist connect']['text'] == '0 of 10 steps, on hold at Account configuration: waits'
     head = (await ana.get(f'{BASE.format(ash.id)}/parts?want=head')).json()['head']
     assert (head['status'], head['list']) == (f'On hold until {said(until)}', 'In Progress')
     assert all(step['moves'] == [] for step in card['connect']['steps'])

@@ -59,10 +59,11 @@ async def test_everybody_in_connect_is_on_the_board_what_is_late_and_blocked_fir
     assert (by_name['Waiting']['listing'], by_name['Waiting']['connect_owner']) == ('waiting', 'customer')
     assert by_name['Blocked']['blocked_because'] == 'No DNS'
     assert (by_name['Held']['connect_key'], by_name['Held']['hold_because']) == ('on_hold', 'holidays')
+    assert by_name['Held']['connect_status'] == 'On hold at Account configuration'
     assert by_name['Calm']['steps_of'] > by_name['Calm']['steps_done'] == 0
     told = (await portal.http.get('/api/ui/connect')).json()
     assert told['all'] == 5
-    assert told['order'][:2] == ['rfi', 'account_configuration']
+    assert told['order'][:2] == [['rfi', 'Request for Information'], ['account_configuration', 'Account configuration']]
 
 
 async def test_it_is_narrowed_by_what_its_address_says(portal, board):
@@ -109,7 +110,8 @@ async def test_the_steps_are_in_the_order_of_the_templates(portal, board):
     own = classic.steps[0] | {'key': 'own', 'title': 'Own', 'needs': []}
     steps = [*classic.steps[:2], own, *classic.steps[2:]]
     await ConnectTemplate.edit(partner, 'classic', name='Classic six', steps=steps, was=1, by=board.ana)
-    order = await connect_board.order_of_steps(partner.id)
+    order, titles = zip(*await connect_board.order_of_steps(partner.id), strict=True)
+    assert titles[order.index('own')] == 'Own'
     assert order.index('own') == order.index('outbound_email') + 1
     assert [key for key in order if key != 'own'] == [
         step['key'] for step in (await ConnectTemplate.of(partner.id))[0].steps

@@ -196,6 +196,7 @@ async def test_an_msp_that_wants_two_factor_for_consoles_gets_it(portal, acme, r
     if rule == TwoFactorRule.CONSOLE:
         assert answer.status_code == 409
         assert 'two-factor' in answer.text
+        assert '<a class="button primary" href="/account">' in answer.text
     assert await signed_on() == 0
     await PortalUser.filter(id=ana.id).update(totp_key='s1.something', totp_since=datetime.now(UTC))
     assert (await press(portal, ana, acme)).status_code == 200
@@ -501,5 +502,9 @@ async def test_a_list_says_who_can_grant_with_the_same_few_questions_for_any_num
     asked.clear()
     found = await why('account_code')  # asked anew: the same question is answered from a moment ago
     assert len(found) == 13
-    assert found[-1].endswith('No administrator holds it here: one can grant it by the generic administration account.')
     assert 0 < len(asked) <= few
+    how = 'can grant it by the generic administration account.'
+    assert found[-1].endswith(f'No administrator holds it here: an administrator {how}')
+    administrator = await portal.signed_in(portal.northwind.ana)
+    theirs = (await administrator.get('/api/ui/tables/in-progress/rows?sort=account_code')).json()['rows']
+    assert theirs[-1]['console']['why'].endswith(f'No administrator holds it here: you {how}')

@@ -1,5 +1,6 @@
 import pytest
 
+from components import theme
 from components.frame import MENU
 from models import Customer, CustomerAccess, PortalRole, PortalUser
 from models.rights import may
@@ -35,6 +36,9 @@ async def test_whatever_is_typed_is_answered(portal, typed):
     assert answer.json()['customers'] == []
 
 
+SETTINGS_PAGE = (theme.ASSETS / 'settings.js').read_text(encoding='utf-8')
+
+
 async def test_before_anything_is_typed_there_is_what_was_opened_lately_and_where_one_can_go(portal):
     acme = await portal.add(portal.northwind.partner, 'Acme')
     other = await portal.add(portal.fabrikam.partner, 'Other')
@@ -57,12 +61,18 @@ async def test_only_what_the_role_includes_is_offered_and_every_address_leads_so
     assert ('Add a customer' in offered) == may(who, 'customer.create')
     assert ('Import customers' in offered) == may(who, 'customer.import')
     assert ('Audit' in offered) == may(who, 'audit.see')
+    assert ('Settings | Mail' in offered) == may(who, 'settings.change')
     known = {address: right for _, items in MENU for _, address, right in items}
     for each in places:
         if 'href' not in each:
             assert each['does'].startswith(('theme ', 'sign out'))
             continue
         assert not known.get(each['href']) or may(who, known[each['href']])
+        if each.get('part'):  # of a page that is among them
+            path, id_ = each['href'].split('#')
+            assert path in {other.get('href') for other in places}
+            assert f"('{id_}', '{each['title'].partition(' | ')[2]}'" in SETTINGS_PAGE
+            continue
         answer = await portal.http.get(each['href'])
         assert answer.status_code == 200, each
 
@@ -131,8 +141,9 @@ async def test_everything_that_is_wrong_is_told_at_once(portal):
     }  # fmt: skip
     one = (await portal.http.post(NEW, json=FACTS | {'name': ''})).json()
     assert one == {'error': 'is empty', 'field': 'name'}
-    added = await portal.http.post(NEW, json=FACTS | {'console_url': 'https://c.example'})
-    assert (await Customer.get(id=added.json()['id'])).console_url == 'https://c.example'
+    more = {'console_url': 'https://c.example', 'contract_start': '2024-02-01'}
+    added = await Customer.get(id=(await portal.http.post(NEW, json=FACTS | more)).json()['id'])
+    assert (added.console_url, str(added.contract_start)) == tuple(more.values())
 
 
 async def test_only_those_with_the_right_add_customers(portal):
@@ -168,7 +179,7 @@ async def test_the_rights_are_a_help_page_for_people(portal):
     assert page
     await portal.user.open('/help/access/rights')
     await portal.should_see('What each role may do')
-    await portal.should_see('Invite people, change their role')
+    await portal.should_see('Invite people, correct them, change their role')
     shown = ''.join(portal.texts())
     assert '<span aria-hidden="true">✓</span><span class="sr-only">Yes</span>' in shown
     assert 'MSP administrator' in shown

@@ -1,6 +1,7 @@
 import asyncio
 import csv
 import io
+import re
 
 import pytest
 
@@ -116,11 +117,19 @@ async def test_only_the_file_that_was_looked_at_is_stored_and_only_once(portal, 
 
 async def test_refused_lines_are_a_file_without_formulas(portal, uploaded):
     await portal.sign_in(portal.northwind.ana)
-    seen = await uploaded('name,account_code,list\nA,A,=1\n' + 'B,B,\n')
+    seen = await uploaded('sep=;\nname;account_code;list;licences;other\n\nA;A;=1;x;"y;z"\nB;B;;;\nC;C;"\n')
     answer = await portal.http.get(f'{IMPORTS}/{seen["id"]}/refused.csv')
     lines = list(csv.reader(io.StringIO(answer.content.decode('utf-8-sig'))))
-    assert lines[0] == ['Line', 'Column', 'Why']
-    assert [line[:2] for line in lines[1:]] == [['2', 'list']]
+    assert lines[0] == ['Line', 'Why', 'name', 'account_code', 'list', 'licences', 'other']
+    assert [line[0] for line in lines[1:]] == ['4', '6']
+    assert re.fullmatch('licences: “x” is not a whole number; list: .*', lines[1][1])
+    assert lines[1][2:] == ['A', 'A', "'=1", 'x', 'y;z']
+    assert 'cannot be read' in lines[2][1]
+    corrected = answer.content.decode('utf-8-sig').replace("'=1,x", 'complete,7')
+    again = await uploaded(corrected)
+    assert (again['preview']['added'], again['preview']['warnings']) == (1, [
+        'The column “other” is not known and was left out.'
+    ])  # fmt: skip
     assert not [cell for line in lines for cell in line if cell.startswith(('=', '+', '-', '@'))]
 
 

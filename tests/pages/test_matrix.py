@@ -16,12 +16,13 @@ gives its number, called before every request), `send=` for the JSON object that
 `query=`, and `gives=` for the statuses where what is allowed has others than success.
 """
 
-import io
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from importlib import import_module
+from tempfile import TemporaryFile
 from typing import Any
 
 import httpx
@@ -245,8 +246,10 @@ async def an_rfi_link(world: World) -> int:
 async def an_upload(world: World) -> str:
     """A file that whoever asks has begun to import."""
     name, who = f'upload{world.number()}', world.asks or world.ana
+    file = TemporaryFile()  # noqa: SIM115 # it is kept as long as the upload
+    file.write(b'x')
     imports._uploads[name] = imports.Upload(
-        id=name, user_id=who.id, name='a.csv', file=io.BytesIO(b'x'), size=1, sha256='0' * 64, state='failed',
+        id=name, user_id=who.id, name='a.csv', file=file, size=1, sha256=sha256(b'x').hexdigest(), state='failed',
         preview=ImportResult(),
     )  # fmt: skip
     return name
@@ -277,6 +280,15 @@ def an_order(vendor: str) -> Fill:
         return order.id
 
     return made
+
+
+async def a_cancellation(world: World) -> int:
+    """One that requires an export of the customer's data."""
+    made = await Order.create(
+        partner=world.partner, customer=world.customer, kind=OrderKind.CANCELLATION, state=OrderState.SUBMITTED,
+        details={'data_export': True},
+    )  # fmt: skip
+    return made.id
 
 
 async def a_code(world: World) -> str:
@@ -406,6 +418,9 @@ VENDOR_SIDE: Table = {
             ('deliver-again', 'rejected', {}), ('account-code', 'accepted', {'account_code': a_code}),
         )
     },
+    ('POST', '/api/ui/customers/{customer_id}/orders/{order_id}/exported'): customer(
+        'order.record', fill={'order_id': a_cancellation}, send={}
+    ),
     ('POST', '/api/ui/customers/{customer_id}/orders/{order_id}/correct'): customer(
         'order.submit', fill={'order_id': an_order('delivered')},
         send={'version': 1, 'facts': {'po_number': 'X', 'lead_last_name': 'L', 'lead_email': 'l@bakery.example'}},
@@ -550,6 +565,9 @@ PEOPLE: Table = {
     ('GET', '/api/ui/people/tags'): role('user.manage'),
     ('GET', '/api/ui/people/{user_id}'): thing('user.manage', 'user_id'),
     ('POST', '/api/ui/people'): role('user.manage'),
+    ('POST', '/api/ui/people/{user_id}/facts'): thing(
+        'user.manage', 'user_id', send={'name': 'Nina', 'email': 'nina@northwind.example'}
+    ),
     ('POST', '/api/ui/people/{user_id}/role'): thing('user.manage', 'user_id', send={'role': 'sales'}),
     ('POST', '/api/ui/people/{user_id}/sight'): thing('user.manage', 'user_id'),
     ('POST', '/api/ui/people/{user_id}/disable'): thing('user.manage', 'user_id'),
@@ -557,6 +575,7 @@ PEOPLE: Table = {
     ('POST', '/api/ui/people/{user_id}/link'): thing('user.manage', 'user_id'),
     ('POST', '/api/ui/people/{user_id}/link/revoke'): thing('user.manage', 'user_id'),
     ('POST', '/api/ui/people/{user_id}/two-factor/reset'): thing('user.manage', 'user_id'),
+    ('POST', '/api/ui/people/{user_id}/single-sign-on/unlink'): thing('user.manage', 'user_id'),
     ('POST', '/api/ui/people/{user_id}/sessions/end'): thing('user.manage', 'user_id'),
 }
 ACCOUNT: Table = {

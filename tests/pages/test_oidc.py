@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from pyotp.totp import TOTP
 
 from models import HistoryEvent, LinkKind, OneTimeLink, PortalUser, Session, TwoFactorRule, second_factor
+from models.user import PortalRole
 from pages import halfway, oidc
 from pages.guard import COOKIE
 from pages.sign_in import FREE_TRIES
@@ -468,6 +469,17 @@ async def test_an_address_that_was_given_to_somebody_else_at_the_provider_opens_
     await refused(browser, answer, 403)
     assert 'belongs to another account' in answer.text
     assert (await kinds())[-1] == 'user.sign_in_failed'
+    # The administrator who is asked can help, if that is who it says.
+    ana, tom = portal.northwind.ana, portal.northwind.tom
+    await PortalUser.filter(id=tom.id).update(role=PortalRole.ADMINISTRATOR)
+    administrator = await portal.signed_in(tom)
+    address = f'/api/ui/people/{ana.id}'
+    assert (await administrator.get(address)).json()['provider']
+    assert (await administrator.post(f'{address}/single-sign-on/unlink', json={})).status_code == 200
+    assert (await administrator.post(f'{address}/single-sign-on/unlink', json={})).status_code == 409
+    assert (await kinds())[-1] == 'user.oidc_unlinked'
+    assert (await through(portal.browser(), provider)).status_code == 303
+    assert (await PortalUser.get(id=ana.id)).oidc_subject == 'a newcomer'
 
 
 async def test_failures_are_written_down_once_in_a_while_and_not_each_time(portal, provider):

@@ -20,6 +20,7 @@ from models import (
     PortalRole,
     PortalUser,
     Prospect,
+    Rfi,
     VendorState,
 )
 from models.text import fold, initial, sort_key
@@ -177,10 +178,12 @@ async def test_a_refusal_is_said_beside_the_field_or_in_a_sentence(portal, order
     row = order_card.row_of(corrected, customer, by_mail=True)
     assert (row['moves'], row['correctable']['lead_last_name']) == (['passed_on', 'correct'], 'Ivers')
     await Order.filter(id=order.id).update(vendor=VendorState.DELIVERED)
+    await Rfi.filter(customer_id=order.customer_id).update(sent_to='l@b.example', state='draft')
     assert (await portal.http.post(f'{at}/accepted', json={'account_code': 'NW1'})).status_code == 200
     found = await _card(portal.http, order, 'orders,head')
     assert (found['head']['account_code'], found['head']['code_is_provisional']) == ('NW1', False)
     assert found['orders']['rows'][0]['wants_code'] is False
+    assert found['orders']['rfi_sent_to'] == 'l@b.example'
 
 
 async def test_an_order_of_another_customer_is_not_there(portal, ordered):

@@ -187,6 +187,9 @@ async def test_without_a_server_the_test_says_so(portal):
     await portal.sign_in(portal.northwind.ana)
     answer = await portal.http.post(ADDRESS + '/mail/test', json={})
     assert answer.json() == {'ok': False, 'said': 'No mail server is set.'}
+    text = await (await HistoryEvent.get(kind='settings.mail_tested')).text()
+    assert text is not None
+    assert text.summary == 'A test message could not be sent: No mail server is set.'
 
 
 async def test_what_waits_is_told_and_can_be_tried_again(portal):

@@ -158,6 +158,7 @@ async def test_a_cancellation_is_submitted_withdrawn_and_submitted_again(portal,
     assert head['head']['end'] == {
         'number': done['number'], 'says': f'moves the customer to another partner on {said}', 'wants_export': True,
         'because': '=HYPERLINK(1)', 'told': 'The vendor has not been told yet.', 'mark': f'Moves away {said}',
+        'exported': False,
     }  # fmt: skip
     back = await http.post(f'/api/ui/customers/{bakery.id}/orders/{done["order"]}/withdraw', json={'because': 'No'})
     assert back.status_code == 200
@@ -168,7 +169,7 @@ async def test_a_cancellation_is_submitted_withdrawn_and_submitted_again(portal,
     assert await Attachment.all().count() == 1
 
 
-async def test_what_is_recorded_says_that_it_comes_about_now_and_an_export_stays_required(portal, bakery):
+async def test_what_is_recorded_says_that_it_comes_about_now_and_an_export_is_required_until_it_is_done(portal, bakery):
     http = await portal.signed_in(portal.northwind.ana)
     base = f'/api/ui/customers/{bakery.id}'
     facts = {'type': 'cancel', 'data_export': 'yes', 'effective_on': today(portal.northwind.partner).isoformat()}
@@ -186,6 +187,17 @@ async def test_what_is_recorded_says_that_it_comes_about_now_and_an_export_stays
     assert (seen['orders']['rows'][0]['wants_export'], seen['orders']['rows'][0]['comes_about']) == (True, '')
     assert seen['gist orders']['text'].endswith('applied, delivered, data export required')
     assert not seen['products']['renews']  # nothing of it is renewed any more
+    assert seen['orders']['rows'][0]['export_is_late'] is False
+    at = f'{base}/orders/{done["order"]}/exported'
+    assert (await http.post(at, json={'note': 'x' * 255})).json()['field'] == 'note'
+    assert (await http.post(at, json={'note': 'on a disk, to Kim'})).status_code == 200
+    seen = await _parts(http, bakery, 'head,orders,gist%20orders')
+    assert (seen['head']['end']['wants_export'], seen['head']['end']['exported']) == (False, True)
+    row = seen['orders']['rows'][0]
+    assert (row['wants_export'], row['exported']['by'], row['exported']['note']) == (False, 'Ana', 'on a disk, to Kim')
+    assert seen['gist orders']['text'].endswith('applied, delivered')
+    twice = await http.post(at, json={})
+    assert twice.json()['error'] == 'Ana has recorded already that the data were handed over.'
 
 
 async def test_who_is_closed_is_in_that_list_and_nowhere_else_is_counted(portal, bakery):
