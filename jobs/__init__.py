@@ -21,7 +21,7 @@ from jobs.aging import age_readings
 from jobs.backups import Backups
 from jobs.connect_checks import ConnectChecks
 from jobs.connect_progress import advance_connect
-from jobs.effective_orders import apply_due_orders
+from jobs.effective_orders import EffectiveOrders
 from jobs.holds import end_holds
 from jobs.mailing import Mailing
 from jobs.monitor_refresh import MonitorRefresh
@@ -102,7 +102,7 @@ class Timetable:
         self._checks.start()
         self.add('connect_checks', self._checks.work, seconds=1)
         self.add('holds', end_holds, seconds=120)
-        self.add('effective_orders', apply_due_orders, seconds=5)
+        self.add('effective_orders', EffectiveOrders().work, seconds=5)
         self.scheduler.start()
         self._watching = asyncio.create_task(self._watch_the_clock(), name='the clock of the timetable')
 

@@ -1,6 +1,6 @@
 // Asks the server for what a page shows: one question at a time, so that an answer never overtakes a newer one.
 import { live } from './live.js';
-import { read } from './tips.js';
+import { isRefused, read } from './tips.js';
 
 const TRY_AGAIN = 5000; // ms until what could not be read is asked for once more
 
@@ -28,7 +28,7 @@ export class Asking {
       if (this.gone) return;
       if (error.status === 401) return void live.leave();
       this.failed(error);
-      if (![403, 404].includes(error.status)) this.soon = setTimeout(() => this.load(), TRY_AGAIN);
+      if (!isRefused(error)) this.soon = setTimeout(() => this.load(), TRY_AGAIN);
     } finally {
       this.loading = false;
     }

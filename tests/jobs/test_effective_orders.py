@@ -1,6 +1,6 @@
 from datetime import date
 
-from jobs import effective_orders
+from jobs.effective_orders import EffectiveOrders
 from models import Customer, Order, OrderKind, OrderState, RfiState, VendorState, effective
 
 DAY = date(2026, 1, 31)
@@ -27,11 +27,16 @@ async def test_one_that_fails_does_not_stop_the_others_and_is_tried_again(db, no
             raise ValueError('an order that nobody can read')
         return await as_it_is(order_id)
 
+    now = 0
+    job = EffectiveOrders(lambda: now)
     with monkeypatch.context() as patched:
         patched.setattr(effective, 'come_about', come_about)
-        assert await effective_orders.apply_due_orders() == 2
-    assert f'order {orders[0].id} cannot take effect' in caplog.text
+        assert await job.work() == 2
+        for moment in (599, 600):
+            now = moment
+            assert await job.work() == 0
+    assert caplog.text.count(f'order {orders[0].id} cannot take effect') == 2, 'the log is not filled'
     assert await Customer.all().order_by('id').values_list('seats', flat=True) == [9, 12, 12]
-    assert await effective_orders.apply_due_orders() == 1
-    assert await effective_orders.apply_due_orders() == 0
+    assert await job.work() == 1
+    assert await job.work() == 0
     assert await Order.filter(state=OrderState.APPLIED).count() == 3
