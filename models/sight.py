@@ -72,6 +72,18 @@ class Sight:
                 )
         return Sight(self.everything, self.customers | hidden, frozenset() if self.everything else self.tags)
 
+    @classmethod
+    async def require_no_more(cls, who: 'PortalUser', by: 'PortalUser', what: str) -> None:
+        """Raise `Impossible` where somebody sees more than `by`, who could get in as them by doing `what`."""
+        if who.id == by.id or (await cls.of(by)).is_whole:
+            return
+        try:
+            await (await cls.of(who)).given_by(by)
+        except (Impossible, Invalid):
+            raise Impossible(
+                f'{who.name} sees customers that you do not: an administrator who sees them has to {what}.'
+            ) from None
+
     async def give(self, user: 'PortalUser') -> None:
         """Store it as what this person sees. Belongs in a transaction."""
         await CustomerAccess.filter(user_id=user.id).delete()

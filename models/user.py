@@ -264,9 +264,11 @@ class PortalUser(Model):
     async def correct(self, *, name: str, email: str, by: 'PortalUser') -> bool:
         """Put somebody's name or e-mail address right; False where both are the same.
 
-        With another address, links that went to the old one are worth nothing any more. Raises `Invalid`.
+        With another address, links that went to the old one are worth nothing any more. Raises `Invalid`, and
+        `Impossible` where `by` would get at more customers by it.
         """
         from models.one_time_link import OneTimeLink
+        from models.sight import Sight
 
         facts = checking.each({'name': name, 'email': email}, _of_an_invitation)
         try:
@@ -283,6 +285,7 @@ class PortalUser(Model):
                 fresh.set_name(facts['name'])
                 await fresh.save(update_fields=['email', 'name', 'name_key', 'initial', 'search_key'])
                 if facts['email'] != before['email']:
+                    await Sight.require_no_more(fresh, actor, 'change the e-mail address')
                     await OneTimeLink.revoke_all_of(fresh)
                 changes = [f'{before[field]} → {facts[field]}' for field in facts if facts[field] != before[field]]
                 said = f'{before["email"]} was corrected: {", ".join(changes)}'
@@ -344,8 +347,10 @@ class PortalUser(Model):
             self._changed()
 
     async def send_link(self, *, by: 'PortalUser', at: str = '', by_mail: bool = True) -> 'Issued':
-        """A new invitation, or for somebody who has registered a link to choose another password."""
+        """A new invitation, or for somebody who has registered a link to choose another password; raises `Impossible`
+        where `by` would see it, and get at more customers by it."""
         from models.one_time_link import LinkKind, OneTimeLink
+        from models.sight import Sight
 
         async with transaction():
             actor = await self._acting(by)
@@ -356,6 +361,8 @@ class PortalUser(Model):
             issued = await OneTimeLink.issue(
                 fresh, LinkKind.INVITE if invites else LinkKind.RESET, by=actor, at=at, by_mail=by_mail
             )
+            if not issued.is_mailed:
+                await Sight.require_no_more(fresh, actor, 'make a link that is not mailed to them')
             what = 'was invited again' if invites else 'may choose another password'
             kind = 'user.invitation_sent' if invites else 'user.reset_sent'
             await HistoryEvent.add(self.partner_id, kind, f'{self.email} {what}, {_how(issued, actor)}', by=actor)

@@ -73,6 +73,13 @@ async def test_nobody_gives_a_wider_sight_than_their_own(db, northwind):
         await PortalUser.invite(
             northwind.partner, name='B', email='b2@northwind.example', role='administrator', sight=Sight(), by=bob
         )
+    # Nor does anybody get in as somebody who sees more.
+    ana, eve = northwind.ana, {'name': 'Eve', 'email': 'eve@northwind.example'}
+    for gets_in in (ana.send_link(by=bob), ana.correct(**eve, by=bob)):
+        with pytest.raises(Impossible, match='sees customers that you do not'):
+            await gets_in
+    assert await ana.correct(name='Ana B', email=ana.email, by=bob)
+    assert (await northwind.tom.send_link(by=bob)).address
     # What Tom had and Bob cannot see stays.
     await northwind.tom.change_sight(Sight(False, frozenset({cedar.id}), frozenset({'gold'})), by=northwind.ana)
     await northwind.tom.change_sight(Sight(False, frozenset({birch.id}), frozenset({'gold'})), by=bob)
