@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
-.PHONY: help run dev check audit test test-long bench screenshots lock migration clean
+.PHONY: help run dev lint check audit test test-long bench screenshots lock migration clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -18,10 +18,12 @@ run: $(RUN_STAMP) ## Start the portal with the demo MSP (installs what it needs 
 dev: $(DEV_STAMP) ## The same, restarting on every change of the source
 	@PORTAL_DEMO_UNLESS_SET=1 PORTAL_RELOAD=1 $(BIN)/python main.py serve
 
-check: $(DEV_STAMP) ## Lint, format, types and the direction of imports
+lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+check: lint ## Lint, format, types and the direction of imports
 	$(BIN)/python -m pytest -q tests/test_directions.py tests/test_migrations_complete.py
 
 audit: $(DEV_STAMP) ## Look for known weaknesses: bandit in our code, pip-audit in the dependencies
@@ -30,7 +32,7 @@ audit: $(DEV_STAMP) ## Look for known weaknesses: bandit in our code, pip-audit 
 	$(BIN)/bandit -q -t B608 -r main.py settings.py components pages jobs
 	$(BIN)/python .ci/audit.py
 
-test: check ## Everything that CI runs: check, then unit, page and browser tests
+test: lint ## Everything that CI runs: check, then unit, page and browser tests
 	@PYTHON=$(BIN)/python sh .ci/chromium
 	$(BIN)/python .ci/tests.py
 
@@ -67,5 +69,6 @@ $(RUN_STAMP): requirements.lock $(BIN)/python
 
 $(DEV_STAMP): requirements-dev.lock $(BIN)/python
 	@echo "Installing what the tests need (the first time only) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@# Compiled is what is used, when it is used: that is sooner done than all of it.
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@ $(RUN_STAMP)

@@ -11,9 +11,8 @@ import time
 # The tests of one file with a browser share a portal. What is held against the clock to a second or two comes last, one
 # after the other.
 WORKERS = ['-n', str(min(4, os.cpu_count() or 1))]
-CHECKED = ['--ignore=tests/test_directions.py', '--ignore=tests/test_migrations_complete.py']  # by `make check`, before
 GROUPS = (
-    ['-m', 'not browser and not slow', *WORKERS, '--dist', 'worksteal', *CHECKED],
+    ['-m', 'not browser and not slow', *WORKERS, '--dist', 'worksteal'],
     ['-m', 'browser and not alone', 'tests/browser', *WORKERS, '--dist', 'loadfile'],
     ['-m', 'browser and alone', 'tests/browser'],
 )

@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import MARKUP, List, Visitors, eventually, go_back, once
 from tests.browser.portal import Portal
+from tests.conftest import LONG
 
 pytestmark = pytest.mark.browser
 
@@ -75,7 +76,7 @@ def test_the_form_of_a_cancellation_fits_a_narrow_phone(visitors: Visitors) -> N
 def test_every_card_of_every_demo_customer_opens_without_a_fault(visitors: Visitors, portal: Portal) -> None:
     ids = portal.aside('return [c.id for c in await Customer.filter(partner__slug="northwind-it")]')
     page = visitors.page('ana', '/')
-    for customer in ids:
+    for customer in ids if LONG else ids[::2]:
         page.goto(f'/customers/{customer}')
         expect(page.locator('.fold')).to_have_count(10)
         page.get_by_role('button', name='Open all').click()

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from models.text import sort_key
 from tests.browser.conftest import List, Visitors, eventually
 from tests.browser.portal import Portal
+from tests.conftest import LONG
 
 pytestmark = pytest.mark.browser
 WIDE = {'width': 2200, 'height': 1500}  # every row and every column is in the DOM
@@ -202,7 +203,7 @@ def test_every_column_sorts_one_way_then_the_other_and_back(visitors: Visitors, 
             shown.header(column).click()
             if column != 'console':
                 expect_order(shown, column, descending=False)
-        for descending in (True, False):
+        for descending in (True, False) if LONG or column in ('name', 'seats') else (True,):
             shown.header(column).click()
             if column == 'console':  # on or off is all there is to sort by
                 word = 'descending' if descending else 'ascending'
