@@ -24,7 +24,7 @@ class AccessPage {
     this.asked = 0; // an answer to an older question is not shown
     this.offer = new Offer(root, () => this.load());
     this.build(root);
-    this.undo = [live.on('again', () => this.load()), live.news(() => this.loadPeople(), 'users')];
+    this.undo = [live.news(() => this.loadPeople(), 'users')];
     if (config.consoles) this.consoles = mountConsoles(root);
     this.loadPeople();
   }
@@ -118,6 +118,7 @@ class AccessPage {
   async loadPeople() {
     try {
       const { people } = await fetch('/api/ui/access', { cache: 'no-store' }).then(read);
+      if (JSON.stringify(people) === JSON.stringify(this.people)) return void this.load(); // the choice may be open at this moment
       this.people = people;
       const before = this.person.value;
       const wanted = before || this.address.get('person') || String(this.config.me);

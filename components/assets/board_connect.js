@@ -1,5 +1,6 @@
 // The board of Connect: everybody who is in it, in a column for each step. Columns keep their order, whoever is in them;
-// one that is empty is narrow. All cards are known here, so filters and search answer at once; they are drawn as far as somebody has scrolled. What is shown is in the address.
+// one that is empty is narrow. All cards are known here, so filters and search answer at once; they are drawn as far as
+// somebody has scrolled. What is shown is in the address.
 import { carry, h, inZone, live, number as spelled, parseTime } from './live.js';
 import { shape as drawn } from './icons.js';
 import { isRefused, read, reasonOf } from './tips.js';
