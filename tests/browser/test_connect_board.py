@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import Line, Visitors, eventually
+from tests.browser.conftest import Line, Visitors, once
 
 pytestmark = pytest.mark.browser
 
@@ -42,10 +42,6 @@ def move(page: Page, name: str, step: str, verb: str, **more: str) -> None:
         headers={'Origin': page.url.split('/connect')[0]},
     )
     assert answer.ok, answer.text()
-
-
-def _assert(holds: bool) -> None:
-    assert holds
 
 
 def test_a_card_moves_on_every_open_board(visitors: Visitors) -> None:
@@ -96,10 +92,10 @@ def test_a_board_that_is_told_much_is_not_drawn_for_each_of_it_and_hears_of_who_
     page.route('**/looking_after.js', lambda route: late.append(route))
     page.goto('/connect', wait_until='commit')
     # The cards were read, and much changes before there is a board that could hear of it: they are read once more.
-    eventually(page, lambda: _assert(bool(read and late) and line.n >= 0))
+    once(page, lambda: bool(read and late) and line.n >= 0)
     line.say_many()
     late.pop().continue_()
-    eventually(page, lambda: _assert(len(read) == 2))
+    once(page, lambda: len(read) == 2)
     page.wait_for_selector('.board-card')
     page.wait_for_function("!document.getElementById('early')")
     name, before, after = 'Plum Telecom', 'Account configuration', 'Validate domains'
@@ -124,7 +120,7 @@ def test_a_board_that_is_told_much_is_not_drawn_for_each_of_it_and_hears_of_who_
     there = {'connect_key': 'domain_validation', 'connect_status': after, 'listing': 'in_progress', 'held_at': None}
     line.say(dict.fromkeys(others, there) | {plum: {'connect_since': midnight.isoformat(), 'connect_due': None}})
     amount = column(page, after).locator('.board-count')
-    eventually(page, lambda: _assert(int(amount.inner_text().split()[0]) > 8))  # more than are drawn at first
+    once(page, lambda: int(amount.inner_text().split()[0]) > 8)  # more than are drawn at first
     expect(page.locator(':focus')).to_have_text(name)
     # Somebody comes, and others go on being told of: what is not known here yet is asked for all the same.
     line.say({complete: {'listing': 'in_progress'}}, lists={'in-progress': [complete]})

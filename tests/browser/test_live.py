@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import Line, List, Visitors, eventually
+from tests.browser.conftest import Line, List, Visitors, eventually, once
 from tests.browser.portal import Portal
 
 pytestmark = pytest.mark.browser
@@ -102,16 +102,12 @@ def test_scroll_and_focus_stay_with_the_same_customer_when_others_come(visitors:
                 northwind, name=name, account_code=code, listing=Listing.COMPLETE, rfi=RfiState.NOT_APPLICABLE
             )
     """)
-    eventually(page, lambda: _assert(_row_of_focus(page) == row + 2 or _index_of(shown, 'Granite Mutual') == row + 2))
-    eventually(page, lambda: _assert(_focused_customer(page) == 'Granite Mutual'))
+    once(page, lambda: _row_of_focus(page) == row + 2 or _index_of(shown, 'Granite Mutual') == row + 2)
+    once(page, lambda: _focused_customer(page) == 'Granite Mutual')
     after = shown.cell('Granite Mutual').bounding_box()
     assert abs(after['y'] - before['y']) <= 2 * 36 + 2, 'the place was lost'
     page.keyboard.press('ArrowDown')
     assert _focused_customer(page) != 'Granite Mutual'
-
-
-def _assert(holds: bool) -> None:
-    assert holds
 
 
 def _index_of(shown: List, name: str) -> int:
@@ -153,7 +149,7 @@ def test_sorted_by_a_state_nothing_moves_while_somebody_is_in_the_rows(
     else:
         shown.pill.click()
     expect(shown.pill).to_be_hidden()
-    eventually(page, lambda: _assert(in_order(shown).index('Wharf Traders') < before.index('Wharf Traders')))
+    once(page, lambda: in_order(shown).index('Wharf Traders') < before.index('Wharf Traders'))
     assert sorted(in_order(shown)) == sorted(before)
 
 
@@ -214,7 +210,7 @@ def test_many_changes_at_once_move_nothing_under_the_pointer_and_say_so(visitors
     expect(shown.icon('Birch Foundry', 'inbound_queue')).to_have_accessible_name('Inbound email queue: Problem')
     assert in_order(shown) == before
     shown.pill.click()
-    eventually(shown.page, lambda: _assert(in_order(shown) != before))
+    once(shown.page, lambda: in_order(shown) != before)
 
 
 def test_what_a_list_is_told_is_neither_overtaken_nor_waited_for(visitors: Visitors) -> None:
@@ -226,17 +222,17 @@ def test_what_a_list_is_told_is_neither_overtaken_nor_waited_for(visitors: Visit
     page.route('**/rows?ids=*', lambda route: held.append(route))
     page.goto('/customers/in-progress?sort=connect_status', wait_until='commit')
     # The rows were read, and somebody comes before there is a list that could hear of it: they are read once more.
-    eventually(page, lambda: _assert(bool(read and late) and line.n >= 0))
+    once(page, lambda: bool(read and late) and line.n >= 0)
     line.say({1: {}}, lists={'in-progress': [1]})
     late.pop().continue_()
-    eventually(page, lambda: _assert(len(read) == 2))
+    once(page, lambda: len(read) == 2)
     shown = List(page)
     shown.loaded()
     cell = shown.cell('Plum Telecom', 'connect_status')
     plum = int(cell.evaluate('cell => cell.closest(".ag-row").getAttribute("row-id")'))
     cell.hover()  # nothing moves under it: when much has changed, the rows are asked for by their ids
     line.say_many()
-    eventually(page, lambda: _assert(bool(held)))
+    once(page, lambda: bool(held))
     (route,) = held
     answer = route.fetch()
     told = answer.json()
