@@ -95,7 +95,7 @@ def test_a_board_that_is_told_much_is_not_drawn_for_each_of_it_and_hears_of_who_
     once(page, lambda: bool(read and late) and line.n >= 0)
     line.say_many()
     late.pop().continue_()
-    once(page, lambda: len(read) == 2)
+    once(page, lambda: len(read) >= 2)
     page.wait_for_selector('.board-card')
     page.wait_for_function("!document.getElementById('early')")
     name, before, after = 'Plum Telecom', 'Account configuration', 'Validate domains'
@@ -108,7 +108,7 @@ def test_a_board_that_is_told_much_is_not_drawn_for_each_of_it_and_hears_of_who_
         title, key = ((after, 'domain_validation'), (before, 'account_configuration'))[turn % 2]
         line.say({plum: {'connect_key': key, 'connect_status': title, 'steps_done': turn}})
     line.say({plum: {'connect_key': 'domain_validation', 'connect_status': after, 'steps_done': 99}})
-    expect(card(page, after, name)).to_contain_text('99/', timeout=2000)
+    expect(card(page, after, name)).to_contain_text('99/')
     assert page.evaluate('window.drawn') < 45, 'of 61'
     midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     for due, said in ((midnight - timedelta(hours=1), '1 day late'), (midnight, 'Overdue since today')):

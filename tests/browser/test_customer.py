@@ -64,8 +64,9 @@ def test_the_form_of_a_cancellation_fits_a_narrow_phone(visitors: Visitors) -> N
     shown.locator('.ag-row .cell-name a', has_text='Bellamy Freight').click()
     answers: list[str] = []
     shown.on('requestfinished', lambda request: answers.append(request.url) if '/cancellation' in request.url else None)
-    shown.get_by_role('button', name='Cancellation').dblclick()
-    once(shown, lambda: len(answers) == 2)  # however often it is pressed, there is one form
+    # Pressed twice before the form is there: a pointer of the driver's comes too late for it on a slow machine.
+    shown.get_by_role('button', name='Cancellation').evaluate('button => { button.click(); button.click(); }')
+    once(shown, lambda: len(answers) >= 2)  # however often it is pressed, there is one form
     form = shown.get_by_role('dialog', name='Cancel Bellamy Freight')
     expect(form.get_by_role('button', name='Submit cancellation')).to_be_in_viewport(ratio=1)
     wide = form.evaluate("""box => [...box.querySelectorAll('input, select, p, button')].filter(
