@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, WebSocketRoute, expect, sync_playwright
 
 from tests.browser.portal import CHROMIUM_ARGUMENTS, Portal, chromium
 
@@ -272,13 +272,14 @@ def go_back(page: Page, path: str) -> None:
 
 
 def eventually(page: Page, check: Callable[[], Any], timeout: float = PATIENCE) -> Any:
-    """What `check` gives as soon as it holds; the page goes on meanwhile."""
+    """What `check` gives as soon as it holds; the page goes on meanwhile, and may begin anew while it is asked."""
     until = time.monotonic() + timeout
     while True:
         try:
             return check()
-        except AssertionError:
-            if time.monotonic() > until:
+        except (AssertionError, Error) as error:
+            began_anew = isinstance(error, Error) and 'context was destroyed' in error.message
+            if time.monotonic() > until or not (began_anew or isinstance(error, AssertionError)):
                 raise
         page.wait_for_timeout(40)
 
