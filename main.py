@@ -103,7 +103,7 @@ def build() -> None:
     errors.register()
     guard.protect_sockets()
     guard.watch_sessions()
-    app.add_middleware(guard.Guard)
+    app.add_middleware(guard.Guard, failed=errors.database_failed)
     app.add_middleware(proxies.Proxies)  # added later is asked first
     app.config.socket_io_js_transports = ['websocket']
     # Last: including a router wraps what was there.

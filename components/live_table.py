@@ -66,7 +66,8 @@ class Column:
         value = row[self.name]
         if self.titles is not None:
             return self.titles.get(str(value), value)
-        if self.kind in ('date', 'day') and value is not None:  # to the minute, in UTC, as spreadsheets read it
+        if self.kind in ('date', 'day', 'calendar') and value is not None:
+            # To the minute, in UTC, as spreadsheets read it.
             return str(value)[:16].replace('T', ' ')
         return value
 
@@ -117,7 +118,9 @@ def _kind(field: fields.Field) -> tuple[str, dict[str, str] | None]:
         return ('number' if issubclass(enum, IntEnum) and not hasattr(enum, 'title') else 'enum'), titles
     if isinstance(field, fields.BooleanField):
         return 'enum', {'True': 'Yes', 'False': 'No', '1': 'Yes', '0': 'No', 'true': 'Yes', 'false': 'No'}
-    if isinstance(field, fields.DatetimeField | fields.DateField):
+    if isinstance(field, fields.DateField):  # a day of its own, the same wherever somebody is
+        return 'calendar', None
+    if isinstance(field, fields.DatetimeField):
         return 'date', None
     if isinstance(field, fields.IntField | fields.SmallIntField | fields.BigIntField | fields.FloatField):
         return 'number', None

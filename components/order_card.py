@@ -1,7 +1,7 @@
 """The card “Orders” of a customer: every order, change and cancellation, with what the portal records and, beside it,
 what the vendor was told and said."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -98,6 +98,20 @@ def _wants_export(order: Order) -> bool:
     return cancelling.requires_export(order) and cancelling.export_of(order) is None
 
 
+def _export_is_late(order: Order, today: date) -> bool:
+    return _wants_export(order) and order.effective_on is not None and order.effective_on < today
+
+
+def export_mark(order: Order, today: date) -> Mark | None:
+    """That its customer's data are still to be handed over, and by when; None where they are not."""
+    if not _wants_export(order):
+        return None
+    by = calendar.said(order.effective_on, none='the end')
+    if _export_is_late(order, today):
+        return 'bad', 'bad', f'Data export required: it was due on {by}'
+    return 'clock', 'accent', f'Data export required before {by}'
+
+
 async def end_of(customer: Customer, partner: Partner) -> dict[str, Any] | None:
     """The cancellation that is under way, or by which the customer was closed, as the head of the page tells it; None
     where there is none."""
@@ -137,8 +151,7 @@ def _its_day(order: Order, partner: Partner) -> dict[str, Any]:
     return {
         'about': about, 'waits': waits, 'can_withdraw': can, 'withdraw_until': order.withdraw_until if can else None,
         'wants_export': _wants_export(order), 'exported': cancelling.export_of(order),
-        'export_is_late': _wants_export(order) and order.effective_on is not None
-        and order.effective_on < calendar.today(partner),
+        'export_is_late': _export_is_late(order, calendar.today(partner)),
         'comes_about': _comes_about(order) if waits else '',
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from models import calendar, checking, events, rights
+from models import calendar, checking, events, rights, sales_limit
 from models.attachment import AttachmentKind
 from models.catalogue import for_partner, prices_of
 from models.change_form import day
@@ -85,6 +85,16 @@ async def leaving(customer: Customer, partner: Partner, *, now: datetime | None 
     return Leaving(True, '', earliest, until)
 
 
+async def why_above_limit(customer: Customer, partner: Partner, by: 'PortalUser') -> str:
+    """Why this person cannot submit a cancellation of this customer, as far as the limit of sales goes; empty where
+    they can."""
+    if not sales_limit.limit_of(by, partner):
+        return ''
+    order = Order(partner_id=partner.id, kind=OrderKind.CANCELLATION, currency=partner.currency)
+    await _list_products(order, customer, partner)
+    return sales_limit.why_above(order, partner, by)
+
+
 def requires_export(order: Order) -> bool:
     """Whether the customer's data have to be exported: for a cancellation that is under way or has come about."""
     in_force = order.state in (OrderState.SUBMITTED, OrderState.APPLIED)
@@ -111,8 +121,8 @@ async def exported(order: Order, *, by: 'PortalUser', note: str = '') -> None:
         if not requires_export(fresh):
             raise Impossible(f'{fresh.number} requires no export of the data.')
         done = {'at': datetime.now(UTC).isoformat(), 'by': by.name[:120], 'note': note}
-        fresh.details = {**(fresh.details or {}), EXPORTED: done}
-        await fresh.save(update_fields=['details'])
+        fresh.details, fresh.export_open = {**(fresh.details or {}), EXPORTED: done}, False
+        await fresh.save(update_fields=['details', 'export_open'])
         customer = await Customer.get(id=fresh.customer_id or 0)
         said = f'The data of {fresh.number} were handed over{f" – {note}" if note else ""}'
         await tell(fresh, customer, 'cancellation.exported', said, by=by)
@@ -169,7 +179,7 @@ async def submit(customer: Customer, facts: Mapping[str, Any], *, is_authorised:
     order = Order(
         partner_id=partner.id, customer_id=fresh.id, kind=OrderKind.CANCELLATION, version=0, seats=fresh.seats,
         was_seats=fresh.seats, currency=partner.currency, po_waived=True, is_authorised=True,
-        details={name: wished[name] for name in ('type', 'data_export', 'because')},
+        details={name: wished[name] for name in ('type', 'data_export', 'because')}, export_open=wished['data_export'],
         effective_on=wished['effective_on'] or can.earliest, created_by_id=by.id, created_by=by.name[:120],
         submitted_by_id=by.id, submitted_by=by.name[:120], submitted_at=now, changed_at=now,
     )  # fmt: skip

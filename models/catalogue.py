@@ -39,7 +39,7 @@ TITLES = {
 _PRICE = ('price', 'term', 'one_time_fee')
 EXAMPLES = {0: '260', 2: '2.60', 3: '2.600'}  # an amount in each kind of currency
 _CODE = re.compile(r'[A-Za-z0-9][A-Za-z0-9+._/-]{0,19}')
-_AMOUNT = re.compile(r'[0-9]{1,9}(\.[0-9]{1,6})?')
+_AMOUNT = re.compile(r'[0-9]{1,15}(\.[0-9]{1,6})?')
 
 
 async def for_partner(partner_id: int) -> dict[str, Product]:
@@ -277,7 +277,7 @@ def _require_whole(facts: Mapping[str, Any]) -> None:
         raise Invalid('price', 'is needed where there is a one-time fee; 0 where that is all')
 
 
-def money(field: str, value: object, currency: str) -> str:
+def money(field: str, value: object, currency: str, highest: Decimal = HIGHEST) -> str:
     """An amount of this currency as data have it (`2.60`); nothing, and of a fee also 0, is the empty text."""
     text = checking.line(field, value, 40)
     if not text:
@@ -289,8 +289,8 @@ def money(field: str, value: object, currency: str) -> str:
         amount = Decimal(text)
     except InvalidOperation:
         raise Invalid(field, f'{checking.quoted(text, 40)} is not an amount such as {EXAMPLES[digits]}') from None
-    if amount > HIGHEST:
-        raise Invalid(field, f'cannot be more than {HIGHEST:,}')
+    if amount > highest:
+        raise Invalid(field, f'cannot be more than {highest:,}')
     if amount != round(amount, digits):
         some = f'cannot have more than {digits} digits' if digits else 'cannot have digits'
         raise Invalid(field, f'{some} behind the point in {currency}')

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tortoise.expressions import F
 
-from models import attachment_files, calendar, change_form, checking, connect_fitting, events, rights
+from models import attachment_files, calendar, change_form, checking, connect_fitting, events, rights, sales_limit
 from models.attachment import Attachment, AttachmentKind
 from models.catalogue import for_partner, prices_of
 from models.change_form import Held, Judged, changes_said
@@ -365,6 +365,7 @@ async def submitted(
         async with transaction() as connection:
             fresh, partner = await _held(customer, by)
             await within(connection, fresh, partner)
+            sales_limit.require_within(order, partner, by)
             document = await Attachment.add_made(fresh, kind=kind, name=name, pdf=pdf, by=by)
             order.attachment_id = document.id
             order.state, order.vendor = OrderState.SUBMITTED, VendorState.WAITING

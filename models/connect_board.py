@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tortoise.expressions import Q, Subquery
+from tortoise.functions import Count
 from tortoise.queryset import QuerySet
 
 from models.connect_step import StepOwner
@@ -90,6 +91,16 @@ async def cards(customers: QuerySet[Customer], *, most: int = MOST) -> list[list
         if left := most - len(found):
             found += await rows(customers.filter(urgent).order_by('connect_since', 'id').limit(left).values(*NAMES))
     return [[row[name] for name in NAMES] for row in found]
+
+
+async def places(customers: QuerySet[Customer]) -> list[list[Any]]:
+    """How many are where: listing, key and title of the step, number; the title that most have comes first.
+
+    So the board can be laid out before its cards are there.
+    """
+    names = ('listing', 'connect_key', 'connect_status')
+    found = await rows(customers.annotate(n=Count('id')).group_by(*names).order_by('-n').values(*names, 'n'))
+    return [[row[name] for name in (*names, 'n')] for row in found]
 
 
 async def people_of(found: Iterable[list[Any]]) -> dict[int, list[Any]]:

@@ -105,7 +105,7 @@ _TYPES_ALSO = {'not_for_resale': 'nfr'}
 # What an export puts before a cell that a spreadsheet would take for a formula (`components.export.defused`).
 _DEFUSED = re.compile(r"((?:^|;)[\s\"]*)'(?=[\s\"]*[=+\-@＝＋－＠])")
 _WITH_DOTS = re.compile(r'(\d\d?)\.(\d\d?)\.(\d{4})')  # 1.2.2024, which is never anything but the 1st of February
-_REPORTED = ('line', 'why')  # columns of the file of refused lines (`refused_lines`), of no meaning here
+_REPORTED = ('line', 'reason')  # columns of the file of refused lines (`refused_lines`), of no meaning here
 _NOT_RETURNED = (RfiState.NOT_REQUESTED, RfiState.REQUESTED, RfiState.DRAFT)
 
 TEMPLATE_CSV = (

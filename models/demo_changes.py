@@ -259,6 +259,7 @@ async def _cancellation(
     handed_over = customer.closed_at - _DAY if customer.closed_at is not None and details['data_export'] else None
     if handed_over is not None:
         order.details = {**details, EXPORTED: {'at': handed_over.isoformat(), 'by': order.submitted_by, 'note': ''}}
+    order.export_open = details['data_export'] and handed_over is None
     order.changed_at = order.applied_at or order.decided_at or at
     await _keep(order, customer, AttachmentKind.CANCELLATION)
     title = {CANCEL: 'The cancellation', PARTNER_CHANGE: 'The move to another partner'}[details['type']]

@@ -35,7 +35,8 @@ def _made_anew(uploaded: bytes) -> bytes:
         with Image.open(io.BytesIO(uploaded), formats=FORMATS) as found:  # its head only, until it is loaded
             width, height = found.size
             if width * height > _MOST_PIXELS or max(width, height) > _LONGEST_EDGE:
-                raise Invalid('logo', f'has too many pixels ({width:,} × {height:,})')
+                most = f'at most {_MOST_PIXELS // 1_000_000} million are read, and {_LONGEST_EDGE:,} along an edge'
+                raise Invalid('logo', f'has too many pixels ({width:,} × {height:,}); {most}')
             found.draft('RGB', (EDGE, EDGE))  # a JPEG is read small
             picture = found.convert('RGBA')
     except Invalid:

@@ -184,6 +184,8 @@ class Order(Model):
     currency = fields.CharField(max_length=3, default='', db_default='')
     # What belongs to one kind only: the infrastructure block, the type of a cancellation.
     details: Any = fields.JSONField(default=dict, db_default='{}')
+    # Of a cancellation: what `details` say of the customer's data, in a form that can be asked for (`cancelling`).
+    export_open = fields.BooleanField(default=False, db_default=False)
     po_number = fields.CharField(max_length=60, default='', db_default='', description='Order (PO) number')
     po_waived = fields.BooleanField(default=False, db_default=False, description='Order number not required')
     accepts_agreement = fields.BooleanField(default=False, db_default=False)
@@ -259,7 +261,8 @@ class Order(Model):
     @classmethod
     def needing_somebody(cls, *, now: datetime | None = None) -> Q:
         """Which orders need a person: to pass them on, also where their mail does not leave, to ask the vendor, to read
-        why it rejected them, to tell it of a withdrawal, or to type the account code that it gave."""
+        why it rejected them, to tell it of a withdrawal, to type the account code that it gave, or to hand over
+        the data of a customer who leaves."""
         now = now or datetime.now(UTC)
         is_open = Q(customer__listing__not='closed')
         return (
@@ -270,6 +273,7 @@ class Order(Model):
             | Q(vendor=VendorState.REJECTED, decided_at__gte=now - UNANSWERED)
             | Q(is_open, Q(kind=OrderKind.NEW) | Q(state=OrderState.APPLIED), vendor=VendorState.REJECTED)
             | Q(is_open, vendor=VendorState.ACCEPTED, kind=OrderKind.NEW, customer__code_is_provisional=True)
+            | Q(export_open=True, state__in=list(_IN_FORCE))
         )
 
     @property

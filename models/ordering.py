@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from models import attachment_files, calendar, checking, events, order_form, rights
+from models import attachment_files, calendar, checking, events, order_form, rights, sales_limit
 from models.access import CustomerAccess
 from models.attachment import Attachment, AttachmentKind
 from models.catalogue import for_partner, prices_of
@@ -83,13 +83,15 @@ async def judge(partner: Partner, facts: Mapping[str, Any]) -> Judged:
 
 
 async def review(partner: Partner, prospect: Prospect) -> tuple[Order, Judged]:
-    """The draft as it would be submitted; raises `Invalid` with everything that it lacks, and `Impossible`."""
+    """The draft as it would be submitted, at the prices of now; raises `Invalid` with everything that it lacks, and
+    `Impossible`."""
     _require_open(prospect, await submitted_of(prospect))
     order = await draft_of(prospect)
     if order is None:
         raise Impossible('There is no order to review yet. Save it first.')
     found = await judge(partner, order_form.clean(order_form.stored(order, prospect)))
     found.problems.refuse()
+    _price(order, found)
     return order, found
 
 
@@ -199,7 +201,6 @@ async def submit(
         raise Impossible('The prices have changed since you reviewed the order. Review it again.')
     now = datetime.now(UTC)
     facts = order_form.clean(order_form.stored(order, prospect))
-    _price(order, found)
     order.accepts_agreement = order.is_authorised = True
     order.submitted_by_id, order.submitted_by, order.submitted_at = by.id, by.name[:120], now
     code = await provisional_code(order)
@@ -214,7 +215,7 @@ async def submit(
         async with transaction():
             fresh = await _held(prospect, by)
             drawn = (order.lines, order.fees, order.currency)
-            await _still_as_drawn(order, fresh, partner, drawn)
+            await _still_as_drawn(order, fresh, partner, drawn, by)
             customer = await _converted(fresh, partner, order, facts, code, by)
             document = await Attachment.add_made(
                 customer, kind=AttachmentKind.ORDER, name=f'Order {order.number}', pdf=pdf, by=by
@@ -245,19 +246,22 @@ async def provisional_code(order: Order) -> str:
     return next((code for code in codes if code not in taken), codes[0])
 
 
-async def _still_as_drawn(order: Order, prospect: Prospect, partner: Partner, drawn: tuple[Any, ...]) -> None:
-    """Raise where the draft or a price is another one than on the document."""
+async def _still_as_drawn(
+    order: Order, prospect: Prospect, partner: Partner, drawn: tuple[Any, ...], by: PortalUser
+) -> None:  # fmt: skip
+    """Raise where the draft or a price is another one than on the document, or it is above the limit by now."""
     stored = await Order.filter(id=order.id, state=OrderState.DRAFT).select_for_update(no_key=True).first()
     if stored is None or stored.version != order.version:
         raise ChangedMeanwhile('version', order_form.stored(stored, prospect) if stored else {})
     catalogue = await load_catalogue(partner.id)
     prices = await prices_of(partner.id, catalogue, within=_connection())
-    currency = (await Partner.get(id=partner.id)).currency
+    now_there = await Partner.get(id=partner.id)
     facts = order_form.clean(order_form.stored(stored, prospect))
-    found = order_form.judged(facts, catalogue, prices, currency)
+    found = order_form.judged(facts, catalogue, prices, now_there.currency)
     found.problems.refuse()
     if (found.lines_data, found.fees.as_data(), found.fees.currency) != drawn:
         raise Impossible('The prices have changed since you reviewed the order. Review it again.')
+    sales_limit.require_within(order, now_there, by)
 
 
 async def _converted(

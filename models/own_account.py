@@ -106,13 +106,16 @@ async def begin_two_factor(user: PortalUser, session: Session, password: str) ->
     return await second_factor.begin(user)
 
 
-async def end_session(user: PortalUser, session_id: int) -> None:
-    """End one of the own sessions, in another browser, say. Raises DoesNotExist where it is none of them."""
+async def end_session(user: PortalUser, session_id: int) -> bool:
+    """End one of the own sessions, in another browser, say; False where it had ended before. Raises DoesNotExist where
+    it is none of them."""
     rights.require(user, 'account.change')
-    session = await Session.get(id=session_id, user_id=user.id)
     async with transaction():
-        if await Session.end_all_of(user, because='ended by its owner', only_id=session.id):
+        session = await Session.filter(id=session_id, user_id=user.id).select_for_update(no_key=True).get()
+        ended = await Session.end_all_of(user, because='ended by its owner', only_id=session.id)
+        if ended:
             await _tell_ended(user, 'a session')
+    return bool(ended)
 
 
 async def end_other_sessions(user: PortalUser, keep: int) -> int:

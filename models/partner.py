@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,10 @@ class Partner(Model):
     upgrades_when_complete = fields.BooleanField(
         default=False, db_default=False, description='Upgrades of complete customers only'
     )
+    # By how much an order of sales may change the fees of a month (models/sales_limit.py); none: however much.
+    sales_limit = fields.DecimalField(
+        max_digits=15, decimal_places=3, null=True, description='Most that Sales may submit themselves, per month'
+    )
     # RFI: for how long a link is good, and after how many days without an answer a reminder goes out.
     rfi_link_days = fields.SmallIntField(default=60, db_default=60, description='RFI links are good for')
     rfi_reminder_days: Any = fields.JSONField(
@@ -164,20 +169,26 @@ class Partner(Model):
         from models.partner_facts import LINK, check
 
         rights.require(by, 'settings.change')
-        clean = checking.each(facts, check)
-        password = clean.pop('smtp_password', None) or None
         async with transaction():
             fresh = await self._held(by)
+            currency = str(facts.get('currency') or fresh.currency).strip().upper()
+            clean = checking.each(facts, lambda field, value: check(field, value, currency))
+            password = clean.pop('smtp_password', None) or None
             stored = {
                 field: fresh.help_links.get(field.removeprefix(LINK), '')
                 if field.startswith(LINK)
-                else getattr(fresh, field)
+                else fresh.setting(field)
                 for field in clean
             }
             before = checking.differing(stored, clean, was)
             after = {field: clean[field] for field in before}
+            if 'currency' in before and fresh.sales_limit is not None and 'sales_limit' not in facts:
+                why = f'cannot change while Sales has a limit in {fresh.currency}: empty that first, under Orders'
+                raise Invalid('currency', why)
             links = {field.removeprefix(LINK): link for field, link in after.items() if field.startswith(LINK)}
             columns = {field: value for field, value in after.items() if not field.startswith(LINK)}
+            if 'sales_limit' in columns:
+                columns['sales_limit'] = Decimal(columns['sales_limit']) if columns['sales_limit'] else None
             if links:
                 known = {**fresh.help_links, **links}
                 columns['help_links'] = {key: known[key] for key in sorted(known) if known[key]}
@@ -197,6 +208,8 @@ class Partner(Model):
             )  # fmt: skip
             if after.get('two_factor') == TwoFactorRule.EVERYONE:
                 await second_factor.insist(self, but=by)
+            if 'two_factor' in after:
+                await second_factor.tell_of_consoles(self)
             events.PARTNER_CHANGED.emit(self.id)
             if before.keys() & {'rfi_reminder_days', 'time_zone'}:
                 from models.rfi_link import RfiLink
@@ -206,6 +219,14 @@ class Partner(Model):
                 events.MANY_CHANGED.emit(self.id)  # whoever waits for an RFI enters the list, or leaves it
         self.update_from_dict(columns)
         return set(before) | ({'smtp_password'} if said else set())
+
+    def setting(self, name: str) -> Any:
+        """A setting as the page shows it and a change names it: an amount is the text of a decimal."""
+        from models.pricing import shown
+
+        if name == 'sales_limit':
+            return '' if self.sales_limit is None else shown(self.sales_limit, self.currency)
+        return getattr(self, name)
 
     async def _held(self, by: 'PortalUser') -> 'Partner':
         """The MSP as it is now; whoever else changes it waits. Raises `Refused` for another MSP's people."""

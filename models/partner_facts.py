@@ -1,6 +1,7 @@
 """What an MSP may set, and what each of it may be (docs: the settings page)."""
 
 import re
+from decimal import Decimal
 from functools import cache
 from ipaddress import ip_address
 from typing import Any
@@ -10,6 +11,7 @@ from zoneinfo import available_timezones
 import idna
 
 from models import checking
+from models.catalogue import money
 from models.checking import Invalid
 from models.connect_step import TEMPLATES
 from models.currency import CURRENCIES
@@ -19,6 +21,7 @@ LINK = 'link '  # `link step/journaling` is the address for that article
 LONGEST_ADDRESS = 300
 _LINES, _LONGEST_LINE = 8, 120
 MOST_DAYS, MOST_REMINDERS = 365, 10
+HIGHEST_LIMIT = Decimal(999_999_999_999)  # in any currency a mistake, and no limit any more
 _HOST = re.compile(r'(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*')
 
 # Each status, step, RFI state and monitor that help can lead to, by the path of our own article.
@@ -59,8 +62,10 @@ def time_zones() -> list[str]:
     return ['UTC', *sorted(name for name in available_timezones() if name.partition('/')[0] in areas and '/' in name)]
 
 
-def check(field: str, value: Any) -> Any:
-    """The fact as it would be stored; raises `Invalid`."""
+def check(field: str, value: Any, currency: str = '') -> Any:
+    """The fact as it would be stored, an amount as a text in the MSP's `currency`; raises `Invalid`."""
+    if field == 'sales_limit':
+        return money(field, value, currency, HIGHEST_LIMIT)
     if field.startswith(LINK):
         if field.removeprefix(LINK) not in ALL_ARTICLES:
             raise Invalid(field[:60], 'leads to nothing that there is an article for')

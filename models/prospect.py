@@ -330,7 +330,7 @@ class Prospect(Model):
                 return False
             fresh._require_move(wished)
             if wished == ProspectState.LOST and not because:
-                raise Invalid('because', 'is empty: say why')
+                raise Invalid('because', 'is missing: say why')
             fresh.state, fresh.lost_because = wished, because if wished == ProspectState.LOST else ''
             fresh.changed_at = datetime.now(UTC)
             await fresh.save(update_fields=['state', 'lost_because', 'changed_at'])

@@ -54,7 +54,10 @@ GROUPS: dict[str, dict[str, Right]] = {
             'See prospects', 'AITSFR', 'All of them, or their own where they see some customers only.'
         ),
         'prospect.change': _right('Create and edit prospects; prepare orders and change orders', 'AIS'),
-        'order.submit': _right('Submit, correct and withdraw orders, change orders and cancellations', 'AS'),
+        'order.submit': _right(
+            'Submit, correct and withdraw orders, change orders and cancellations', 'AS',
+            'What Sales submits, up to the limit that is set in Settings.',
+        ),
         'order.see': _right('See the list of all orders', 'AIS', 'Of prospects and customers that they see.'),
         'order.record': _right(
             'Record that an order was passed on, accepted or rejected, and that data were handed over; '

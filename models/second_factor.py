@@ -18,6 +18,7 @@ from pyotp.totp import TOTP
 
 from models import events, rights
 from models.checking import Impossible, Invalid
+from models.database import reader
 from models.events import transaction
 from models.history import HistoryEvent
 from models.partner import Partner, TwoFactorRule
@@ -50,6 +51,19 @@ async def satisfied(user: PortalUser, session: Session) -> bool:
         return True
     fresh = await PortalUser.get(id=user.id)
     return is_on(fresh) and session.user_id == user.id
+
+
+async def is_wanted_for_consoles(user: PortalUser) -> bool:
+    """Whether consoles stay closed to this person, as they were read, until they have turned two-factor on."""
+    if is_on(user):
+        return False
+    return (await Partner.get(id=user.partner_id, using_db=reader())).two_factor != TwoFactorRule.OFF
+
+
+async def tell_of_consoles(partner: Partner) -> None:
+    """The rule has changed: whoever has none sees other buttons."""
+    for user in await PortalUser.filter(partner_id=partner.id, totp_since__isnull=True).only('id'):
+        events.ROLES_CHANGED.emit(user.id)
 
 
 async def must_enrol(user: PortalUser) -> bool:
@@ -116,6 +130,7 @@ async def confirm(user: PortalUser, code: str, *, keep_session: int | None = Non
         await HistoryEvent.add(user.partner_id, 'user.two_factor_on', f'{user.email} turned two-factor on', by=user)
         await Session.end_all_of(user, because='two-factor changed', except_id=keep_session)
         events.USERS_CHANGED.emit(user.partner_id)
+        events.ROLES_CHANGED.emit(user.id)  # consoles may open now
     user.totp_since, user.totp_step, user.totp_key = now, step, fresh.totp_key
     return codes
 
@@ -224,6 +239,7 @@ async def _remove(user: PortalUser, said: str, kind: str, by: PortalUser, keep_s
         await HistoryEvent.add(user.partner_id, kind, said, by=by)
         await Session.end_all_of(user, because='two-factor changed', except_id=keep_session)
         events.USERS_CHANGED.emit(user.partner_id)
+        events.ROLES_CHANGED.emit(user.id)
     user.totp_key, user.totp_since = '', None
 
 

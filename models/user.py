@@ -382,20 +382,24 @@ class PortalUser(Model):
                 )
                 self._changed()
 
-    async def end_sessions(self, *, by: 'PortalUser', session_id: int | None = None) -> None:
-        """End one session of this person, or all of them; their open pages go to sign-in."""
+    async def end_sessions(self, *, by: 'PortalUser', session_id: int | None = None) -> int:
+        """End one session of this person, or all of them; their open pages go to sign-in. How many went on until now:
+        none where somebody was quicker. Raises DoesNotExist where it is none of theirs."""
         from models.session import Session
 
         async with transaction():
             actor = await self._acting(by)
             await self._managed(actor)
-            if await Session.end_all_of(self, because='ended by an administrator', only_id=session_id):
+            if session_id is not None:
+                await Session.get(id=session_id, user_id=self.id)
+            if count := await Session.end_all_of(self, because='ended by an administrator', only_id=session_id):
                 which = 'All sessions' if session_id is None else 'A session'
                 were = 'were' if session_id is None else 'was'
                 await HistoryEvent.add(
                     self.partner_id, 'user.sessions_ended', f'{which} of {self.email} {were} ended', by=actor
                 )
                 self._changed()
+        return count
 
     async def unlink_provider(self, *, by: 'PortalUser') -> None:
         """Forget who this person is at the OIDC provider: for somebody who has another account there now, and is found

@@ -19,6 +19,7 @@ from models import (
     PortalUser,
     Rfi,
     SignOnKind,
+    second_factor,
 )
 from models.access import is_partner
 from models.admin_console import is_console_url
@@ -111,14 +112,17 @@ async def consoles_of(user: PortalUser, told: list[tuple[int, str, str, int | No
     if any(console_id for *_, console_id in told):
         consoles = AdminConsole.filter(partner_id=user.partner_id, sign_on=SignOnKind.ASSERTION)
         posted = {row['id'] for row in await rows(consoles.values('id'))}
+    wants_factor = may(user, 'console.open') and await second_factor.is_wanted_for_consoles(user)
     return {
         customer_id: _console(user, customer_id, role, console_id in posted or is_console_url(url),
-                              granters.get(customer_id, []))
+                              granters.get(customer_id, []), wants_factor=wants_factor)
         for customer_id, role, url, console_id in told
     }  # fmt: skip
 
 
-def _console(user: PortalUser, customer_id: int, role: str, is_known: bool, granters: list[str]) -> dict[str, str]:
+def _console(
+    user: PortalUser, customer_id: int, role: str, is_known: bool, granters: list[str], *, wants_factor: bool
+) -> dict[str, str]:
     if not may(user, 'console.open'):
         return {'why': f'Your role in the portal ({user.role.title}) does not include opening consoles.'}
     if not is_partner(role):
@@ -127,6 +131,8 @@ def _console(user: PortalUser, customer_id: int, role: str, is_known: bool, gran
         return {'why': f'Delegated access needs the role Partner Administrator; {yours}. {how}'}
     if not is_known:
         return {'why': 'The address of this customer’s console is not known yet.'}
+    if wants_factor:
+        return {'why': 'Turn on two-factor in your account first: your MSP wants it for signing on to consoles.'}
     return {'url': f'/customers/{customer_id}/console'}
 
 
@@ -156,7 +162,7 @@ async def waiting_note(user: PortalUser) -> dict[str, str] | None:
 
 FACTS = ('name', 'seats', 'account_type', 'products_in_short')
 ICONS = tuple(kind.value for kind in MonitorKind)
-MORE = ('account_code', 'domain')
+MORE = ('account_code', 'domain', 'contract_start')
 TAGS = (TagsColumn(),)
 CARRIED = ('console_url', 'console_id')  # what the button is made of
 # Beside a code that stands in for the account's own.
@@ -213,10 +219,10 @@ WHO_IS_CLOSED = (
 closed = LiveTable(
     'closed', Customer, [
         'name', 'account_code', of_own('closing', heading='What happened'), of_own('closed_at', kind='day'),
-        'closed_because', 'products_in_short', 'seats', 'account_type', 'domain',
+        'closed_because', 'products_in_short', 'seats', 'account_type', 'domain', 'contract_start',
     ],
     lambda user: Customer.listed(user, Listing.CLOSED), links={'name': LINKS['name']},
-    hidden=('account_type', 'domain'), narrow=('closing',), spelled=PRODUCTS, exported=TAGS,
+    hidden=('account_type', 'domain', 'contract_start'), narrow=('closing',), spelled=PRODUCTS, exported=TAGS,
     told_to=lambda user: {'explained': WHO_IS_CLOSED},
 )  # fmt: skip
 

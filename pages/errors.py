@@ -13,24 +13,45 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from uvicorn.protocols.utils import ClientDisconnected
 
 from models import database
+from pages.guard import is_below
 from pages.sign_in import page
 
 log = logging.getLogger(__name__)
+# Whoever holds a link has no dashboard, and no console to look at.
+_OF_LINKS = ('/rfi/', '/invite/', '/reset/')
+_AGAIN = 8  # seconds after which a page that could not be made is asked for once more
 
 
-def _answer(request: Request, status: int, title: str, text: str) -> Response:
+def _is_for_script(request: Request) -> bool:
+    """Whether a script asks, which reads JSON; forms of pages come as forms."""
     if request.url.path.startswith('/api/') or request.method not in ('GET', 'HEAD', 'POST'):
+        return True
+    return request.headers.get('content-type', '').startswith('application/json')
+
+
+def _answer(request: Request, status: int, title: str, text: str, **more: Any) -> Response:
+    if _is_for_script(request):
         return JSONResponse({'error': text}, status, headers={'Cache-Control': 'no-store'})
-    return page('error.html', status, title=title, text=text)
+    return page('error.html', status, title=title, text=text, **more)
 
 
 async def database_failed(request: Request, error: Exception) -> Response:
     """The database is locked, read-only, full or gone: nothing was stored; that is what it says."""
     database.condition.tell(log, f'the database failed at {request.url.path}', error)
-    answer = _answer(
-        request, 503, 'The database does not answer',
-        'Nothing was stored. Try again in a moment; if it stays like this, look at the console where the portal runs.',
-    )  # fmt: skip
+    reads, title = request.method in ('GET', 'HEAD'), 'The database does not answer'
+    if _is_for_script(request):
+        text = 'the database does not answer.' if reads else f'{title}. Nothing was stored: try again in a moment.'
+        answer = _answer(request, 503, title, text)
+    else:
+        text = (
+            'This page tries again by itself.' if reads else 'Nothing was stored. Go back, and try again in a moment.'
+        )
+        is_outside = is_below(request.url.path, _OF_LINKS)
+        if not is_outside:
+            text += ' If it stays like this, look at the console where the portal runs.'
+        answer = _answer(request, 503, title, text, way=('', 'Try again') if reads else None, has_home=not is_outside)
+        if reads:
+            answer.headers['Refresh'] = str(_AGAIN)
     answer.headers['Retry-After'] = '5'
     return answer
 

@@ -16,8 +16,8 @@ from urllib.parse import parse_qs, quote
 from nicegui import Client, background_tasks, core
 from nicegui.version import __version__
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from components import live, theme
@@ -141,8 +141,8 @@ def user_of(connection: HTTPConnection) -> PortalUser:
 
 
 class Guard:
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, *, failed: Callable[[Request, Exception], Awaitable[Response]]) -> None:
+        self.app, self.failed = app, failed
         self.kept = Kept(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -183,7 +183,7 @@ class Guard:
             session = await Session.live(token_of(connection))
         except database.FAILURES as error:
             database.condition.tell(log, 'sessions cannot be read', error)
-            return HTMLResponse('The database cannot be read just now. Try again in a moment.', 503)
+            return Response(status_code=503) if is_socket else await self.failed(Request(scope), error)
         if session is None:
             return _ask_to_sign_in(connection, path)
         if not is_below(path, REACH[session.kind]):

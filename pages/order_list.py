@@ -5,8 +5,8 @@ from typing import Any
 from tortoise.expressions import Q, RawSQL
 
 from components.live_table import Choice, LiveTable
-from components.order_card import state_mark, todo_of, vendor_mark
-from models import Order, OrderState, PortalUser, VendorState
+from components.order_card import export_mark, state_mark, todo_of, vendor_mark
+from models import Order, OrderState, Partner, PortalUser, VendorState, calendar
 from models.database import reader
 from models.rights import may
 
@@ -14,7 +14,8 @@ SEE = 'order.see'
 EXPLAINED = (
     'Nothing waits for anybody. Orders are listed here when they have to be passed on by hand or their e-mail has not '
     'left for an hour, when the vendor has rejected them or has not answered for a week, when it has to be told of a '
-    'withdrawal, and while an account code is still to be typed.'
+    'withdrawal, while an account code is still to be typed, and while the data of a customer who leaves are to be '
+    'handed over.'
 )
 
 
@@ -42,6 +43,7 @@ class SinceColumn(OrderColumn):
         ids = [row['id'] for row in found]
         read = Order.filter(id__in=ids).using_db(reader()).select_related('customer', 'prospect')
         orders = {order.id: order for order in await read}
+        today = calendar.today(await Partner.get(id=user.partner_id))
         for row in found:
             order = orders.get(row['id'])
             if order is None:  # thrown away meanwhile
@@ -52,15 +54,18 @@ class SinceColumn(OrderColumn):
                 'number': order.number, 'customer': whose.name if whose else '', 'kind': order.kind.title,
                 'state': order.state.title, 'state_mark': state_mark(order), 'vendor': order.vendor_said,
                 'vendor_mark': vendor_mark(order), 'since': order.since, 'place': _place(order, user),
-                'todo': _todo(order),
+                'todo': _todo(order), 'todo_mark': export_mark(order, today),
             }  # fmt: skip
 
 
 def _todo(order: Order) -> str:
     """What a person has to do, in a few words; the card says it in a sentence."""
-    if order.customer is None or not todo_of(order, order.customer):
-        return ''
-    return 'Correct it' if order.state == OrderState.REJECTED else _TODO[order.vendor]
+    found = []
+    if order.customer is not None and todo_of(order, order.customer):
+        found.append('Correct it' if order.state == OrderState.REJECTED else _TODO[order.vendor])
+    if order.export_open and order.state in (OrderState.SUBMITTED, OrderState.APPLIED):
+        found.append('Hand over the data')
+    return ', '.join([*found[:1], *(text.lower() for text in found[1:])])
 
 
 _TODO = {
@@ -81,6 +86,11 @@ _WHOSE = (
     'COALESCE((SELECT c."name_key" FROM "customer" c WHERE c."id"="customer_order"."customer_id"), '
     '(SELECT p."name_key" FROM "prospect" p WHERE p."id"="customer_order"."prospect_id"))'
 )
+# What is to be done follows from the vendor's side; data that are to be handed over come together, before the others.
+_TO_DO = (
+    'CASE WHEN "customer_order"."export_open" AND "customer_order"."state" IN (\'submitted\', \'applied\') '
+    'THEN \'\' ELSE "customer_order"."vendor" END'
+)
 _SINCE = ', '.join(f'"customer_order"."{name}"' for name in ('decided_at', 'vendor_at', 'submitted_at', 'changed_at'))
 # What was quoted to a customer that has left is kept, and nothing can come of it.
 _IS_OPEN = Q(customer_id__isnull=True) | Q(customer__listing__not='closed')
@@ -92,7 +102,7 @@ table = LiveTable(
         OrderColumn('kind', 'Kind', '"customer_order"."kind"'), 'seats',
         OrderColumn('state', 'In the portal', '"customer_order"."state"', marks='state_mark'),
         OrderColumn('vendor', 'The vendor', '"customer_order"."vendor"', marks='vendor_mark'),
-        OrderColumn('todo', 'To be done', '"customer_order"."vendor"'),
+        OrderColumn('todo', 'To be done', _TO_DO, marks='todo_mark'),
         SinceColumn('since', 'Since', f'COALESCE({_SINCE})', 'date'),
     ],
     Order.visible_to, noun='orders', right=SEE, narrow=('vendor',), yields=('seats', 'kind', 'todo', 'state'),

@@ -7,7 +7,7 @@ from nicegui import ui
 
 from components.frame import not_found
 from components.island import Island
-from models import Customer, Order, Partner, PortalUser, Prospect, order_form, ordering
+from models import Customer, Order, Partner, PortalUser, Prospect, order_form, ordering, sales_limit
 from models.catalogue import for_partner, prices_of
 from models.checking import Invalid, phone_shown
 from models.currency import minor_units
@@ -60,6 +60,7 @@ async def state_of(prospect: Prospect, user: PortalUser) -> dict[str, Any]:
         ],
         'catalogue': await _offered(partner, facts['products'], with_prices=may(user, 'price.see')),
         'currency': partner.currency, 'digits': minor_units(partner.currency),
+        'limit': sales_limit.limit_of(user, partner),
         'may': {'submit': may(user, SUBMIT), 'prices': may(user, 'price.see'), 'set_prices': may(user, 'price.change')},
     }  # fmt: skip
 
@@ -130,6 +131,7 @@ async def review_of(prospect: Prospect, user: PortalUser) -> dict[str, Any]:
         'agreement': partner.agreement, 'infrastructure': order_form.infrastructure_said(facts),
         'lead': _person(facts, 'lead'), 'main': _person(facts, main), 'lead_email': facts['lead_email'],
         'po': 'Not required' if order.po_waived else order.po_number, 'mails': bool(partner.smtp_host),
+        'above': sales_limit.why_above(order, partner, user),
         **_amounts(found, user),
     }  # fmt: skip
 

@@ -23,7 +23,7 @@ FACTS = (
     'name', 'address', 'currency', 'time_zone', 'lists_unsent_rfi', 'outbound_ips', 'inbound_ips', 'smart_hosts',
     'rfi_link_days', 'rfi_reminder_days', 'completion', 'mx_hosts', 'spf_include', 'two_factor', 'help_base',
     'smtp_host', 'smtp_port', 'smtp_security', 'smtp_user', 'mail_from',
-    'order_desk', 'agreement', 'withdraw_days', 'upgrades_when_complete',
+    'order_desk', 'agreement', 'withdraw_days', 'upgrades_when_complete', 'sales_limit',
 )  # fmt: skip
 # What each choice means, beside it on the page.
 TWO_FACTOR = {
@@ -68,7 +68,7 @@ def fixed() -> dict[str, Any]:
 async def state_of(user: PortalUser) -> dict[str, Any]:
     """What the page shows, as it is now; no secret is in it."""
     partner = await Partner.get(id=user.partner_id, using_db=reader())
-    facts = {name: getattr(partner, name) for name in FACTS}
+    facts = {name: partner.setting(name) for name in FACTS}
     return {
         'facts': facts | {LINK + key: address for key, address in partner.help_links.items()},
         'password_set': bool(partner.smtp_password), 'logo': logo_of(partner), 'help_at': base(),

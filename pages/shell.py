@@ -114,7 +114,7 @@ async def shell(request: Request) -> Response | None:
         ui.add_head_html(live_table.early(live_table.TABLES[key], user, client.sub_pages_router.current_path))
         ui.add_body_html(early_frame(title, '<div id="early-table" style="display:contents"></div>', looks))
     elif request.url.path == connect_board.PATH:
-        ui.add_head_html(connect_board.early(user, client.sub_pages_router.current_path))
+        ui.add_head_html(await connect_board.early(user, client.sub_pages_router.current_path))
         place = '<div id="early-table" style="display:contents"></div>'
         ui.add_body_html(early_frame(connect_board.TITLE, place, looks))
     with frame(user, looks, help.of(user).base):

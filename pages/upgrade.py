@@ -7,7 +7,7 @@ from nicegui import ui
 
 from components.frame import not_found
 from components.island import Island
-from models import ChangeMode, Customer, Order, Partner, PortalUser, calendar, change_form, changing
+from models import ChangeMode, Customer, Order, Partner, PortalUser, calendar, change_form, changing, sales_limit
 from models.catalogue import for_partner, prices_of
 from models.change_form import Held, Judged
 from models.changing import said_day
@@ -61,6 +61,7 @@ async def state_of(customer: Customer, user: PortalUser) -> dict[str, Any]:
         'today': calendar.today(partner).isoformat(),
         'catalogue': await _offered(partner, held, with_prices=sees_prices),
         'currency': partner.currency, 'digits': minor_units(partner.currency),
+        'limit': sales_limit.limit_of(user, partner),
         'may': {
             'submit': may(user, SUBMIT), 'prices': sees_prices, 'set_prices': may(user, 'price.change'),
             'invite': may(user, 'user.manage'),
@@ -143,7 +144,8 @@ async def review_of(customer: Customer, user: PortalUser, order_id: int) -> dict
         'is_downsell': changing.is_downsell(order), 'bills': said_day(_next_bill(order)),
         'until': said_day(order.withdraw_until) if can_withdraw else '',
         'currency': seen.found.currency, 'agreement': partner.agreement,
-        'po': 'Not required' if order.po_waived else order.po_number, **_amounts(seen.found, user),
+        'po': 'Not required' if order.po_waived else order.po_number,
+        'above': sales_limit.why_above(order, partner, user), **_amounts(seen.found, user),
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import pytest
 
-from tests.browser.portal import ROOT, Portal, free_port
+from tests.browser.portal import ROOT, Portal, kept_port
 
 NAME = 'portal.example.com'
 SHOWN = ROOT / 'docs' / 'nginx.conf'
@@ -52,7 +52,8 @@ class Nginx:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
-        self.http_port, self.port = free_port(), free_port()
+        self._kept = kept_port(), kept_port()
+        self.http_port, self.port = (kept.getsockname()[1] for kept in self._kept)
         self.public = f'https://{NAME}:{self.port}'
         given = {'PORTAL_PUBLIC_URL': self.public, 'PORTAL_TRUSTED_PROXIES': '127.0.0.1', 'PORTAL_HOST': '0.0.0.0'}
         self.portal = Portal(folder / 'data', **given | settings)

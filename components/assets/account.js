@@ -314,11 +314,11 @@ class AccountPage {
 
   async end(which) {
     try {
-      await send('POST', `${ADDRESS}/sessions/${which}/end`, {});
-      this.tell(which === 'others' ? 'Your other sessions were ended.' : 'The session was ended.');
+      const { ended } = await send('POST', `${ADDRESS}/sessions/${which}/end`, {});
+      this.tell(which === 'others' ? 'Your other sessions were ended.' : ended ? 'The session was ended.' : 'This session had ended already.');
     } catch (error) {
       if (error.status !== 404) { this.trouble.textContent = error.message; this.trouble.hidden = false; return; }
-      this.tell('This session had ended already.');
+      this.tell('This session had ended already.'); // so long ago that nothing is kept of it
     }
     await this.ask();
   }

@@ -21,6 +21,7 @@ const NARROW = 56;
 const FIXED = { waiting: 'Waiting for RFI', rfi_received: 'RFI received', ready: 'Ready to complete', on_hold: 'On hold' };
 const EMPTY_FOR = 60000; // ms until a column that has become empty makes room, if nobody is at the board
 const HAND = 6000; // ms that a pointer may rest on a column until nobody is taken to be looking for something there
+const PATIENCE = 30000; // ms that an answer may take
 const RELOAD_PAUSE = 2000;
 const TRY_AGAIN = 5000; // ms until what could not be read is asked for once more
 const DRAW_PAUSE = 200; // ms at least between two drawings that nobody asked for, and twice what the last one took
@@ -29,7 +30,7 @@ let early = null;
 let parked = null; // the board that was left: it goes on being told of what changes, so that coming back shows it at once
 
 export function begin(config, address) {
-  const answer = fetch(address).then(read);
+  const answer = fetch(address, { signal: AbortSignal.timeout(PATIENCE) }).then(read);
   answer.catch(() => {}); // told where it is used
   const start = () => {
     const root = document.getElementById('early-table');
@@ -87,6 +88,7 @@ class Board {
     live.news(() => this.loadSoon(), 'users', 'settings');
     setInterval(() => this.arrange(), 30000);
     setInterval(() => this.pending && this.arrange(), 500);
+    this.outline(config.outline);
     this.load(answer);
   }
 
@@ -97,7 +99,7 @@ class Board {
     this.hand = { key: null, at: 0 };
     this.isParked = true;
     this.root.remove();
-    for (const list of this.lists.values()) if (!this.left.tops[list.key]) this.show(list, Math.min(list.drawn, FIRST)); // the rest is drawn when it is back
+    for (const list of this.lists.values()) if (this.isLoaded && !this.left.tops[list.key]) this.show(list, Math.min(list.drawn, FIRST)); // the rest is drawn when it is back
   }
 
   // To its place in the page, from the picture of the frame or from where it was left.
@@ -131,10 +133,10 @@ class Board {
     const search = h('form', { role: 'search', class: 'search', onsubmit: (event) => { event.preventDefault(); clearTimeout(this.typing); this.ask({ q: this.box.value.trim() }); } }, this.box);
     const [owner, ownerBox] = choice('owner', 'Whose turn', [['', 'Anybody’s'], ...Object.entries(OWNERS).map(([value, [, title]]) => [value, title])]);
     const [who, whoBox] = choice('who', 'Looked after by', [['', 'Anybody'], ...Object.entries(WHO)]);
-    this.states = Object.fromEntries(Object.entries(STATES).map(([name, title]) => [name, h('button', { type: 'button', class: 'choice', 'aria-pressed': 'false', onclick: () => this.ask({ state: this.asked.state === name ? '' : name }) }, title)]));
+    this.states = Object.fromEntries(Object.entries(STATES).map(([name, title]) => [name, h('button', { type: 'button', class: 'choice', 'aria-pressed': 'false', onclick: () => this.ask({ state: this.asked.state === name ? '' : name }) }, title, h('b', {}, '\u2007'))]));
     this.picker = h('select', { class: 'board-picker', 'aria-label': 'Column', onchange: () => this.ask({ column: this.picker.value }) });
     Object.assign(this, { owner, who });
-    this.count = h('p', { class: 'count', role: 'status', 'aria-live': 'polite' }, '\u00a0');
+    this.count = h('p', { class: 'count', role: 'status', 'aria-live': 'polite' }, 'Loading');
     this.pill = h('button', { type: 'button', class: 'pill', hidden: true, onclick: () => { this.hand.at = 0; this.arrange(); } });
     this.note = h('div', { class: 'notice', hidden: true });
     this.problem = h('div', { class: 'notice bad', role: 'alert', hidden: true });
@@ -203,8 +205,9 @@ class Board {
     this.loadAgain = this.missed = false;
     this.loadedAt = Date.now();
     clearTimeout(this.tryAgain);
+    if (!this.isLoaded) this.count.textContent = 'Loading';
     try {
-      const answer = await (asked || fetch(ADDRESS + (this.isPart ? query(this.asked, SENT) : ''), { cache: 'no-store', signal: AbortSignal.timeout(30000) }).then(read));
+      const answer = await (asked || fetch(ADDRESS + (this.isPart ? query(this.asked, SENT) : ''), { cache: 'no-store', signal: AbortSignal.timeout(PATIENCE) }).then(read));
       this.problem.hidden = true;
       this.take(answer, { whole: true });
       if (!live.isWhole(answer.epoch, answer.n)) this.loadSoon();
@@ -217,6 +220,7 @@ class Board {
     } catch (error) {
       if (error.status === 401) return live.leave();
       this.isReady();
+      if (!this.isLoaded) this.isNotThere();
       this.tell(`The board cannot be read: ${reasonOf(error)}`, h('button', { type: 'button', class: 'button small', onclick: () => this.load() }, 'Try again'));
       if (!isRefused(error)) this.tryAgainSoon();
     } finally {
@@ -337,6 +341,7 @@ class Board {
     this.drawTimer = null;
     if (!this.isLoaded || this.isParked) return;
     const began = performance.now();
+    this.isOutline(false);
     const now = live.now();
     this.words = this.asked.q ? fold(this.asked.q) : '';
     const counts = { overdue: 0, blocked: 0, held: 0 };
@@ -373,11 +378,57 @@ class Board {
     requestAnimationFrame(() => setTimeout(() => { this.drawTook = performance.now() - began; })); // and until it is painted
   }
 
+  // While the cards are being read: the columns as they will be, with something in the shape of a card for each of the
+  // first. Whoever listens or uses the keyboard meets none of it, only that the board is loading.
+  outline({ order = [], places = [] } = {}) {
+    if (this.isLoaded || !places.length) return;
+    this.titles = new Map(order);
+    this.order = [...this.titles.keys()];
+    for (const key of this.order) if (key !== 'rfi') this.keys.add(key);
+    const groups = new Map();
+    for (const [listing, key, status, count] of places) {
+      const row = { listing, connect_key: key, connect_status: status, held_at: key === 'on_hold' ? '' : null };
+      const at = columnOf(row);
+      this.keys.add(at);
+      const group = groups.get(at) || { rows: [], count: 0 };
+      groups.set(at, { rows: [...group.rows, row], count: group.count + count });
+    }
+    const most = Math.max(FIRST, Math.ceil(innerHeight / CARD));
+    const keys = this.inOrder();
+    for (const key of keys) {
+      const { rows, count } = groups.get(key) || { rows: [], count: 0 };
+      const list = this.column(key);
+      list.order = Array(count).fill(null);
+      list.name(this.titleOf(key, rows), null, 0);
+      this.setWidth(list, true);
+      list.body.append(...list.order.slice(0, most).map(() => h('li', { class: 'board-coming' }, ...['', ' small', ' small', ' small', ' small'].map((size) => h('span', { class: `board-bone${size}` }, h('span', { class: 'skeleton' }))))));
+      this.columns.append(list.box);
+    }
+    this.pick(keys);
+    this.isOutline(true);
+  }
+
+  isOutline(yes) {
+    for (const part of [this.columns, this.picker]) {
+      part.inert = yes;
+      if (yes) part.setAttribute('aria-hidden', 'true');
+      else part.removeAttribute('aria-hidden');
+    }
+  }
+
+  // What could not be read is not shown as something that is on its way, and not as empty.
+  isNotThere() {
+    this.count.textContent = '\u00a0';
+    this.columns.hidden = this.picker.hidden = true;
+  }
+
+  inOrder() { return [...this.keys].sort((a, b) => this.place(a) - this.place(b) || a.localeCompare(b)); }
+
   draw(groups, anew) {
     const focused = document.activeElement?.closest?.('.board-card')?.dataset.id;
     const part = document.activeElement?.dataset?.part;
     for (const key of groups.keys()) this.keys.add(key);
-    const keys = [...this.keys].sort((a, b) => this.place(a) - this.place(b) || a.localeCompare(b));
+    const keys = this.inOrder();
     const held = this.held();
     const heldAt = this.leftOf(held, keys);
     // Asked once and before anything is changed: an answer in between would cost another layout of everything.
@@ -469,11 +520,11 @@ class Board {
       if (list.said === said) return;
       list.said = said;
       if (title.textContent !== text) title.textContent = text;
-      count.replaceChildren(number(all), h('span', { class: 'sr-only' }, all === 1 ? ' customer' : ' customers'));
+      count.replaceChildren(...(all === null ? [] : [number(all), h('span', { class: 'sr-only' }, all === 1 ? ' customer' : ' customers')]));
       late.hidden = !overdue;
       late.title = `${number(overdue)} overdue`;
       late.replaceChildren(shape('clock'), number(overdue), h('span', { class: 'sr-only' }, ' overdue'));
-      list.title = `${text} (${number(all)})`;
+      list.title = all === null ? text : `${text} (${number(all)})`;
       list.called = text;
     } };
     this.lists.set(key, list);
@@ -507,6 +558,7 @@ class Board {
 
   // More cards where somebody has scrolled near the end of what is drawn.
   fill() {
+    if (!this.isLoaded) return;
     const { left, right, bottom } = this.columns.getBoundingClientRect();
     const short = [...this.lists.values()].filter((list) => {
       if (list.drawn >= list.order.length) return false;
@@ -657,7 +709,7 @@ class Board {
     for (const [key, top] of Object.entries(tops)) {
       const list = this.lists.get(key);
       if (!list) continue;
-      if (top) this.show(list, Math.max(list.drawn, Math.ceil(top / CARD) + CHUNK));
+      if (top && this.isLoaded) this.show(list, Math.max(list.drawn, Math.ceil(top / CARD) + CHUNK));
       list.body.scrollTop = top;
     }
     this.columns.scrollLeft = left;

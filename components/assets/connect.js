@@ -11,8 +11,8 @@ const STEP = {
 };
 const OPEN = ['todo', 'in_progress', 'blocked', 'locked'];
 const VERBS = {
-  start: { title: 'Start', again: 'Go on' }, complete: { title: 'Complete' }, block: { title: 'Block', reason: 'What is in the way?' },
-  skip: { title: 'Skip', reason: 'Why is it not needed?' }, reopen: { title: 'Reopen', reason: 'Why is it to be done again?' },
+  start: { title: 'Start', again: 'Go on' }, complete: { title: 'Complete' }, block: { title: 'Block', reason: 'What is in the way.' },
+  skip: { title: 'Skip', reason: 'Why it is not needed.' }, reopen: { title: 'Reopen', reason: 'Why it is to be done again.' },
 };
 const FOUND = { true: ['done', 'good', 'Passed'], false: ['bad', 'bad', 'Not passed'], null: ['unknown', 'unknown', 'Could not be checked'] };
 const LONGEST = 200;
@@ -28,6 +28,7 @@ export class ConnectBody {
     this.page = page;
     this.opened = new Set();
     this.view = 'steps';
+    this.sending = new Set(); // what is on its way
     this.moved = new Map(); // steps that were moved, as they were seen before: until they are drawn anew, another press says nothing
     this.trouble = h('p', { class: 'form-error', role: 'alert', hidden: true });
     this.inside = h('div', { class: 'connect-inside' });
@@ -110,7 +111,7 @@ export class ConnectBody {
     const all = [
       inConnect && !hold && may('connect.hold') && this.button('Put on hold', 'hold', () => this.hold()),
       inConnect && may('connect.abandon') && this.button('Abandon', 'abandon', () => this.ask({
-        title: 'Abandon Connect', about: 'The customer moves to Closed. Nothing is deleted, and nothing is watched any more.', label: 'Why?', button: 'Abandon Connect', danger: true, to: 'connect/abandon',
+        title: 'Abandon Connect', about: 'The customer moves to Closed. Nothing is deleted, and nothing is watched any more.', button: 'Abandon Connect', danger: true, to: 'connect/abandon',
       })),
       listing === 'complete' && stopped && may('connect.complete') && this.button('Reopen Connect', 'reopen connect', () => this.reopen()),
     ].filter(Boolean);
@@ -207,18 +208,18 @@ export class ConnectBody {
     }
     return this.ask({
       title: `${VERBS[verb].title} ${step.title}`, about: step.is_vendors ? 'This is the vendor’s step. What you do on their behalf is recorded with your reason.' : '',
-      label: VERBS[verb].reason || 'How do you know?', button: VERBS[verb].title, to, more: { verb, seen: step.seen },
+      help: VERBS[verb].reason || 'How you know that it is so.', button: VERBS[verb].title, to, more: { verb, seen: step.seen },
     });
   }
 
   // -- asking and sending ---------------------------------------------------------------------------------------------
 
-  ask({ title, about, label, button, to, danger, more = {}, fields = [] }) {
+  ask({ title, about, help = '', button, to, danger, more = {}, fields = [] }) {
     openForm({
       title, about, button, danger, draft: `${this.page.id} ${to} ${more.verb || ''}`,
-      fields: [{ name: 'because', label, longest: LONGEST, help: 'It is kept in the history.' }, ...fields],
+      fields: [{ name: 'because', label: 'Reason', longest: LONGEST, help: `${help} It is kept in the history.`.trim() }, ...fields],
       store: async (values) => {
-        if (!values.because.trim()) throw Object.assign(new Error('Say why'), { field: 'because' });
+        if (!values.because.trim()) throw Object.assign(new Error('is missing: say why'), { field: 'because' });
         await send('POST', `${this.page.address}/${to}`, { ...more, ...values });
         this.page.touched(['connect', 'history']);
       },
@@ -228,21 +229,22 @@ export class ConnectBody {
   hold() {
     const tomorrow = dayKey(live.now() + DAY);
     this.ask({
-      title: 'Put Connect on hold', about: 'Nothing is overdue meanwhile; what is due moves by the days that it rests.', label: 'Why?', button: 'Put on hold', to: 'connect/hold',
+      title: 'Put Connect on hold', about: 'Nothing is overdue meanwhile; what is due moves by the days that it rests.', button: 'Put on hold', to: 'connect/hold',
       fields: [{ name: 'until', label: 'Until (optional)', help: 'It goes on by itself that morning. Without a day it rests until somebody lets it go on.', make: (shared) => h('input', { ...shared, type: 'date', min: tomorrow }) }],
     });
   }
 
   reopen() {
     this.ask({
-      title: 'Reopen Connect', about: 'The customer moves back to In Progress, at the step that you choose.', label: 'Why?', button: 'Reopen', to: 'connect/reopen',
+      title: 'Reopen Connect', about: 'The customer moves back to In Progress, at the step that you choose.', button: 'Reopen', to: 'connect/reopen',
       fields: [{ name: 'step', label: 'Step', kind: 'choice', choices: this.content.steps.filter(({ key }) => key !== 'rfi').map(({ key, title }) => [key, title]) }],
     });
   }
 
   async send(to, body) {
-    if (this.busy) return false;
-    this.busy = true;
+    const said = JSON.stringify([to, body]);
+    if (this.sending.has(said)) return false; // pressed twice; something else does not wait for the answer
+    this.sending.add(said);
     this.trouble.hidden = true;
     let done = false;
     try {
@@ -252,7 +254,7 @@ export class ConnectBody {
       this.trouble.textContent = error.message;
       this.trouble.hidden = false;
     } finally {
-      this.busy = false;
+      this.sending.delete(said);
     }
     this.page.touched(['connect', 'history']);
     return done;

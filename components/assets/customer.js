@@ -3,7 +3,7 @@
 import { h, inZone, live, parseTime, spoken, when } from './live.js';
 import { HEALTH, shape, stateIcon } from './icons.js';
 import { glyph } from './glyphs.js';
-import { Tips, read } from './tips.js';
+import { Tips, isRefused, read } from './tips.js';
 import { bodies } from './cards.js';
 import { contactsPanel, editFacts } from './contacts.js';
 import { manageAccess } from './customer_access.js';
@@ -12,6 +12,7 @@ import { recall, remember } from './drafts.js';
 import { cancelCustomer } from './upgrade.js';
 
 const day = (text) => new Date(parseTime(text)).toLocaleDateString('en-GB', inZone({ day: 'numeric', month: 'long', year: 'numeric' }));
+const TRY_AGAIN = 1500; // ms until what could not be read is asked for once more
 const PAUSE = 150; // ms at least between two requests of a page that changes all the time
 const KINDS = [['inbound_queue', 'Inbound email queue'], ['outbound_queue', 'Outbound email queue'], ['journal_queue', 'Journaling queue'], ['journal_connector', 'Journaling connector'], ['directory_connector', 'Active Directory connector']];
 
@@ -286,7 +287,7 @@ class CustomerPage {
       this.take(found);
       this.old('');
     } catch (error) {
-      failed = true;
+      failed = error;
       wanted.forEach((part) => this.dirty.add(part));
       if (error.status === 404) return this.gone();
       if (error.status === 401) return void live.leave();
@@ -294,7 +295,8 @@ class CustomerPage {
     } finally {
       this.asking = false;
     }
-    if (this.dirty.size && this.root.isConnected) this.askSoon = setTimeout(() => this.load(), failed ? 1500 : PAUSE);
+    if (failed && isRefused(failed)) return; // the same question would get the same answer: whatever changes asks anew
+    if (this.dirty.size && this.root.isConnected) this.askSoon = setTimeout(() => this.load(), failed ? TRY_AGAIN : PAUSE);
   }
 
   old(text) {

@@ -32,6 +32,26 @@ export function worded(label, message) {
 // What is wrong by field, for an error of `send` or of the form itself: [field, message], none where it is about no field.
 export const wrongFields = (error) => Object.entries(error.errors || (error.field ? { [error.field]: error.message } : {}));
 
+// While a form is being sent nothing in it changes, or what is typed then would be neither in what is stored nor left to
+// store. The focus stays where it is. Gives what lets go of the form again.
+export function hold(form) {
+  const texts = [...form.querySelectorAll('input, textarea')].filter((input) => !input.readOnly);
+  const stop = (event) => {
+    if (event.key === 'Tab' || event.key === 'Escape' || (event.type === 'mousedown' && texts.includes(event.target))) return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const kinds = ['keydown', 'beforeinput', 'mousedown', 'click'];
+  for (const kind of kinds) form.addEventListener(kind, stop, { capture: true });
+  for (const input of texts) input.readOnly = true;
+  form.setAttribute('aria-busy', 'true');
+  return () => {
+    for (const kind of kinds) form.removeEventListener(kind, stop, { capture: true });
+    for (const input of texts) input.readOnly = false;
+    form.removeAttribute('aria-busy');
+  };
+}
+
 let numbered = 0;
 
 // A second press, while what the dialog needs is still being asked for, opens no second one.
@@ -107,11 +127,13 @@ export function openForm({ title, about, fields, button = 'Submit', dismiss = 'C
     submit.setAttribute('aria-busy', 'true');
     trouble.hidden = true;
     fields.forEach((field) => clear(field.name));
+    const letGo = hold(form);
     try {
       await store(values(), was);
       remember(draft, null);
       box.close();
     } catch (error) {
+      letGo(); // before anything is said: what changes in something busy is not read out
       if (error.status === 409 && onConflict) {
         more.replaceChildren(...[onConflict(error.answer, was)].flat());
         keep(); // from now on against what it says now
@@ -121,6 +143,8 @@ export function openForm({ title, about, fields, button = 'Submit', dismiss = 'C
       submit.removeAttribute('aria-busy');
     }
   });
+  // What is on its way cannot be called back: whoever leaves now would never hear that it was refused.
+  box.addEventListener('cancel', (event) => { if (submit.getAttribute('aria-busy')) event.preventDefault(); });
   form.addEventListener('keydown', (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) form.requestSubmit(); });
   box.addEventListener('close', () => {
     box.remove();

@@ -1,9 +1,10 @@
 // The history log, of a customer and (audit.js) of the MSP: filtered, newest first; further entries come as it is
 // scrolled.
-import { h, startOfDay, when } from './live.js';
-import { read, reasonOf } from './tips.js';
+import { h, live, startOfDay, when } from './live.js';
+import { isRefused, read, reasonOf } from './tips.js';
 import { shape } from './icons.js';
 
+const TRY_AGAIN = 5000; // ms until what could not be read is asked for once more
 const keyOf = (row) => `${row.flip ? 'flip' : 'entry'} ${row.id}`; // numbered each on their own
 
 export class HistoryBody {
@@ -30,7 +31,11 @@ export class HistoryBody {
     this.reload();
   }
 
-  destroy() { this.watch.disconnect(); }
+  destroy() {
+    this.asked++; // what is on its way is for nobody
+    clearTimeout(this.soon);
+    this.watch.disconnect();
+  }
 
   get chosen() { return { group: this.group, person: this.person, from: this.since, to: this.until }; }
 
@@ -67,6 +72,7 @@ export class HistoryBody {
 
   async reload() {
     const mine = ++this.asked;
+    clearTimeout(this.soon);
     if (this.named) this.name();
     if (this.exported) this.exported.href = `${this.at}.csv?${this.query()}`;
     try {
@@ -76,7 +82,15 @@ export class HistoryBody {
       this.list.replaceChildren();
       this.append(found);
     } catch (error) {
-      if (mine === this.asked) this.end.textContent = `${this.what} cannot be read just now: ${reasonOf(error)}`;
+      if (mine !== this.asked) return;
+      if (error.status === 401) return void live.leave();
+      this.isUnread = true;
+      // What is listed would not be what was chosen, or what was erased.
+      this.next = '';
+      this.rows.clear();
+      this.list.replaceChildren();
+      this.end.replaceChildren(`${this.what} cannot be read: ${reasonOf(error)} `, h('button', { class: 'button small', type: 'button', onclick: () => this.reload() }, 'Try again'));
+      if (!isRefused(error)) this.soon = setTimeout(() => this.reload(), TRY_AGAIN);
     }
   }
 
@@ -84,6 +98,7 @@ export class HistoryBody {
     if (people) this.show({ people }); // the audit tells with its first page who is in it
     for (const row of rows) if (!this.rows.has(keyOf(row))) { this.rows.add(keyOf(row)); this.list.append(entry(row)); }
     this.next = next;
+    this.isUnread = false;
     this.end.textContent = next ? 'Loading …' : this.rows.size ? 'The beginning.' : 'No entry is like that.';
     this.watch.unobserve(this.end); // it tells of changes only: told anew, it says where the end is now
     this.watch.observe(this.end);
@@ -105,6 +120,7 @@ export class HistoryBody {
 
   // Something new happened: it comes on top, and what is being read stays where it is.
   async renew() {
+    if (this.isUnread) return void this.reload();
     const mine = this.asked;
     try {
       const { rows } = await this.fetch();

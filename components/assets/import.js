@@ -209,7 +209,7 @@ class ImportPage {
     const more = h('p', { class: 'quiet small' }, `${few}The CSV holds the refused lines as they are, with what is wrong: correct them there, and import it.`);
     return h('section', { class: 'card' },
       h('div', { class: 'card-head' }, h('h2', {}, `${lines(refused)} refused`), h('a', { class: 'button', download: true, target: '_blank', href: `/api/ui/imports/${this.upload.id}/refused.csv` }, shape('download'), 'CSV')),
-      more, table(['Line', 'Column', 'Why'], refusals.map(({ line, column, why }) => [number(line), column || '–', why]), 'long-table'));
+      more, table(['Line', 'Column', 'Reason'], refusals.map(({ line, column, why }) => [number(line), column || '–', why]), 'long-table'));
   }
 
   samples(title, samples, count, isNew) {

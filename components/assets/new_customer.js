@@ -1,6 +1,6 @@
 // The form for a new customer: what is wrong stands beside its field, and what was typed outlives a reload.
 import { h } from './live.js';
-import { send, worded, wrongFields } from './dialog.js';
+import { hold, send, worded, wrongFields } from './dialog.js';
 import { recall, remember } from './drafts.js';
 
 const DRAFT = 'new customer';
@@ -101,8 +101,9 @@ class NewCustomer {
     this.submit.setAttribute('aria-busy', 'true');
     this.trouble.hidden = true;
     Object.keys(this.helps).forEach((name) => this.clear(name));
+    const letGo = hold(this.form);
     try {
-      const { id } = await send('POST', '/api/ui/customers', this.values());
+      const { id } = await send('POST', '/api/ui/customers', this.values()).finally(letGo);
       remember(DRAFT, null);
       if (!this.form.isConnected) return; // whoever has gone elsewhere meanwhile stays there
       const link = h('a', { href: `/customers/${id}`, hidden: true });

@@ -132,6 +132,7 @@ class OrderPage extends OrderingPage {
       this.show('form');
       this.fail(`${state.order?.saved_by || 'Somebody'} has changed the order while you reviewed it. Review it again.`);
     }
+    this.followLimit();
   }
 
   head() {
@@ -257,10 +258,13 @@ class OrderPage extends OrderingPage {
     });
   }
 
+  reviewAddress() { return `${this.address}/review`; }
+
   goToReview() {
     return this.busy(this.reviewButton, async () => {
       while (this.changed().length || !this.state.order) await this.save(); // what is typed meanwhile as well
-      this.reviewed = await send('GET', `${this.address}/review`);
+      this.limitRead = this.state.limit;
+      this.reviewed = await send('GET', this.reviewAddress());
       this.show('review');
     });
   }
@@ -303,7 +307,7 @@ class OrderPage extends OrderingPage {
     const found = this.reviewed;
     const lines = (parts) => parts.flatMap((part, index) => (index ? [h('br'), part] : [part]));
     return this.reviewForm({
-      what: 'order', agreement: found.agreement,
+      what: 'order', agreement: found.agreement, above: found.above,
       parts: [
         h('section', { 'aria-label': 'Agreement' }, h('dl', { class: 'facts' },
           ...fact('MSP', found.msp), ...fact('Company name', found.company, found.domain && h('span', { class: 'quiet' }, ` · ${found.domain}`)),
@@ -315,7 +319,7 @@ class OrderPage extends OrderingPage {
       after: h('p', { class: 'quiet small' }, `The company becomes a customer, and ${found.mails ? `the RFI form is mailed to ${found.lead_email}` : 'you get the link to the RFI form to pass on, because the portal has no mail server'}.`),
       buttons: [
         h('button', { class: 'button', type: 'button', onclick: () => this.show('form') }, 'Back to the order'),
-        h('button', { class: 'button', type: 'button', onclick: () => this.go('/prospects') }, this.state.may.submit ? 'Exit, submit later' : 'Exit'),
+        h('button', { class: 'button', type: 'button', onclick: () => this.go('/prospects') }, this.state.may.submit && !found.above ? 'Exit, submit later' : 'Exit'),
       ],
       instead: 'The order is saved. Your role does not include submitting it: an administrator or somebody in sales does that.',
       submit: async (ticks) => this.landed(await send('POST', `${this.address}/submit`, { version: found.version, fees: found.fees, ...ticks }, 60000)),

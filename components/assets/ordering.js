@@ -183,10 +183,26 @@ export class OrderingPage {
     if (view === 'review') this.title.focus({ preventScroll: true });
   }
 
+  // Whoever submits up to a limit is told as soon as that is another one, or the review was read before it was.
+  async followLimit() {
+    if (this.view !== 'review' || this.submitting || this.state.limit === this.limitRead) return;
+    const was = this.reviewed;
+    this.limitRead = this.state.limit;
+    let found = null;
+    try { found = await send('GET', this.reviewAddress()); } catch { return; } // what is wrong is said when it is submitted
+    if (this.view !== 'review' || this.submitting || this.reviewed !== was || found.above === was.above) return; // ticks stay
+    this.reviewed = { ...was, above: found.above };
+    const focused = this.main.contains(document.activeElement);
+    this.show('review');
+    if (focused) this.title.focus({ preventScroll: true });
+  }
+
   // The review: `parts` above the ticks, `buttons` before Submit. `what` is submitted with both ticks by `submit(ticks)`,
-  // which may throw as `send` does; whoever may not submit sees `instead`.
-  reviewForm({ what, agreement, parts, after = '', buttons, instead, submit }) {
+  // which may throw as `send` does; whoever may not submit sees `instead`. `above` says why it is above the limit of whoever
+  // reads it: then Submit is off.
+  reviewForm({ what, agreement, parts, after = '', buttons, instead, above, submit }) {
     const may = this.state.may.submit;
+    if (above) return this.reviewAbove(above, what, parts, buttons);
     const ticks = TICKS.map(([name, words]) => {
       const id = `${this.kind}-${name}`;
       const input = h('input', { type: 'checkbox', id, 'aria-describedby': `${id}-help`, oninput: () => { problem.hidden = true; input.removeAttribute('aria-invalid'); } });
@@ -213,10 +229,19 @@ export class OrderingPage {
         this.submitting = false;
         trouble.hidden = false;
         trouble.replaceChildren(shape('bad'), h('span', {}, error.message));
-        if (error.status === 409) this.renew();
+        if (error.status === 409 || error.status === 403) this.renew();
       }
       button.removeAttribute('aria-busy');
     });
+    return form;
+  }
+
+  reviewAbove(above, what, parts, buttons) {
+    const id = `${this.kind}-above`;
+    const why = h('p', { class: 'notice', id, role: 'status', tabindex: '-1' }, above);
+    const form = h('form', { class: 'card order-review', novalidate: true }, ...parts, why,
+      h('div', { class: 'dialog-buttons' }, ...buttons, h('button', { class: 'button', type: 'submit', 'aria-disabled': 'true', 'aria-describedby': id }, `Submit ${what}`)));
+    form.addEventListener('submit', (event) => { event.preventDefault(); why.focus(); });
     return form;
   }
 

@@ -153,7 +153,7 @@ export class OrdersBody {
     this.form(row, 'reject', {
       title: `The vendor rejected ${row.number}`, button: 'Record',
       about: row.is_first ? 'The customer stays in Connect, and the order can be corrected and delivered again.' : row.state === 'applied' ? 'It is in force already and stays so; what the vendor said is shown beside it.' : 'It is over then, and never applies. A new one can be submitted.',
-      fields: [{ name: 'because', label: 'Why', longest: 300, help: 'In the vendor’s words, if you have them.' }],
+      fields: [{ name: 'because', label: 'Reason', longest: 300, help: 'In the vendor’s words, if you have them.' }],
     }, 'rejected');
   }
 

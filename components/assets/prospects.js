@@ -2,7 +2,7 @@
 // outlives a reload, and what somebody else saves meanwhile. Nobody's change is overwritten unseen.
 import { h, live, number, when } from './live.js';
 import { shape, stateIcon } from './icons.js';
-import { openForm, send, worded, wrongFields } from './dialog.js';
+import { hold, openForm, send, worded, wrongFields } from './dialog.js';
 import { Asking } from './asking.js';
 import { recall, remember } from './drafts.js';
 
@@ -226,8 +226,9 @@ class ProspectPage {
     const inOrder = (chosen) => [...codes.filter((code) => chosen.includes(code)), ...chosen.filter((code) => !codes.includes(code))];
     const facts = Object.fromEntries(names.map((name) => [name, name === 'products' ? inOrder(sent[name].split('\n').filter(Boolean)) : sent[name]]));
     const was = Object.fromEntries(names.filter((name) => name in this.kept).map((name) => [name, this.kept[name].was]));
+    const letGo = this.id ? () => {} : hold(this.form); // another page comes next: there is nothing to type on in
     try {
-      const answer = await send('POST', this.id ? this.address : ADDRESS, { facts, was, confirmed });
+      const answer = await send('POST', this.id ? this.address : ADDRESS, { facts, was, confirmed }).finally(letGo);
       if (answer.alike) return void this.confirm(answer);
       if (!this.id) {
         this.isMade = true; // another press, until its page is there, makes no second one
@@ -405,7 +406,7 @@ class ProspectPage {
     openForm({
       title: `Mark ${this.state.facts.name} as lost?`, button: 'Mark as lost', draft: `${this.draft} lost`,
       about: 'It leaves the list of open prospects and stays under “Lost”. It can be opened again.',
-      fields: [{ name: 'because', label: 'Why', longest: 200, help: 'A few words, such as “chose another supplier”.' }],
+      fields: [{ name: 'because', label: 'Reason', longest: 200, help: 'A few words, such as “chose another supplier”.' }],
       store: async ({ because }) => { this.takeStored((await send('POST', `${this.address}/state`, { state: 'lost', because, was: state })).now); },
     });
   }

@@ -153,12 +153,15 @@ class SettingsPage {
       { name: 'order_desk', label: 'Vendor’s order desk', kind: 'email', placeholder: 'orders@vendor.example', help: 'Each is sent there with its PDF. Empty: somebody passes them on by hand, and says so on the customer’s page.' },
       { name: 'agreement', label: 'Agreement', longest: 200, help: 'What whoever orders agrees to, as the order and its PDF name it.' },
       { name: 'withdraw_days', label: 'Days to withdraw', kind: 'number', half: true, help: 'A change can be withdrawn until so many days before it is effective.' },
+      { name: 'sales_limit', label: 'Most that Sales may submit themselves, per month', kind: 'amount', placeholder: 'No limit' },
       { name: 'upgrades_when_complete', label: 'Which customers can be upgraded', kind: 'radio', yes: true, choices: [
         ['false', 'Those in Connect as well', 'Also while the customer is still being connected.'],
         ['true', 'Complete ones only', 'Until then, the page of the customer says that Connect comes first.'],
       ] },
     ], { below: [standing] });
     section.more = ({ facts }) => {
+      section.form.helps.sales_limit = `In ${facts.currency}: by how much one order, change order or cancellation of theirs may change the fees of a month. Annual fees count as a twelfth, one-time fees do not. Above it, an administrator submits. Empty: no limit.`;
+      section.form.clear('sales_limit', true);
       standing.hidden = !facts.order_desk || Boolean(facts.smtp_host);
       standing.replaceChildren(...(standing.hidden ? [] : [h('p', { class: 'notice' }, 'There is no mail server yet, so orders have to be passed on by hand all the same. ', h('a', { href: '#mail' }, 'Set one up'))]));
     };
@@ -399,7 +402,7 @@ class Form {
     const shared = { id: inputId, name: field.name, 'aria-describedby': helpId, autocomplete: field.kind === 'password' ? 'new-password' : 'off', spellcheck: 'false', placeholder: field.placeholder };
     const input = field.kind === 'choice' ? h('select', shared, ...field.choices.map(([value, title]) => h('option', { value }, title)))
       : ['area', 'lines'].includes(field.kind) ? h('textarea', { ...shared, rows: 4, dir: field.kind === 'area' ? 'auto' : null })
-        : h('input', { ...shared, type: { password: 'password', email: 'email', url: 'url' }[field.kind] || 'text', inputmode: field.kind === 'number' ? 'numeric' : null, maxlength: field.longest, dir: field.kind ? null : 'auto' });
+        : h('input', { ...shared, type: { password: 'password', email: 'email', url: 'url' }[field.kind] || 'text', inputmode: { number: 'numeric', amount: 'decimal' }[field.kind] || null, maxlength: field.longest, dir: field.kind ? null : 'auto' });
     this.inputs[field.name] = input;
     return h('div', { class: field.half ? 'field is-half' : 'field' }, h('label', { for: inputId }, field.label), input, problem);
   }

@@ -146,6 +146,7 @@ function showDot() {
   const time = new Date(live.since).toLocaleTimeString('en-GB', inZone({ hour: '2-digit', minute: '2-digit' }));
   const text = live.state === 'live' ? 'Live' : live.state === 'stale' && live.away ? 'Database away' : live.state === 'stale' ? `Stale since ${time}` : s < 1 ? 'Connecting' : `Reconnecting ${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`;
   if (dot.textContent !== text) dot.textContent = text;
+  dot.classList.toggle('is-long', text.length > 10); // on a phone it has a line of its own, or nothing were left of the name
 }
 live.on('state', showDot);
 setInterval(showDot, 1000);

@@ -8,10 +8,10 @@ const NARROW = 600; // px below which there are the name and a few columns more
 const SCROLLBAR = 20;
 const NAME = { least: 240, usual: 280, most: 480 };
 const TEXT = { least: 150, usual: 190, need: 420, most: 560 };
-const WIDTHS = { number: 110, enum: 130, date: 150, day: 130, rfi: 64, health: 52, console: 166, action: 124 };
+const WIDTHS = { number: 110, enum: 130, date: 150, day: 130, calendar: 130, rfi: 64, health: 52, console: 166, action: 124 };
 // A word that is one of a few: as wide as usual, or as the longest of them.
 const widthOf = ({ kind, titles }) => (kind === 'enum' && titles ? Math.max(WIDTHS.enum, 28 + 7.4 * Math.max(...Object.values(titles).map((title) => title.length))) : WIDTHS[kind] || TEXT.usual);
-const ON_PHONES = { name: 140, text: 148, enum: 148, icon: 56, date: 128, day: 128, action: 94 };
+const ON_PHONES = { name: 140, text: 148, enum: 148, icon: 56, date: 128, day: 128, calendar: 128, action: 94 };
 const PADDING = 30; // px in a cell beside its text
 const MARK = 26; // px of a state beside a text
 const BOLD = 1.1; // how much wider a bold name is, about
@@ -124,6 +124,7 @@ export class Columns {
     if (column.kind === 'number') return number(value);
     if (column.kind === 'date') return value ? clock(parseTime(value)) : '–';
     if (column.kind === 'day') return value ? new Date(parseTime(value)).toLocaleDateString('en-GB', inZone({ dateStyle: 'medium' })) : '–';
+    if (column.kind === 'calendar') return value ? new Date(Date.parse(value)).toLocaleDateString('en-GB', { dateStyle: 'medium', timeZone: 'UTC' }) : '–';
     return value ?? '';
   }
 

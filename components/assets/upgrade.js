@@ -2,7 +2,7 @@
 // and what was submitted. What is typed outlives a reload until it is saved or thrown away.
 import { h, live, number, when } from './live.js';
 import { shape } from './icons.js';
-import { openForm, send, worded, wrongFields } from './dialog.js';
+import { openForm, openText, send, worded, wrongFields } from './dialog.js';
 import { priced, signed } from './prices.js';
 import { FEES, OrderingPage, PERMITTED, fact, lineList, lineTable } from './ordering.js';
 import { recall, remember } from './drafts.js';
@@ -222,6 +222,7 @@ class UpgradePage extends OrderingPage {
     }
     this.head();
     this.askPreview();
+    this.followLimit();
   }
 
   adopt(quote) {
@@ -352,9 +353,12 @@ class UpgradePage extends OrderingPage {
     });
   }
 
+  reviewAddress() { return `${this.address}/${this.quote.id}/review`; }
+
   // `told` is why it has to be read once more.
   async review(told = '') {
-    this.reviewed = await send('GET', `${this.address}/${this.quote.id}/review`);
+    this.limitRead = this.state.limit;
+    this.reviewed = await send('GET', this.reviewAddress());
     this.told = told;
     this.show('review');
     if (told) this.title.focus(); // back to the top, where it is said
@@ -394,7 +398,7 @@ class UpgradePage extends OrderingPage {
     const found = this.reviewed;
     const withdraw = found.until ? `It can be withdrawn until ${found.until}; after that it stands.` : 'Its deadline for withdrawing has passed by then: once submitted, it stands.';
     return this.reviewForm({
-      what: 'change order', agreement: found.agreement,
+      what: 'change order', agreement: found.agreement, above: found.above,
       parts: [
         this.told && h('div', { class: 'notice bad', role: 'alert' }, shape('bad'), h('span', {}, this.told)),
         found.is_downsell && h('div', { class: 'notice upgrade-downsell', role: 'note' }, h('b', {}, 'Fewer licences. '), `The bill of ${found.bills} is the first one that is lower. ${withdraw}`),
@@ -444,7 +448,8 @@ export function withdrawOrder({ me, id }, order, done = () => {}) {
 // The form of a cancellation; `customer` is {me, id, name}.
 export async function cancelCustomer(customer, done = () => {}) {
   const address = `/api/ui/customers/${customer.id}/cancellation`;
-  const { types, earliest, until, changes } = await send('GET', address);
+  const { types, earliest, until, changes, above } = await send('GET', address);
+  if (above) { openText(`Cancel ${customer.name}`, h('p', { class: 'notice' }, above)); return; }
   const authorised = (shared) => tickControl(shared, 'I am authorised to cancel this subscription.');
   openForm({
     title: `Cancel ${customer.name}`, about: `${until ? `The first 12 months run to their end: it takes effect on ${until} at the earliest.` : 'The contract is older than 12 months: it can take effect at once.'}${changes.map((one) => ` ${one.number} is to take effect on ${one.on}; it comes to nothing if the customer is closed before.`).join('')}`,

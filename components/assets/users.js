@@ -175,13 +175,18 @@ class PersonPanel extends Panel {
     });
   }
 
+  sayEnded() {
+    this.trouble = h('p', { class: 'notice person-trouble', role: 'status' }, 'This session had ended already.');
+    this.body.prepend(this.trouble);
+  }
+
   sessions(person) {
     const rows = person.sessions.map((each) => h('tr', {},
       h('td', {}, each.browser, each.is_mine && h('span', { class: 'quiet' }, ' (this one)')),
       h('td', { 'data-label': 'Address', class: 'mono' }, each.address || '–'),
       h('td', { 'data-label': 'Since' }, when(each.since)),
       h('td', { 'data-label': 'Now' }, each.is_open ? 'Open' : '–'),
-      h('td', { class: 'person-end' }, this.button('End', `end ${each.id}`, () => this.send('/sessions/end', { session: each.id }), { 'aria-label': `End the session of ${each.browser} at ${each.address}` }))));
+      h('td', { class: 'person-end' }, this.button('End', `end ${each.id}`, () => this.send('/sessions/end', { session: each.id }, ({ ended }) => { if (!ended) this.sayEnded(); }), { 'aria-label': `End the session of ${each.browser} at ${each.address}` }))));
     return h('section', { 'aria-labelledby': 'person-sessions' },
       h('div', { class: 'person-sessions-head' }, h('h3', { id: 'person-sessions' }, 'Sessions'),
         rows.length > 1 && this.button('End all', 'end all', () => this.send('/sessions/end', { session: null }))),

@@ -147,6 +147,7 @@ class Migration(migrations.Migration):
                 ('fees', fields.JSONField(default=dict, db_default='{}', encoder=JSON_DUMPS, decoder=loads)),
                 ('currency', fields.CharField(default='', db_default='', max_length=3)),
                 ('details', fields.JSONField(default=dict, db_default='{}', encoder=JSON_DUMPS, decoder=loads)),
+                ('export_open', fields.BooleanField(default=False, db_default=False)),
                 ('po_number', fields.CharField(default='', description='Order (PO) number', db_default='', max_length=60)),
                 ('po_waived', fields.BooleanField(default=False, description='Order number not required', db_default=False)),
                 ('accepts_agreement', fields.BooleanField(default=False, db_default=False)),
@@ -350,6 +351,11 @@ class Migration(migrations.Migration):
             model_name='Message',
             name='customer_id',
             field=fields.IntField(null=True),
+        ),
+        ops.AddField(
+            model_name='Partner',
+            name='sales_limit',
+            field=fields.DecimalField(null=True, description='Most that Sales may submit themselves, per month', max_digits=15, decimal_places=3),
         ),
         ops.AddField(
             model_name='Partner',

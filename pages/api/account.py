@@ -136,5 +136,5 @@ async def end_other_sessions(acting: Acting) -> dict[str, Any]:
 
 @acts(router, 'POST', '/sessions/{session_id}/end', right=RIGHT)
 async def end_session(acting: Acting) -> dict[str, Any]:
-    await own_account.end_session(acting.user, acting.number('session_id'))
-    return {}
+    """End one of the own; `ended` is false where it had ended before."""
+    return {'ended': await own_account.end_session(acting.user, acting.number('session_id'))}

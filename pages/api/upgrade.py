@@ -98,6 +98,7 @@ async def leaving(asking: Asking) -> dict[str, Any]:
         'changes': [{'number': each.number, 'on': changing.said_day(each.effective_on)} for each in changes],
         'possible': can.is_possible, 'why': can.why, 'earliest': can.earliest,
         'until': changing.said_day(can.until) if can.until else '', 'types': list(cancelling.TYPES.items()),
+        'above': await cancelling.why_above_limit(asking.customer, partner, asking.user),
     }  # fmt: skip
 
 

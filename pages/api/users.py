@@ -185,8 +185,8 @@ async def unlink_provider(acting: Acting) -> dict[str, Any]:
 
 @acts(router, 'POST', '/{user_id}/sessions/end', right=RIGHT)
 async def end_sessions(acting: Acting) -> dict[str, Any]:
-    """One session (`session`, its number), or all where it is null."""
+    """One session (`session`, its number), or all where it is null; `ended` says how many had not ended before."""
     who = await _of(acting)
     one = acting.body.get('session')
-    await who.end_sessions(by=acting.user, session_id=None if one is None else acting.number('session'))
-    return {}
+    session_id = None if one is None else acting.number('session')
+    return {'ended': await who.end_sessions(by=acting.user, session_id=session_id)}

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, WebSocketR
 from tests.browser.portal import CHROMIUM_ARGUMENTS, Portal, chromium
 
 # s within which anything comes true on a machine that has much else to do. What has to come sooner says so itself.
-PATIENCE = 15
+PATIENCE = 30
 expect.set_options(timeout=PATIENCE * 1000)
 
 CAST = {'ana': 'ana@northwind.example', 'tom': 'tom@northwind.example', 'eve': 'eve@fabrikam.example'}
@@ -199,6 +199,9 @@ class Line:
 # -- lists ------------------------------------------------------------------------------------------------------------
 
 _ROWS = """() => {
+  const count = document.querySelector('.count')?.innerText.trim() ?? '';
+  const isLate = document.getElementById('early') || !window.socket?.connected;
+  const isWhole = !isLate && !['', '…'].includes(count);
   const rows = {};
   for (const cell of document.querySelectorAll('.grid .ag-row .ag-cell')) {
     const row = cell.closest('.ag-row');
@@ -207,7 +210,8 @@ _ROWS = """() => {
     found[cell.getAttribute('col-id')] = icon ? icon.getAttribute('aria-label') : cell.innerText.trim();
     if (cell.querySelector('.skeleton')) found.loading = true;
   }
-  return Object.keys(rows).map(Number).sort((a, b) => a - b).map((index) => ({ index, ...rows[index] }));
+  const indexes = Object.keys(rows).map(Number).sort((a, b) => a - b);
+  return [isWhole, indexes.map((index) => ({ index, ...rows[index] }))];
 }"""
 
 
@@ -223,16 +227,16 @@ class List:
 
     def rows(self) -> list[dict[str, Any]]:
         """What stands in the grid now, from the top down: per row its customer's id and the text of each cell."""
-        return self.page.evaluate(_ROWS)
+        return self.page.evaluate(_ROWS)[1]
 
     def loaded(self) -> list[dict[str, Any]]:
         """The rows, as soon as none of them is still to come and the page around them is whole: the first rows are
-        there before it (#early, components/live_table.py), and what a test reaches for beside the list is not."""
+        there before it (#early, components/live_table.py), and what a test reaches for beside the list is not; nor is
+        its framework `connected`."""
 
         def ready() -> list[dict[str, Any]]:
-            rows = self.rows()
-            assert not self.page.locator('#early').count(), 'the page is not whole yet'
-            assert self.count.inner_text().strip() not in ('', '…'), 'not counted yet'
+            is_whole, rows = self.page.evaluate(_ROWS)  # of one moment: the page may begin anew between two
+            assert is_whole, 'the page is not whole yet, or not counted'
             assert not any('loading' in row or not row.get('name') for row in rows), 'not read yet'
             return rows
 
@@ -252,16 +256,26 @@ class List:
 
     def cell(self, customer: str, column: str = 'name') -> Any:
         """A cell of the customer of this name, wherever its row is."""
-        row = self.page.evaluate(
-            "name => [...document.querySelectorAll('.grid .ag-cell[col-id=name]')]"
-            '.find(cell => cell.innerText.trim() === name)?.closest(".ag-row").getAttribute("row-id")',
-            customer,
-        )
-        assert row, f'{customer} is not shown'
+
+        def found() -> str:
+            row = self.page.evaluate(
+                "name => [...document.querySelectorAll('.grid .ag-cell[col-id=name]')]"
+                '.find(cell => cell.innerText.trim() === name)?.closest(".ag-row").getAttribute("row-id")',
+                customer,
+            )
+            assert row, f'{customer} is not shown'
+            return row
+
+        row = eventually(self.page, found)
         return self.page.locator(f'.grid .ag-row[row-id="{row}"] .ag-cell[col-id="{column}"]')
 
     def icon(self, customer: str, monitor: str) -> Any:
         return self.cell(customer, monitor).get_by_role('img')
+
+
+def connected(page: Page) -> None:
+    """As soon as its framework is: until then links load their page in full."""
+    page.wait_for_function('window.socket?.connected')
 
 
 def go_back(page: Page, path: str) -> None:

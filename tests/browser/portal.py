@@ -98,17 +98,21 @@ def start_chromium() -> None:
         playwright.chromium.launch(executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS)).close()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
+def kept_port() -> socket.socket:
+    """A free port that nobody else is given as long as this socket is open: connecting to it is refused, until a server
+    listens there, which says as well that it shares its address."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(('127.0.0.1', 0))
+    return kept
 
 
 class Portal:
     """One server with data of its own; it can be killed, stopped, frozen and started again in the same place."""
 
     def __init__(self, data: Path, **settings: str) -> None:
-        self.data, self.port = data, free_port()
+        self.data, self._kept = data, kept_port()  # also while it starts, which takes seconds
+        self.port = self._kept.getsockname()[1]
         self.address = f'http://127.0.0.1:{self.port}'
         self.log = data / 'server.log'
         # Nothing of a test around it, of NiceGUI's test mode, or of the settings of whoever runs this.
@@ -142,7 +146,7 @@ class Portal:
             if self._server.poll() is not None:
                 raise RuntimeError(f'the server ended with {self._server.returncode}:\n{self.printed()[-3000:]}')
             try:
-                with urllib.request.urlopen(self.address + '/readyz', timeout=1):
+                with urllib.request.urlopen(self.address + '/readyz', timeout=5):
                     return
             except OSError:
                 time.sleep(0.05)
@@ -223,7 +227,7 @@ class Portal:
             json.dumps({'readings': [{'at': now, **reading} for reading in readings]}).encode(),
             {'Authorization': f'Bearer {self.tokens[partner]}', 'Content-Type': 'application/json'},
         )
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=30) as response:
             answer = json.load(response)
         assert not answer['refused'], answer
         return answer

@@ -45,6 +45,7 @@ def test_a_customer_is_taken_through_connect_and_others_see_each_step(visitors: 
     _step(page, 'Account configuration').get_by_role('button', name='Complete').click()
     _because(page, 'the vendor called again', 'Complete')
     expect(_step(other, 'Account configuration')).to_contain_text('by Ana')
+    expect(_step(page, 'Account configuration').get_by_role('img').first).to_have_accessible_name('Complete')
     domains = _step(page, 'Validate domains')
     place = domains.get_by_role('button', name='Start').bounding_box()
     assert place is not None
@@ -59,14 +60,20 @@ def test_a_customer_is_taken_through_connect_and_others_see_each_step(visitors: 
     expect(card(other, 'connect').locator('.fold-gist')).to_contain_text('blocked at Validate domains')
     _step(page, 'Validate domains').get_by_role('button', name='Complete').click()
     expect(_step(other, 'Outbound email').get_by_role('button', name='Start')).to_be_visible()
+    # Whoever does something else meanwhile does not wait for the answer.
+    outbound, held = _step(page, 'Outbound email'), list[Route]()
+    page.route('**/steps/*/move', lambda route: held.append(route), times=1)
+    outbound.get_by_role('button', name='Start').click()
+    once(page, lambda: held)
     # Whoever has no pointer stays at the step: not at what is pressed next, for a key may be held down.
     directory = _step(page, 'Directory synchronization')
     directory.get_by_role('button', name='Start').focus()
     page.keyboard.press('Enter')
     expect(directory.get_by_role('img').first).to_have_accessible_name('In progress')
     expect(directory.get_by_role('button', name='More about')).to_be_focused()
+    held[0].continue_()
+    expect(outbound.get_by_role('img').first).to_have_accessible_name('In progress')
     # The automatic check: without settings it says that it cannot ask.
-    outbound = _step(page, 'Outbound email')
     outbound.get_by_role('button', name='More about').click()
     outbound.get_by_role('button', name='Check now').click()
     _step(other, 'Outbound email').get_by_role('button', name='More about').click()
@@ -146,6 +153,7 @@ def test_a_template_is_edited_with_the_keyboard(visitors: Visitors, portal: Port
     page.get_by_label('Name', exact=True).fill('Thirteen')
     held[0].continue_()
     expect(page.locator('.template-list')).to_contain_text('version 2')
+    expect(page.locator('.template-editor')).not_to_contain_text('Somebody else')  # as the news, before the answer, say
     name = page.get_by_label('Name', exact=True)
     expect(name).to_have_value('Thirteen')
     # Somebody else changes another one: whoever types is not disturbed.

@@ -1,12 +1,13 @@
 """The board of Connect: what somebody does is seen on every open one, without a reload, nobody losing their place."""
 
 import re
+import time
 from datetime import datetime, timedelta
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import Line, Visitors, once
+from tests.browser.conftest import Line, Visitors, eventually, once
 
 pytestmark = pytest.mark.browser
 
@@ -31,6 +32,10 @@ def width_of(box: Locator) -> float:
     found = box.bounding_box()
     assert found is not None
     return found['width']
+
+
+def lefts(page: Page) -> list[float]:
+    return page.locator('.board-column').evaluate_all('(all) => all.map((box) => box.getBoundingClientRect().left)')
 
 
 def move(page: Page, name: str, step: str, verb: str, **more: str) -> None:
@@ -61,7 +66,7 @@ def test_a_card_moves_on_every_open_board(visitors: Visitors) -> None:
     move(ana, name, 'domain_validation', 'complete')
     move(ana, name, 'directory_sync', 'start')
     for page in (ana, tom):
-        expect(card(page, after, name)).to_be_visible(timeout=4000)
+        expect(card(page, after, name)).to_be_visible()
         expect(column(page, before).get_by_role('link', name=name)).to_have_count(0)
         expect(card(page, after, name)).not_to_contain_text('Blocked')
         assert page.evaluate('window.stillHere') is True
@@ -78,7 +83,7 @@ def test_a_card_moves_on_every_open_board(visitors: Visitors) -> None:
     expect(here).to_contain_text('Now: ')
     expect(ana.get_by_role('button', name='1 moved')).to_be_visible()
     ana.mouse.move(5, 5)
-    expect(column(ana, after).get_by_role('link', name=name)).to_have_count(0, timeout=4000)
+    expect(column(ana, after).get_by_role('link', name=name)).to_have_count(0)
     expect(ana.get_by_role('link', name=name, exact=True)).to_have_count(1)
 
 
@@ -104,12 +109,14 @@ def test_a_board_that_is_told_much_is_not_drawn_for_each_of_it_and_hears_of_who_
         "window.drawn = 0; new MutationObserver(() => window.drawn++).observe(document.querySelector('.board-columns'),"
         '{ childList: true, subtree: true, characterData: true })'
     )
+    began = time.monotonic()
     for turn in range(60):
         title, key = ((after, 'domain_validation'), (before, 'account_configuration'))[turn % 2]
         line.say({plum: {'connect_key': key, 'connect_status': title, 'steps_done': turn}})
     line.say({plum: {'connect_key': 'domain_validation', 'connect_status': after, 'steps_done': 99}})
     expect(card(page, after, name)).to_contain_text('99/')
-    assert page.evaluate('window.drawn') < 45, 'of 61'
+    # At most twice for every 200 ms, on whatever machine they took longer to be told.
+    assert page.evaluate('window.drawn') < max(45, 12 * (time.monotonic() - began)), 'of 61'
     midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     for due, said in ((midnight - timedelta(hours=1), '1 day late'), (midnight, 'Overdue since today')):
         line.say({plum: {'connect_due': due.isoformat()}})
@@ -124,10 +131,14 @@ def test_a_board_that_is_told_much_is_not_drawn_for_each_of_it_and_hears_of_who_
     expect(page.locator(':focus')).to_have_text(name)
     # Somebody comes, and others go on being told of: what is not known here yet is asked for all the same.
     line.say({complete: {'listing': 'in_progress'}}, lists={'in-progress': [complete]})
-    for _ in range(40):
-        line.say({plum: {'steps_done': line.n}})
-        page.wait_for_timeout(10)
-    assert asked
+
+    def heard() -> None:
+        for _ in range(4):
+            line.say({plum: {'steps_done': line.n}})
+            page.wait_for_timeout(10)
+        assert asked
+
+    eventually(page, heard)
     assert asked[0].endswith(f'?ids={complete}')
 
 
@@ -142,18 +153,29 @@ def test_what_could_not_be_read_is_asked_for_again_by_itself(visitors: Visitors)
         ('/connect', '**/api/ui/connect', '.board-card'),
         ('/customers/complete', '**/rows?*', '.grid .ag-cell[col-id=name] a'),
     ):
-        page, failures = context.new_page(), []
+        page, failures, held = context.new_page(), [], list[Route]()
 
-        def fail(route: Route, *, failures: list[str] = failures) -> None:
+        def fail(route: Route, *, failures: list[str] = failures, held: list[Route] = held) -> None:
             failures.append(route.request.url)
             if len(failures) == 1:
-                route.fulfill(status=503)
+                held.append(route)
             else:
                 route.continue_()
 
         page.route(asked, fail)
-        page.goto(address)
+        page.goto(address, wait_until='commit')
+        once(page, lambda held=held: bool(held))
+        places = []
+        if address == '/connect':  # where the cards will be, something in their shape; nothing of it is read out
+            expect(page.locator('.board-coming').first).to_be_visible()
+            expect(page.get_by_role('status').filter(has_text='Loading')).to_be_visible()
+            expect(page.locator('.board-columns')).to_have_attribute('aria-hidden', 'true')
+            places = lefts(page)
+        held[0].fulfill(status=503)
         expect(page.locator(shown).first).to_be_visible()
+        if places:
+            assert lefts(page) == places
+            expect(page.locator('.board-coming, .board-columns[aria-hidden], .board-columns[inert]')).to_have_count(0)
         expect(page.get_by_role('alert').filter(visible=True)).to_have_count(0)
         assert len(failures) > 1
         # What is refused is not asked for again until somebody wants it.
@@ -169,6 +191,8 @@ def test_what_could_not_be_read_is_asked_for_again_by_itself(visitors: Visitors)
         expect(page.get_by_role('alert').filter(visible=True)).to_contain_text('Not yours.')
         page.evaluate('new Promise((done) => setTimeout(done, 700))')
         assert len(refused) == 1
+        if places:
+            expect(page.locator('.board-columns')).to_be_hidden()  # neither as empty, nor as if it were on its way
         page.unroute_all()
         page.get_by_role('button', name='Try again').click()
         expect(page.locator(shown).first).to_be_visible()
@@ -186,8 +210,12 @@ def test_back_before_the_framework_is_there_is_no_error(visitors: Visitors) -> N
     page.wait_for_function(
         "window.portalPainted && performance.getEntriesByType('resource').some(({ name }) => /sub_pages/.test(name))"
     )
-    page.evaluate("history.pushState({}, '', '/connect?state=held'); history.back()")
+    page.evaluate(
+        "history.pushState({}, '', '/connect?state=held');"
+        "new Promise((back) => { addEventListener('popstate', back, { once: true }); history.back(); }).then(() => {})"
+    )
     expect(page).to_have_url(re.compile('/connect$'))
+    page.route('**/api/ui/connect', lambda route: route.continue_())  # whatever is asked for from now on
     while waiting:
         waiting.pop().continue_()
     page.wait_for_function("!document.getElementById('early')")
@@ -215,7 +243,7 @@ def test_what_narrows_the_board_is_a_step_that_back_undoes(visitors: Visitors) -
     first = names.first
     first.focus()
     ana.keyboard.press('ArrowRight')
-    assert ana.evaluate(
+    ana.wait_for_function(
         "document.activeElement.closest('.board-column') === document.querySelectorAll('.board-column')[1]"
     )
     # Tab goes on to the button of this card, and then to the next column: each is one stop.
@@ -239,6 +267,4 @@ def test_somebody_is_chosen_to_look_after_a_customer_on_the_board(visitors: Visi
     choice.select_option(label=other)
     ana.get_by_role('button', name='Save').click()
     expect(box.get_by_role('button', name=f'Looked after by {other}: change')).to_be_visible()
-    expect(tom.get_by_role('link', name=name, exact=True)).to_have_count(
-        1 if other == 'Tom Okafor' else 0, timeout=4000
-    )
+    expect(tom.get_by_role('link', name=name, exact=True)).to_have_count(1 if other == 'Tom Okafor' else 0)

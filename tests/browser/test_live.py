@@ -1,9 +1,12 @@
 """What changes outside is seen by those who may see it, without a reload and without losing one's place."""
 
+import re
+import time
+
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import Line, List, Visitors, eventually, once
+from tests.browser.conftest import PATIENCE, Line, List, Visitors, eventually, once
 from tests.browser.portal import Portal
 
 pytestmark = pytest.mark.browser
@@ -48,6 +51,16 @@ def test_a_flip_reaches_every_open_page_that_shows_the_customer_and_no_other(
     expect(eve.icon('Birch Foundry', 'outbound_queue')).to_have_accessible_name('Outbound email queue: Problem')
     expect(eve.icon('Birch Foundry', 'inbound_queue')).to_have_accessible_name('Inbound email queue: Not configured')
     expect(ana.icon('Birch Foundry', 'outbound_queue')).to_have_accessible_name('Outbound email queue: Not configured')
+    # Within 5 s, whose session is over is at sign-in: who was disabled, and who has signed out in another tab.
+    visitors.expect_trouble(r'Failed to load resource.*(401|404)', 'WebSocket', 'ERR_ABORTED')
+    portal.aside("await (await PortalUser.get(email='tom@northwind.example')).disable(datetime.now(UTC))")
+    expect(tom.page).to_have_url(re.compile('/login'), timeout=5000)
+    portal.aside("await PortalUser.filter(email='tom@northwind.example').update(disabled_at=None)")
+    same = board.context.new_page()
+    same.goto('/help')
+    same.get_by_label('Ana Lindqvist: account and theme').click()
+    same.get_by_role('button', name='Sign out').click()
+    expect(board).to_have_url(re.compile('/login'), timeout=5000)
 
 
 def test_the_title_counts_the_customers_with_a_problem(visitors: Visitors, portal: Portal) -> None:
@@ -63,7 +76,7 @@ def test_the_title_counts_the_customers_with_a_problem(visitors: Visitors, porta
 
 
 def test_what_an_import_adds_or_renames_appears_by_itself(visitors: Visitors, portal: Portal) -> None:
-    shown = opened(visitors, 'ana')
+    shown = opened(visitors, 'ana', viewport={'width': 1440, 'height': 1400})  # all rows fit
     before = shown.names()
     file = portal.data / 'more.csv'
     file.write_text(
@@ -88,7 +101,8 @@ def _same_members(shown: List, expected: list[str]) -> None:
 def test_scroll_and_focus_stay_with_the_same_customer_when_others_come(visitors: Visitors, portal: Portal) -> None:
     shown = opened(visitors, 'ana', viewport=FEW)
     page = shown.page
-    shown.cell('Granite Mutual', 'seats').scroll_into_view_if_needed()
+    # In the middle: two rows further down it is still seen.
+    shown.cell('Granite Mutual', 'seats').evaluate("cell => cell.scrollIntoView({ block: 'center' })")
     shown.cell('Granite Mutual', 'seats').click()
     expect(shown.cell('Granite Mutual', 'seats')).to_be_focused()
     before = shown.cell('Granite Mutual').bounding_box()
@@ -104,10 +118,14 @@ def test_scroll_and_focus_stay_with_the_same_customer_when_others_come(visitors:
     """)
     once(page, lambda: _row_of_focus(page) == row + 2 or _index_of(shown, 'Granite Mutual') == row + 2)
     once(page, lambda: _focused_customer(page) == 'Granite Mutual')
-    after = shown.cell('Granite Mutual').bounding_box()
-    assert abs(after['y'] - before['y']) <= 2 * 36 + 2, 'the place was lost'
+
+    def in_place() -> None:
+        after = shown.cell('Granite Mutual').bounding_box()
+        assert abs(after['y'] - before['y']) <= 2 * 36 + 2, 'the place was lost'
+
+    eventually(page, in_place)
     page.keyboard.press('ArrowDown')
-    assert _focused_customer(page) != 'Granite Mutual'
+    once(page, lambda: _focused_customer(page) not in ('', 'Granite Mutual'))
 
 
 def _index_of(shown: List, name: str) -> int:
@@ -233,7 +251,7 @@ def test_what_a_list_is_told_is_neither_overtaken_nor_waited_for(visitors: Visit
     cell.hover()  # nothing moves under it: when much has changed, the rows are asked for by their ids
     line.say_many()
     once(page, lambda: bool(held))
-    (route,) = held
+    route = held[0]
     answer = route.fetch()
     told = answer.json()
     told['rows'] = [row | {'seats': 4711} if row['id'] == plum else row for row in told['rows']]
@@ -244,10 +262,13 @@ def test_what_a_list_is_told_is_neither_overtaken_nor_waited_for(visitors: Visit
     expect(cell).to_have_text('Told later')
     # While somebody comes or goes all the time, it is counted all the same.
     counted.clear()
-    for _ in range(100):
+    began, said = time.monotonic(), 0
+    while said < 100 or not counted:
         line.say({plum: {}}, lists={'in-progress': [plum]})
+        said += 1
         page.wait_for_timeout(20)
-    assert 1 <= len(counted) <= 10
+        assert time.monotonic() - began < 4 * PATIENCE, 'it is not counted'
+    assert len(counted) <= 2 + time.monotonic() - began, said
 
 
 def test_an_icon_tells_value_threshold_since_and_last_read_to_pointer_and_keyboard(

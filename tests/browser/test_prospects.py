@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import Line, Visitors, once
+from tests.browser.conftest import Line, Visitors, go_back, once
 
 pytestmark = pytest.mark.browser
 NAME = 'Zebra Crossing Signs'
@@ -70,7 +70,7 @@ def test_a_prospect_is_written_down_changed_by_two_lost_and_opened_again(visitor
     page.get_by_role('button', name='Discard changes').click()
 
     page.get_by_role('button', name='Mark as lost').click()
-    page.get_by_role('dialog').get_by_role('textbox', name='Why').fill('Too far away')
+    page.get_by_role('dialog').get_by_role('textbox', name='Reason').fill('Too far away')
     page.get_by_role('dialog').get_by_role('button', name='Mark as lost').click()
     expect(other.get_by_text('Lost: Too far away')).to_be_visible()
     expect(other.get_by_role('button', name='Save', exact=True)).to_be_hidden()
@@ -90,7 +90,7 @@ def test_the_list_is_narrowed_by_state_and_back_undoes_it(visitors: Visitors) ->
     expect(page.get_by_role('link', name='Stonebridge Recruitment', exact=True)).to_be_visible()
     page.get_by_role('combobox', name='Show').select_option('Converted')
     expect(page.get_by_text('No prospects under “Converted”')).to_be_visible()
-    page.go_back()
+    go_back(page, r'\?only=converted')
     expect(page.get_by_role('combobox', name='Show')).to_have_value('lost')
     expect(page.get_by_text('1 prospect', exact=True)).to_be_visible()
 

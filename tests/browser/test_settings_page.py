@@ -23,7 +23,8 @@ def test_what_is_typed_outlives_a_reload_and_can_be_thrown_away(visitors: Visito
     expect(page.locator('#rfi')).to_contain_text('What you had typed before is still here.')
     # Whoever signs in after them in this tab finds nothing of it, and they find it again.
     for who, typed in (('eve', ''), ('ana', 'relay.northwind.example')):
-        page.goto('about:blank')  # a page whose session ends goes to sign-in by itself, and would cross the next address
+        # A page whose session ends goes to sign-in by itself, and would cross the next address.
+        page.goto('about:blank')
         page.context.request.post('/login', form={'email': CAST[who], 'password': visitors.portal.password})
         page.goto('/settings')
         expect(page.get_by_label('Smart hosts')).to_have_value(typed)

@@ -37,7 +37,7 @@ def test_signing_in_leads_to_the_page_that_was_asked_for_and_signing_out_back_to
     expect(page).to_have_url(re.compile('/login'))
 
 
-def test_signing_out_in_one_tab_ends_the_others_within_five_seconds(visitors: Visitors) -> None:
+def test_signing_out_in_one_tab_ends_the_others(visitors: Visitors) -> None:
     visitors.expect_trouble(DEMO_ERRORS, 'WebSocket', 'ERR_ABORTED')
     context = visitors.browser_of('ana')
     pages = [context.new_page() for _ in range(3)]
@@ -47,10 +47,10 @@ def test_signing_out_in_one_tab_ends_the_others_within_five_seconds(visitors: Vi
     pages[2].get_by_label('Ana Lindqvist: account and theme').click()
     pages[2].get_by_role('button', name='Sign out').click()
     for page in pages:
-        expect(page).to_have_url(re.compile('/login'), timeout=5000)
+        expect(page).to_have_url(re.compile('/login'))
 
 
-def test_disabling_somebody_ends_their_open_pages_within_five_seconds(visitors: Visitors, portal: Portal) -> None:
+def test_disabling_somebody_ends_their_open_pages(visitors: Visitors, portal: Portal) -> None:
     visitors.expect_trouble(DEMO_ERRORS, 'WebSocket', 'ERR_ABORTED')
     context = visitors.browser_of('tom')
     pages = [context.new_page() for _ in range(2)]
@@ -62,7 +62,7 @@ def test_disabling_somebody_ends_their_open_pages_within_five_seconds(visitors: 
         await (await PortalUser.get(email='tom@northwind.example')).disable(datetime.now(UTC))
     """)
     for page in pages:
-        expect(page).to_have_url(re.compile('/login'), timeout=5000)
+        expect(page).to_have_url(re.compile('/login'))
     expect(other).to_have_url(portal.address + '/customers/complete')
     answer = context.request.post('/login', form={'email': CAST['tom'], 'password': portal.password}, max_redirects=0)
     assert answer.status == 401

@@ -109,7 +109,7 @@ class Rank(IntEnum):
         (fields.FloatField(), 'number'),
         (fields.DecimalField(max_digits=9, decimal_places=2), 'number'),
         (fields.DatetimeField(), 'date'),
-        (fields.DateField(), 'date'),
+        (fields.DateField(), 'calendar'),
         (fields.BooleanField(), 'enum'),
         (fields.CharField(max_length=9), 'text'),
         (fields.TextField(), 'text'),

@@ -105,6 +105,7 @@ async def test_another_address_of_the_lead_gets_the_form_and_the_wrong_one_nothi
     sales = await PortalUser.create(
         partner=northwind.partner, name='Sam', email='sam@northwind.example', role=PortalRole.SALES
     )
+    await Partner.filter(id=northwind.partner.id).update(sales_limit=0)  # of amounts, and none is corrected
     await correct_to('Lena@bakery.example', moves_rfi=True)  # nobody else
     await RfiLink.open(wrong.token)
     await correct_to('lina@bakery.example', moves_rfi=True)

@@ -1,5 +1,6 @@
 import asyncio
 import io
+from decimal import Decimal
 
 import pytest
 from PIL import Image
@@ -104,6 +105,8 @@ async def test_what_is_as_it_was_is_no_change(db, northwind):
         ('smtp_host', '999.1.1.1'), ('smtp_port', '0'), ('smtp_port', '65536'), ('smtp_port', 'x'),
         ('smtp_port', '9' * 5000), ('smtp_security', 'ssl'), ('mail_from', 'nobody'),
         ('mail_from', 'a@b.example\r\nBcc: x@y.example'), ('smtp_password', 'x' * 251), ('smtp_password', 7),
+        ('sales_limit', '-1'), ('sales_limit', 'a lot'), ('sales_limit', '1e3'), ('sales_limit', '500.001'),
+        ('sales_limit', '1000000000000'), ('sales_limit', '9' * 30), ('sales_limit', True),
         ('slug', 'other'), ('logo', 'x'), ('id', 1), ('help_links', {}),
     ],
 )  # fmt: skip
@@ -137,6 +140,27 @@ async def test_what_can_be_is_stored(sqlite_db, northwind, field, given, stored)
 async def test_a_mail_server_may_be_one_that_only_this_network_knows(sqlite_db, northwind, host):
     await northwind.partner.change(northwind.ana, facts={'smtp_host': host, 'mail_from': 'p@northwind.example'})
     assert (await Partner.get(id=northwind.partner.id)).smtp_host == host
+
+
+async def test_the_limit_of_sales_is_an_amount_of_the_currency_and_can_be_none(db, northwind):
+    partner, ana = northwind.partner, northwind.ana
+    for given, was, stored in (('500', '', Decimal(500)), (' 0.5 ', '500.00', Decimal('0.5')), ('', '0.50', None)):
+        changed = await partner.change(ana, was={'sales_limit': was}, facts={'sales_limit': given})
+        assert changed == {'sales_limit'}
+        fresh = await Partner.get(id=partner.id)
+        assert fresh.sales_limit == partner.sales_limit == stored
+        # The same once more, as the page shows it, is no change.
+        assert await partner.change(ana, facts={'sales_limit': fresh.setting('sales_limit')}) == set()
+    named = 'Most that Sales may submit themselves, per month'
+    assert await _said(partner) == [f'{named}: nothing → 500.00', f'{named}: 500.00 → 0.50', f'{named}: 0.50 → nothing']
+    # An amount means nothing in another currency: whoever changes that says it anew, or empties it.
+    await partner.change(ana, facts={'sales_limit': '500.50'})
+    with pytest.raises(Invalid, match='while Sales has a limit in USD'):
+        await partner.change(ana, facts={'currency': 'JPY'})
+    with pytest.raises(Invalid, match='cannot have digits behind the point in JPY'):
+        await partner.change(ana, facts={'currency': 'JPY', 'sales_limit': '500.50'})
+    await partner.change(ana, facts={'currency': 'JPY', 'sales_limit': '60000'})
+    assert (await Partner.get(id=partner.id)).setting('sales_limit') == '60000'
 
 
 async def test_only_administrators_of_this_msp_change_it(db, northwind, fabrikam):
@@ -287,4 +311,6 @@ async def test_what_is_no_logo_is_refused(sqlite_db, northwind, uploaded):
     with pytest.raises(Invalid) as refused:
         await northwind.partner.set_logo(northwind.ana, uploaded)
     assert refused.value.field == 'logo'
+    if uploaded == _bomb():
+        assert 'at most 20 million are read' in refused.value.message
     assert (await Partner.get(id=northwind.partner.id)).logo is None

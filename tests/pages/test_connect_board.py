@@ -17,6 +17,7 @@ from models import (
     connect_board,
 )
 from models.connect_template import ConnectTemplate
+from pages import connect_board as page_of_board
 
 
 @pytest.fixture
@@ -83,6 +84,21 @@ async def test_it_is_narrowed_by_what_its_address_says(portal, board):
     told = (await portal.http.get('/api/ui/connect?q=låte')).json()
     assert told['people'] == {str(board.tom.id): [board.tom.name, False]}
     assert (await portal.http.get('/api/ui/connect?ids=1,x')).status_code == 422
+
+
+async def test_how_its_columns_will_be_is_known_before_the_cards_are(portal, board):
+    outline = (await page_of_board.outlined(board.ana, '/connect'))['outline']
+    assert outline['order'][1] == ('account_configuration', 'Account configuration')
+    assert outline['places'][0] == ['in_progress', 'account_configuration', 'Account configuration', 3]
+    assert sorted(outline['places'][1:]) == [
+        ['in_progress', 'on_hold', 'On hold at Account configuration', 1],
+        ['waiting', 'rfi_requested', 'RFI requested', 1]
+    ]  # fmt: skip
+    narrowed = (await page_of_board.outlined(board.ana, '/connect?state=blocked'))['outline']
+    assert [row[-1] for row in narrowed['places']] == [1]
+    await CustomerAccess.create(user=board.tom, customer=board.late, allowed=True)
+    assert [row[-1] for row in (await page_of_board.outlined(board.tom, '/connect'))['outline']['places']] == [1]
+    assert '"places": [["in_progress"' in (await portal.http.get('/connect')).text
 
 
 async def test_nobody_is_on_it_whom_the_viewer_may_not_see(portal, board):

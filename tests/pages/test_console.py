@@ -187,11 +187,23 @@ async def test_the_role_in_the_portal_counts_as_well(portal, acme, role):
     assert await signed_on() == 0
 
 
+async def button(browser: Any, customer: Customer) -> tuple[Any, Any]:
+    """What the Admin Console button is, in the list and on the page of the customer."""
+    listed = (await browser.get('/api/ui/tables/complete/rows')).json()['rows']
+    page = (await browser.get(f'/api/ui/customers/{customer.id}/parts?want=head')).json()
+    return next(row['console'] for row in listed if row['id'] == customer.id), page['head']['console']
+
+
 @pytest.mark.parametrize('rule', [TwoFactorRule.CONSOLE, TwoFactorRule.EVERYONE])
 async def test_an_msp_that_wants_two_factor_for_consoles_gets_it(portal, acme, rule):
     ana, partner = portal.northwind.ana, portal.northwind.partner
     partner.two_factor = rule
     await partner.save()
+    await Customer.filter(id=acme.id).update(listing='complete')
+    browser = await portal.signed_in(ana)
+    if rule == TwoFactorRule.CONSOLE:
+        first = {'why': 'Turn on two-factor in your account first: your MSP wants it for signing on to consoles.'}
+        assert await button(browser, acme) == (first, first)
     answer = await press(portal, ana, acme)
     if rule == TwoFactorRule.CONSOLE:
         assert answer.status_code == 409
@@ -200,6 +212,8 @@ async def test_an_msp_that_wants_two_factor_for_consoles_gets_it(portal, acme, r
     assert await signed_on() == 0
     await PortalUser.filter(id=ana.id).update(totp_key='s1.something', totp_since=datetime.now(UTC))
     assert (await press(portal, ana, acme)).status_code == 200
+    door = {'url': f'/customers/{acme.id}/console'}
+    assert await button(await portal.signed_in(ana), acme) == (door, door)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import csv
 import io
 import re
 import tempfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ BASE = '/api/ui/tables/complete/export'
 HEADINGS = [
     'Customer', 'Licences', 'Account type', 'Products', 'Inbound email queue', 'Outbound email queue',
     'Journaling queue', 'Journaling connector', 'Active Directory connector', 'Your role', 'Admin Console',
-    'Worst signal', 'Account code', 'Domain', 'Tags',
+    'Worst signal', 'Account code', 'Domain', 'Contract since', 'Tags',
 ]  # fmt: skip
 
 
@@ -64,8 +65,9 @@ async def _add(portal: Any, name: str, **facts: Any) -> Customer:
 async def test_both_files_hold_every_column_as_a_person_would_write_it(portal, temporary):
     emile = await _add(portal, 'Émile’s, “Bakery”', seats=1234, domain='emile.example', account_code='EMILE1')
     await Customer.filter(id=emile.id).update(
-        inbound_queue=Health.BAD, worst=Health.BAD, products_in_short='SEC, ARC', console_url='https://c.example/1'
-    )
+        inbound_queue=Health.BAD, worst=Health.BAD, products_in_short='SEC, ARC', console_url='https://c.example/1',
+        contract_start=date(2025, 1, 31),
+    )  # fmt: skip
     await CustomerTag.change(emile, ['old', 'gold'], by=portal.northwind.ana)
     await DelegatedAccess.create(
         partner=portal.northwind.partner, user=portal.northwind.ana, role=ConsoleRole.PARTNER_ADMINISTRATOR
@@ -79,7 +81,7 @@ async def test_both_files_hold_every_column_as_a_person_would_write_it(portal, t
     none = ['Not configured'] * 4
     expected = [
         'Émile’s, “Bakery”', '1234', 'Standard', 'SEC, ARC', 'Problem', *none, 'Partner Administrator', 'Yes',
-        'Problem', 'EMILE1', 'emile.example', 'gold; old',
+        'Problem', 'EMILE1', 'emile.example', '2025-01-31', 'gold; old',
     ]  # fmt: skip
     assert _csv(answer) == [HEADINGS, expected]
     answer = await portal.http.get(f'{BASE}.xlsx')
@@ -124,7 +126,7 @@ async def test_an_exported_list_can_be_imported_again(portal):
     for number, state in enumerate(states):
         added = await portal.add(
             partner, f'+Plus {number}', account_code=f'P{number}', rfi=state, account_type='nfr', seats=1500,
-            domain='plus.example', products=['SEC', 'ARC'],
+            domain='plus.example', products=['SEC', 'ARC'], contract_start=date(2025, 1, 31),
         )  # fmt: skip
         await CustomerTag.change(added, ['gold', 'old'], by=portal.northwind.ana)
     await portal.sign_in(portal.northwind.ana)
@@ -137,6 +139,7 @@ async def test_an_exported_list_can_be_imported_again(portal):
     for made in await Customer.filter(partner_id=portal.fabrikam.partner.id).order_by('account_code'):
         assert (made.name, made.account_type, made.seats) == (f'+Plus {made.account_code[1]}', 'nfr', 1500)
         assert (made.domain, made.products_in_short) == ('plus.example', 'SEC, ARC')
+        assert made.contract_start == date(2025, 1, 31)
         assert await CustomerTag.of(made.id) == ['gold', 'old']
 
 

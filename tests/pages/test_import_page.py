@@ -120,7 +120,7 @@ async def test_refused_lines_are_a_file_without_formulas(portal, uploaded):
     seen = await uploaded('sep=;\nname;account_code;list;licences;other\n\nA;A;=1;x;"y;z"\nB;B;;;\nC;C;"\n')
     answer = await portal.http.get(f'{IMPORTS}/{seen["id"]}/refused.csv')
     lines = list(csv.reader(io.StringIO(answer.content.decode('utf-8-sig'))))
-    assert lines[0] == ['Line', 'Why', 'name', 'account_code', 'list', 'licences', 'other']
+    assert lines[0] == ['Line', 'Reason', 'name', 'account_code', 'list', 'licences', 'other']
     assert [line[0] for line in lines[1:]] == ['4', '6']
     assert re.fullmatch('licences: “x” is not a whole number; list: .*', lines[1][1])
     assert lines[1][2:] == ['A', 'A', "'=1", 'x', 'y;z']

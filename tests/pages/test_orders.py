@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from models import Attachment, Customer, Order, PortalRole, PortalUser, Prospect, ProspectState
+from models import Attachment, Customer, Order, Partner, PortalRole, PortalUser, Prospect, ProspectState
 from tests.price_list import priced
 
 WHOLE = {
@@ -137,8 +137,19 @@ async def test_who_may_not_see_prices_sees_none_and_who_may_not_submit_does_not(
     assert answers[3].json()['products'] == [['Email Security', 'SEC', 25], ['URL protection', 'TTP-URL', 10]]
     agreed = {'version': 1, 'fees': FEES, 'accepts_agreement': True, 'is_authorised': True}
     assert (await ivo.post(f'{address}/submit', json=agreed)).status_code == 403
-    # Whoever sells submits, and is not shown a link that they may not send.
+    # Whoever sells is told before that it is above their limit; nobody else hears of one.
     sam = await _signed_in(portal, PortalRole.SALES)
+    await Partner.filter(id=portal.northwind.partner.id).update(sales_limit=73)
+    said = f'ORD-{(await Order.get()).id:06} adds USD\u00a074.00 a month. Sales may submit up to USD\u00a073.00; '
+    said += 'an administrator can submit it. It is saved as it is.'
+    for browser, limit, above in ((sam, '73.00', said), (ivo, '', '')):
+        assert (await browser.get(address)).json()['limit'] == limit
+        assert (await browser.get(f'{address}/review')).json()['above'] == above
+    refused = await sam.post(f'{address}/submit', json=agreed)
+    assert (refused.status_code, refused.json()) == (403, {'error': said})
+    await Partner.filter(id=portal.northwind.partner.id).update(sales_limit=74)
+    assert (await sam.get(f'{address}/review')).json()['above'] == ''
+    # Whoever sells submits, and is not shown a link that they may not send.
     done = (await sam.post(f'{address}/submit', json=agreed)).json()
     assert (done['mailed'], done['link']) == (False, '')
     # Nor does anybody read them in the document.

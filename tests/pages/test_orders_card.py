@@ -225,7 +225,7 @@ async def test_the_list_has_what_needs_a_person_and_on_request_all(portal, order
         'id': 0, 'number': by_hand.number, 'customer': 'Émile’s Bakery', 'kind': 'Order', 'seats': 25, 'since': '',
         'state': 'Submitted', 'state_mark': ['half', 'accent', 'Submitted'], 'vendor': 'To be passed on by hand',
         'vendor_mark': ['person', 'accent', 'To be passed on by hand'],
-        'place': f'/customers/{by_hand.customer_id}#orders', 'todo': 'Pass it on',
+        'place': f'/customers/{by_hand.customer_id}#orders', 'todo': 'Pass it on', 'todo_mark': None,
     }  # fmt: skip
     by_name = await _listed(portal.http, only='all')
     assert [row['customer'] for row in by_name] == ['Bianchi', 'Émile’s Bakery', 'Larkspur', 'Zoo']

@@ -68,15 +68,16 @@ async def test_what_is_saved_is_there_again(portal):
     await portal.sign_in(portal.northwind.ana)
     answer = await portal.http.post(
         ADDRESS, json={
-            'facts': {'name': 'Northwind Ltd', 'outbound_ips': '8.8.8.8\n1.1.1.0/24', 'link rfi/error': 'https://h.example/e'},
-            'was': {'name': 'Northwind IT', 'outbound_ips': [], 'link rfi/error': ''},
+            'facts': {'name': 'Northwind Ltd', 'outbound_ips': '8.8.8.8\n1.1.1.0/24', 'link rfi/error': 'https://h.example/e',
+                      'sales_limit': '500'},
+            'was': {'name': 'Northwind IT', 'outbound_ips': [], 'link rfi/error': '', 'sales_limit': ''},
         },
     )  # fmt: skip
     assert answer.status_code == 200
-    assert answer.json()['changed'] == ['link rfi/error', 'name', 'outbound_ips']
+    assert answer.json()['changed'] == ['link rfi/error', 'name', 'outbound_ips', 'sales_limit']
     facts = (await _now(portal))['facts']
     assert (facts['name'], facts['outbound_ips']) == ('Northwind Ltd', ['8.8.8.8', '1.1.1.0/24'])
-    assert facts['link rfi/error'] == 'https://h.example/e'
+    assert (facts['link rfi/error'], facts['sales_limit']) == ('https://h.example/e', '500.00')
     assert (await Partner.get(id=portal.fabrikam.partner.id)).name == 'Fabrikam'
 
 

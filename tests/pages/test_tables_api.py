@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -186,6 +186,7 @@ async def _fill(partner: Partner) -> None:
         await Customer.filter(id=customer.id).update(
             **{kind.value: health[(number + shift) % 6] for shift, kind in enumerate(MonitorKind)},
             worst=health[number % 4], products_in_short=['SEC', 'ARC', ''][number % 3],
+            contract_start=date(2025, 1, 1 + number % 3),
             connect_status=['Validate domains', 'Complete'][number % 2], rfi=list(RfiIcon)[number % 4],
         )  # fmt: skip
 

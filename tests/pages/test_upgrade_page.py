@@ -15,6 +15,7 @@ from models import (
     MonitorState,
     Order,
     OrderState,
+    Partner,
     PortalRole,
     PortalUser,
     Reading,
@@ -114,6 +115,12 @@ async def test_who_may_not_see_prices_gets_none_and_who_may_not_submit_is_told(p
     assert order['now']['quotes'][0]['monthly'] == ''
     review = (await http.get(f'{address}/{order["order"]}/review')).json()
     assert review['fees'] is None
+    sam, limited = await _person(portal, PortalRole.SALES), Partner.filter(id=bakery.partner_id)
+    await limited.update(sales_limit=1)
+    above = [(await each.get(f'{address}/{order["order"]}/review')).json()['above'] for each in (http, sam)]
+    assert (above[0], ' adds USD\u00a039.00 a month. Sales may submit up to USD\u00a01.00;' in above[1]) == ('', True)
+    leaving = (await sam.get(f'/api/ui/customers/{bakery.id}/cancellation')).json()
+    assert leaving['above'].startswith('This cancellation takes USD\u00a065.00 a month away. ')
     assert '2.60' not in str([now, seen, order, review])
     refused = await http.post(f'{address}/{order["order"]}/submit', json={'version': 1, 'fees': {}})
     assert refused.status_code == 403
@@ -141,7 +148,7 @@ async def test_a_cancellation_is_submitted_withdrawn_and_submitted_again(portal,
     address = f'/api/ui/customers/{bakery.id}/cancellation'
     can = (await http.get(address)).json()
     assert (can['possible'], can['until'], can['earliest']) == (True, '', today(portal.northwind.partner).isoformat())
-    assert can['changes'] == []
+    assert (can['changes'], can['above']) == ([], '')
     wrong = await http.post(address, json={'facts': {'type': '', 'data_export': ''}})
     assert set(wrong.json()['errors']) == {'type', 'data_export', 'is_authorised'}
     day = (today(portal.northwind.partner) + timedelta(days=3)).isoformat()
@@ -169,6 +176,12 @@ async def test_a_cancellation_is_submitted_withdrawn_and_submitted_again(portal,
     assert await Attachment.all().count() == 1
 
 
+async def _listed(http, *columns: str, **asked: str) -> list[tuple]:
+    """What the list of orders that need a person shows."""
+    answer = await http.get('/api/ui/tables/orders/rows', params=asked)
+    return [tuple(row[column] for column in columns) for row in answer.json()['rows']]
+
+
 async def test_what_is_recorded_says_that_it_comes_about_now_and_an_export_is_required_until_it_is_done(portal, bakery):
     http = await portal.signed_in(portal.northwind.ana)
     base = f'/api/ui/customers/{bakery.id}'
@@ -188,6 +201,14 @@ async def test_what_is_recorded_says_that_it_comes_about_now_and_an_export_is_re
     assert seen['gist orders']['text'].endswith('applied, delivered, data export required')
     assert not seen['products']['renews']  # nothing of it is renewed any more
     assert seen['orders']['rows'][0]['export_is_late'] is False
+    todo = await _listed(http, 'todo', 'todo_mark')
+    by = said_day(today(portal.northwind.partner))
+    assert todo == [('Hand over the data', ['clock', 'accent', f'Data export required before {by}'])]
+    yesterday = today(portal.northwind.partner) - timedelta(days=1)
+    await Order.filter(id=done['order']).update(effective_on=yesterday)
+    late = ['bad', 'bad', f'Data export required: it was due on {said_day(yesterday)}']
+    assert await _listed(http, 'todo', 'todo_mark', sort='todo') == [('Hand over the data', late)]
+    assert (await _parts(http, bakery, 'orders'))['orders']['rows'][0]['export_is_late'] is True
     at = f'{base}/orders/{done["order"]}/exported'
     assert (await http.post(at, json={'note': 'x' * 255})).json()['field'] == 'note'
     assert (await http.post(at, json={'note': 'on a disk, to Kim'})).status_code == 200
@@ -196,6 +217,7 @@ async def test_what_is_recorded_says_that_it_comes_about_now_and_an_export_is_re
     row = seen['orders']['rows'][0]
     assert (row['wants_export'], row['exported']['by'], row['exported']['note']) == (False, 'Ana', 'on a disk, to Kim')
     assert seen['gist orders']['text'].endswith('applied, delivered')
+    assert await _listed(http, 'todo') == []
     twice = await http.post(at, json={})
     assert twice.json()['error'] == 'Ana has recorded already that the data were handed over.'
 

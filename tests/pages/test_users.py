@@ -173,7 +173,11 @@ async def test_the_panel_tells_role_sight_links_and_sessions(portal, ana):
     assert [each['name'] for each in person['sight']['customers']] == ['Birch']
     assert [each['id'] for each in person['sessions']] == [session.id]
     assert person['sessions'][0]['browser'] == 'test'
-    assert await _ask(ana, f'/{tom.id}/sessions/end', {'session': session.id}) == (200, {})
+    for ended in (1, 0):  # the second time it has ended already, which is no trouble
+        assert await _ask(ana, f'/{tom.id}/sessions/end', {'session': session.id}) == (200, {'ended': ended})
+    mine, _ = await portal.session(portal.northwind.ana)
+    for one in (mine.id, 999999, 'x'):
+        assert (await _ask(ana, f'/{tom.id}/sessions/end', {'session': one}))[0] == 404
     _, person = await _ask(ana, f'/{tom.id}')
     assert person['sessions'] == []
     assert (await ana.get(f'{PEOPLE}/customers?q=bIR')).json()['rows'][0]['name'] == 'Birch'
