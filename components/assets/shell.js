@@ -82,7 +82,9 @@ function findAnything() {
 document.addEventListener('focusout', ({ target, relatedTarget: next }) => {
   if (!next) return;
   const menu = target.closest('details.menu[open]');
-  if (menu && !menu.contains(next)) menu.open = false;
+  // Not where the focus goes to what the menu stands in: a press on a label's text does that before it ticks its box, and a
+  // menu that closes meanwhile takes the press, and some browsers the tab, with it.
+  if (menu && !menu.contains(next) && !next.contains(menu)) menu.open = false;
   if (target.closest('#menu') && !next.closest('#menu, #menu-button')) drawer(false);
 });
 
