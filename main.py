@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 import jobs
 from components import live, theme
 from models import database
-from pages import console, demo_console, detours, errors, guard, links, oidc, proxies, rfi, shell, sign_in, wall
+from pages import console, demo_console, detours, errors, guard, links, oidc, proxies, rfi, shell, sign_in, unread, wall
 from pages.api import (
     access,
     account,
@@ -104,6 +104,7 @@ def build() -> None:
     guard.protect_sockets()
     guard.watch_sessions()
     app.add_middleware(guard.Guard, failed=errors.database_failed)
+    app.add_middleware(unread.ReadToEnd)
     app.add_middleware(proxies.Proxies)  # added later is asked first
     app.config.socket_io_js_transports = ['websocket']
     # Last: including a router wraps what was there.

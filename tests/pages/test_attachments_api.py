@@ -12,6 +12,7 @@ import pytest
 from jobs.safe_pdfs import SafePdfs
 from models import Attachment, AttachmentKind, AttachmentState, Customer, CustomerAccess, PortalRole, PortalUser
 from models import attachment_files as files
+from pages import unread
 from settings import settings
 from tests.jobs.safe_pdf import samples
 
@@ -133,28 +134,33 @@ async def test_a_kind_can_be_given_and_an_unknown_one_is_refused(portal, acme):
     assert answer.status_code == 422
 
 
-async def test_a_file_that_is_too_large_is_refused_while_it_comes(portal, acme, small):
-    async def endless() -> Any:
+async def test_a_file_that_is_too_large_is_refused_while_it_comes(portal, acme, small, monkeypatch):
+    async def parts(number: float) -> Any:
         nonlocal sent
-        while True:
-            sent += 100_000
+        sent = 0
+        while sent < number:
+            sent += 1
             yield b'x' * 100_000
 
     sent = 0
-    answer = await _upload(portal.http, acme, endless())
-    assert answer.status_code == 413
-    assert answer.json() == {'error': 'The file is larger than 1 MB, which is the most that is taken.'}
-    assert sent < 2 * MB
+    # To its end and for nothing, or a proxy between would not pass the answer on; but not for ever.
+    for number, most, read in ((40, unread.MOST, 40), (float('inf'), MB, 22)):
+        monkeypatch.setattr(unread, 'MOST', most)
+        answer = await _upload(portal.http, acme, parts(number))
+        assert answer.status_code == 413
+        assert answer.json() == {'error': 'The file is larger than 1 MB, which is the most that is taken.'}
+        assert sent == read
     assert await _nothing_is_stored()
     assert (await _upload(portal.http, acme, b'x' * MB)).status_code == 201
 
 
-async def test_a_file_that_says_it_is_too_large_is_not_even_read(portal, acme, small):
-    async def unread() -> Any:
+async def test_a_file_that_says_it_is_too_large_and_waits_for_a_word_is_not_even_read(portal, acme, small):
+    async def not_read() -> Any:
         raise AssertionError('it was read')
         yield b''
 
-    answer = await _upload(portal.http, acme, unread(), headers={'content-length': str(MB + 1)})
+    waits = {'content-length': str(MB + 1), 'expect': '100-continue'}
+    answer = await _upload(portal.http, acme, not_read(), headers=waits)
     assert answer.status_code == 413
 
 
