@@ -16,7 +16,7 @@ from components import live
 from components.island import Island
 from models import OneTimeLink, PortalUser, Session, SessionKind, database
 from models.session import token_hash
-from pages import errors, guard
+from pages import errors, guard, unread
 from pages.guard import Guard
 
 REAL = {'key': 'in-progress', 'customer_id': '1', 'kind': 'inbound_queue'}  # so that nothing is 404 for want of sense
@@ -190,8 +190,9 @@ async def test_an_address_that_somebody_types_leads_to_where_it_should(portal):
 
 @pytest.mark.parametrize('is_announced', [True, False])
 @pytest.mark.parametrize('path', ['/login', '/api/ui/theme'])
-async def test_a_body_that_is_too_long_is_refused_before_it_is_read(portal, path, is_announced):
+async def test_a_body_that_is_too_long_is_refused_before_it_is_read(portal, path, is_announced, monkeypatch):
     await portal.sign_in(portal.northwind.ana)
+    monkeypatch.setattr(unread, 'MOST', 0)  # so that the rest does not come in for a proxy's sake
     taken = 0
 
     async def parts() -> AsyncIterator[bytes]:
